@@ -1,0 +1,77 @@
+package engine
+
+import "time"
+
+// DefaultBusyTimeout is how long a locked database is waited for where an option struct does not say.
+const DefaultBusyTimeout = 10 * time.Second
+
+// A Check is the check that is asked for.
+type Check string
+
+const (
+	// CheckAuto runs PRAGMA quick_check, and less where something the database needs, a collation or a
+	// virtual table module of the application, is not to be had here. The zero value means the same.
+	CheckAuto Check = "auto"
+	// CheckQuick runs PRAGMA quick_check and fails with [KindCheckIncomplete] where it cannot be done.
+	CheckQuick Check = "quick"
+	// CheckFull runs PRAGMA integrity_check and fails with [KindCheckIncomplete] where it cannot be done.
+	CheckFull Check = "full"
+	// CheckNone copies whatever SQLite can read, corrupt or not.
+	CheckNone Check = "none"
+)
+
+// A Level is the check that a copy has passed.
+type Level string
+
+const (
+	LevelNone       Level = "none"
+	LevelStructural Level = "structural" // b-trees, but not everything an index or a virtual table means
+	LevelQuick      Level = "quick"      // PRAGMA quick_check
+	LevelFull       Level = "full"       // PRAGMA integrity_check
+)
+
+// A Phase is a part of the work that Progress tells of.
+type Phase string
+
+const (
+	PhaseWait  Phase = "wait"  // for a lock
+	PhaseCopy  Phase = "copy"  // bytes copied
+	PhaseCheck Phase = "check" // no counts: SQLite does not tell
+)
+
+// Progress is where the work stands. Done and Total are bytes of the image, both 0 where not known.
+type Progress struct {
+	Phase Phase
+	Done  int64
+	Total int64
+}
+
+// Options of [TakeSnapshot]. The zero value is right for a stream.
+type Options struct {
+	// Check is the check of the copy.
+	Check Check
+	// BusyTimeout bounds the wait for a locked or too quickly changing source. Zero means
+	// DefaultBusyTimeout, negative means not to wait.
+	BusyTimeout time.Duration
+	// PagesPerStep is how many pages are copied between two looks at the context. Zero means about 4 MiB.
+	PagesPerStep int
+	// TempDir is where the private copy is made. Empty means where SQLite would: SQLITE_TMPDIR, TMPDIR,
+	// /var/tmp, /usr/tmp, /tmp, the first that is a writable directory.
+	TempDir string
+	// Destination, if not empty, is the file that Commit will be asked to make: the private copy is then made in
+	// that file's directory instead of TempDir, so that Commit is one link.
+	Destination string
+	// Progress, if not nil, is called from the calling goroutine, at most once a step.
+	Progress func(Progress)
+}
+
+// Info describes an image: a copy of a database that has been checked.
+type Info struct {
+	Size      int64    // bytes: PageSize × PageCount
+	PageSize  int      // bytes
+	PageCount int64    // pages
+	WAL       bool     // the image is in WAL mode: its reader needs a writable directory
+	Level     Level    // the check it has passed
+	Reason    string   // why Level is less than what was asked for; empty if it is not
+	Warnings  []string // facts about the source that an operator should know; one line each
+}
