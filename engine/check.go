@@ -1,0 +1,209 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// maxFindings is how many problems a check reports.
+const maxFindings = 10
+
+// maxMapped is the most that SQLite maps of a file, in bytes.
+const maxMapped = 0x7fff0000
+
+// checkImage has SQLite check the private file path and returns the level it has passed, with the reason if that is less than
+// was asked for. name is what messages call the database.
+//
+// The connection is read-only on purpose: only then does the check not run the CHECK constraints of a hostile
+// schema. Mapping the file is safe because nobody else can cut it short.
+func checkImage(ctx context.Context, path, name string, check Check) (Level, string, error) {
+	if check == CheckNone {
+		return LevelNone, "", nil
+	}
+	c, err := openConn(path, "mode=ro", "immutable=1")
+	if err != nil {
+		return "", "", checkError(name, err)
+	}
+	defer c.Close()
+	for _, pragma := range []string{"trusted_schema=OFF", "cell_size_check=ON", fmt.Sprintf("mmap_size=%d", maxMapped)} {
+		if err := c.exec(ctx, "PRAGMA "+pragma); err != nil {
+			return "", "", checkError(name, err)
+		}
+	}
+	k := checker{conn: c, name: name}
+	switch check {
+	case CheckFull:
+		return k.strict(ctx, "integrity_check", LevelFull)
+	case CheckQuick:
+		return k.strict(ctx, "quick_check", LevelQuick)
+	default:
+		return k.ladder(ctx)
+	}
+}
+
+// A checker checks one image through one connection.
+type checker struct {
+	conn    *conn
+	name    string
+	reasons []string // why less than was asked for could be checked
+}
+
+// strict runs the one check and takes no less.
+func (k *checker) strict(ctx context.Context, pragma string, level Level) (Level, string, error) {
+	err := k.run(ctx, pragma, "")
+	if err == nil {
+		_, err = k.unknownTables(ctx)
+	}
+	if err == nil && len(k.reasons) > 0 {
+		err = errors.New(k.reason())
+	}
+	if err != nil {
+		return "", "", checkError(k.name, err)
+	}
+	return level, "", nil
+}
+
+// ladder runs quick_check and, where the application's collations or virtual tables are missing, what is left of it.
+func (k *checker) ladder(ctx context.Context) (Level, string, error) {
+	err := k.withCollations(func() error { return k.run(ctx, "quick_check", "") })
+	if primary, _ := resultCode(err); err != nil && primary == codeError {
+		err = k.eachTable(ctx)
+	} else if err == nil {
+		_, err = k.unknownTables(ctx)
+	}
+	if err != nil {
+		return "", "", checkError(k.name, err)
+	}
+	if len(k.reasons) > 0 {
+		return LevelStructural, k.reason(), nil
+	}
+	return LevelQuick, "", nil
+}
+
+// run runs one check, of one table unless that is empty. It must answer with a single "ok".
+func (k *checker) run(ctx context.Context, pragma, table string) error {
+	argument := fmt.Sprint(maxFindings)
+	if table != "" {
+		argument = quote(table)
+	}
+	rows, err := k.conn.queryStrings(ctx, fmt.Sprintf("PRAGMA %s(%s)", pragma, argument))
+	if err != nil {
+		return err
+	}
+	if len(rows) == 1 && rows[0] == "ok" {
+		return nil
+	}
+	return &findings{rows}
+}
+
+// findings is the answer of a check that is not "ok".
+type findings struct{ rows []string }
+
+func (f *findings) Error() string { return "SQLite's check found damage" }
+
+// list is what to show: at most maxFindings, without the heading that SQLite puts in one row with the first.
+func (f *findings) list() []string {
+	var all []string
+	for _, row := range f.rows {
+		for line := range strings.Lines(row) {
+			if line = strings.TrimSpace(line); line != "" && line != "*** in database main ***" {
+				all = append(all, line)
+			}
+		}
+	}
+	return all[:min(len(all), maxFindings)]
+}
+
+var noCollation = regexp.MustCompile(`no such collation sequence: (.+)$`)
+
+// withCollations runs check and puts a placeholder for each collation that it misses. The placeholder's order is
+// not the application's, so what it passes is less than a quick check.
+func (k *checker) withCollations(check func() error) error {
+	for known := map[string]bool{}; ; {
+		err := check()
+		var text string
+		if err != nil {
+			text = err.Error()
+		}
+		match := noCollation.FindStringSubmatch(text)
+		if match == nil || known[match[1]] {
+			return err
+		}
+		known[match[1]] = true
+		k.reasons = append(k.reasons, text)
+		if err := k.conn.RegisterCollation(match[1], strings.Compare); err != nil {
+			return err
+		}
+	}
+}
+
+// eachTable checks table by table and leaves out the virtual ones that cannot be opened here; the tables in which
+// they keep their data are checked like any other.
+func (k *checker) eachTable(ctx context.Context) error {
+	unknown, err := k.unknownTables(ctx)
+	if err != nil {
+		return err
+	}
+	tables, err := k.conn.queryStrings(ctx, "SELECT name FROM sqlite_schema WHERE type = 'table'")
+	if err != nil {
+		return err
+	}
+	for _, table := range append([]string{"sqlite_schema"}, tables...) {
+		if unknown[table] {
+			continue
+		}
+		if err := k.withCollations(func() error { return k.run(ctx, "quick_check", table) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unknownTables finds the virtual tables that cannot be opened here, by trying. The reasons say why.
+func (k *checker) unknownTables(ctx context.Context) (map[string]bool, error) {
+	tables, err := k.conn.queryStrings(ctx, "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage = 0")
+	if err != nil {
+		return nil, err
+	}
+	unknown := map[string]bool{}
+	for _, table := range tables {
+		_, err := k.conn.query(ctx, fmt.Sprintf("SELECT 1 FROM %s LIMIT 0", quote(table)))
+		if err == nil {
+			continue
+		}
+		if primary, _ := resultCode(err); primary != codeError {
+			return nil, err
+		}
+		unknown[table] = true
+		k.reasons = append(k.reasons, fmt.Sprintf("virtual table %s: %v", table, err))
+	}
+	return unknown, nil
+}
+
+func (k *checker) reason() string { return strings.Join(k.reasons, "; ") }
+
+// quote makes an SQL identifier of any name.
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// checkError gives a check's failure its kind.
+func checkError(name string, err error) error {
+	var found *findings
+	primary, _ := resultCode(err)
+	e := &Error{Op: "check", Path: name, Err: err}
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &found):
+		e.Kind, e.Findings = KindCorrupt, found.list()
+	case primary == codeCorrupt, primary == codeNotADB:
+		e.Kind, e.Findings = KindCorrupt, []string{err.Error()}
+	case primary == codeIO, primary == codeCantOpen:
+		e.Kind, e.Err = KindTemp, describe(err)
+	default:
+		e.Kind, e.Err = KindCheckIncomplete, describe(err)
+	}
+	return e
+}

@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// A Mode is a kind of checkpoint. See https://www.sqlite.org/pragma.html#pragma_wal_checkpoint.
+type Mode string
+
+const (
+	Passive  Mode = "passive"  // as much as is possible without waiting for anybody
+	Full     Mode = "full"     // all of the WAL, waiting for writers and readers
+	Restart  Mode = "restart"  // likewise, and the next writer starts the WAL from its beginning
+	Truncate Mode = "truncate" // likewise, and the WAL is 0 bytes long afterwards
+)
+
+// CheckpointOptions of [Checkpoint]. The zero value asks for a passive checkpoint.
+type CheckpointOptions struct {
+	Mode Mode
+	// BusyTimeout bounds the wait for other connections. Zero means DefaultBusyTimeout, negative not to wait.
+	BusyTimeout time.Duration
+}
+
+// CheckpointResult is what a checkpoint has done. Counts are WAL frames; each holds one page.
+type CheckpointResult struct {
+	WAL          bool // false: the database is not in WAL mode, and nothing was done
+	Busy         bool // a full, restart or truncate checkpoint was blocked until the timeout
+	Pages        int  // in the WAL
+	Checkpointed int  // of these, now in the database file
+	Complete     bool // nothing is left to be checkpointed
+}
+
+// Checkpoint folds the write-ahead log of the database path back into it. It is the one function of this package that
+// writes to a source, and closes its connection like any application: on a database that nobody else has open
+// the -wal and -shm are gone afterwards. A checkpoint that others block is no error; a database that cannot even be opened
+// in time is KindBusy.
+func Checkpoint(ctx context.Context, path string, opts CheckpointOptions) (CheckpointResult, error) {
+	src, err := openSource("checkpoint", path)
+	if err != nil {
+		return CheckpointResult{}, err
+	}
+	defer src.Close()
+	if !src.header.wal() {
+		return CheckpointResult{Complete: true}, nil
+	}
+	if err := checkOwner(src); err != nil {
+		return CheckpointResult{}, err
+	}
+	var result CheckpointResult
+	err = persist(ctx, opts.BusyTimeout, func() (err error) {
+		result, err = checkpoint(ctx, src.path, opts)
+		return err
+	})
+	if err != nil {
+		return CheckpointResult{}, databaseError("checkpoint", path, err)
+	}
+	return result, nil
+}
+
+func checkpoint(ctx context.Context, path string, opts CheckpointOptions) (result CheckpointResult, err error) {
+	c, err := openConn(path, "mode=rw", "_busy_timeout=50")
+	if err != nil {
+		return CheckpointResult{}, err
+	}
+	defer c.Close()
+	if opts.Mode != "" && opts.Mode != Passive {
+		return checkpointWaiting(ctx, c, opts)
+	}
+	return runCheckpoint(ctx, c, Passive)
+}
+
+// slice is how long SQLite waits by itself before the context is looked at again.
+const slice = 500 * time.Millisecond
+
+// checkpointWaiting runs a checkpoint that others can block. SQLite does the waiting, because only so is a writer
+// held back while the last readers finish.
+func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (CheckpointResult, error) {
+	timeout := opts.BusyTimeout
+	if timeout == 0 {
+		timeout = DefaultBusyTimeout
+	}
+	deadline := time.Now().Add(timeout)
+	before, err := runCheckpoint(ctx, c, Passive)
+	if err != nil {
+		return CheckpointResult{}, err
+	}
+	for {
+		wait := max(0, min(slice, time.Until(deadline)))
+		if err := c.exec(ctx, fmt.Sprintf("PRAGMA busy_timeout=%d", wait.Milliseconds())); err != nil {
+			return CheckpointResult{}, err
+		}
+		result, err := runCheckpoint(ctx, c, opts.Mode)
+		if err != nil {
+			return CheckpointResult{}, err
+		}
+		if !result.Busy {
+			if opts.Mode == Truncate { // SQLite counts after truncating: 0 of 0
+				result.Pages, result.Checkpointed = before.Pages, before.Pages
+			}
+			return result, nil
+		}
+		if !time.Now().Before(deadline) {
+			return result, nil
+		}
+	}
+}
+
+func runCheckpoint(ctx context.Context, c *conn, mode Mode) (CheckpointResult, error) {
+	rows, err := c.query(ctx, fmt.Sprintf("PRAGMA wal_checkpoint(%s)", mode))
+	if err != nil {
+		return CheckpointResult{}, err
+	}
+	var counts [3]int64
+	for i := range counts {
+		var ok bool
+		if counts[i], ok = rows[0][i].(int64); !ok {
+			return CheckpointResult{}, fmt.Errorf("wal_checkpoint: unexpected answer %v", rows)
+		}
+	}
+	busy, pages, checkpointed := counts[0] != 0, int(counts[1]), int(counts[2])
+	if pages < 0 { // the journal mode was changed since the header was read
+		return CheckpointResult{Complete: true}, nil
+	}
+	return CheckpointResult{WAL: true, Busy: busy, Pages: pages, Checkpointed: checkpointed, Complete: !busy && pages == checkpointed}, nil
+}
+
+// checkOwner refuses to make a -wal or -shm that the application could not write: new ones belong to the caller.
+// SQLite gives them to the database's owner only if the caller is root.
+func checkOwner(src *sourceFile) error {
+	uid := os.Geteuid()
+	if uid == 0 || uid == ownerID(src.info) {
+		return nil
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if _, err := os.Stat(src.path + suffix); errors.Is(err, fs.ErrNotExist) {
+			return &Error{Kind: KindNotOwner, Op: "checkpoint", Path: src.name,
+				Err: fmt.Errorf("it would make a %s that belongs to uid %d, not to the database's owner, uid %d", suffix, uid, ownerID(src.info))}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+)
+
+func TestCheckpoint(t *testing.T) {
+	short := 200 * time.Millisecond
+	cases := []struct {
+		name  string
+		mode  Mode
+		other func(t *testing.T, db string) // what somebody else holds
+		check func(r CheckpointResult) bool
+	}{
+		{"passive beside an idle connection", Passive, nil, func(r CheckpointResult) bool { return r.WAL && r.Complete && r.Pages > 0 }},
+		{"full", Full, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 }},
+		{"restart", Restart, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 }},
+		{"truncate", Truncate, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 && r.Checkpointed == r.Pages }},
+		{"passive beside a reader", Passive, oldReader, func(r CheckpointResult) bool { return !r.Busy && !r.Complete && r.Checkpointed < r.Pages }},
+		{"full beside a reader", Full, oldReader, func(r CheckpointResult) bool { return r.Busy && !r.Complete && r.Pages > 0 }},
+		{"truncate beside a reader", Truncate, oldReader, func(r CheckpointResult) bool { return r.Busy && !r.Complete }},
+		{"restart beside a writer", Restart, func(t *testing.T, db string) { openShell(t, db, "BEGIN IMMEDIATE;", addRows) },
+			func(r CheckpointResult) bool { return r.Busy && !r.Complete }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			db := newWAL(t)
+			writer := openShell(t, db, "PRAGMA wal_autocheckpoint=0;", addRows)
+			if c.other != nil {
+				c.other(t, db)
+				writer.run("PRAGMA busy_timeout=0;")
+				if c.mode == Passive || c.mode == Full || c.mode == Truncate {
+					writer.run(addRows)
+				}
+			}
+			result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: c.mode, BusyTimeout: short})
+			if err != nil || !c.check(result) {
+				t.Errorf("%v, %+v", err, result)
+			}
+			if info, err := os.Stat(db + "-wal"); c.name == "truncate" && (err != nil || info.Size() != 0) {
+				t.Errorf("WAL after truncate: %v, %v", info, err)
+			}
+		})
+	}
+}
+
+// oldReader holds a snapshot from before the last commit.
+func oldReader(t *testing.T, db string) {
+	openShell(t, db, "BEGIN; SELECT count(*) FROM t;")
+}
+
+func TestCheckpointNotWAL(t *testing.T) {
+	db := newRollback(t)
+	before := takePicture(t, db)
+	result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: Truncate})
+	if err != nil || result.WAL || !result.Complete || result.Pages != 0 {
+		t.Errorf("%v, %+v", err, result)
+	}
+	before.mustMatch(t, db)
+}
+
+// TestCheckpointCold: on a database that nobody has open, the last close folds everything back.
+func TestCheckpointCold(t *testing.T) {
+	db := crashed(t, "-wal")
+	result, err := Checkpoint(context.Background(), db, CheckpointOptions{})
+	if err != nil || !result.Complete || result.Pages == 0 {
+		t.Errorf("%v, %+v", err, result)
+	}
+	for _, suffix := range siblings {
+		if _, err := os.Stat(db + suffix); !os.IsNotExist(err) {
+			t.Errorf("%s is still there", suffix)
+		}
+	}
+	if got := sqlite(t, db, "SELECT count(*) FROM t;"); got != "600" {
+		t.Errorf("%s rows", got)
+	}
+}
+
+func TestCheckpointBusy(t *testing.T) {
+	db := newRollback(t)
+	openShell(t, db, "PRAGMA locking_mode=EXCLUSIVE;", "PRAGMA journal_mode=WAL;", addRows)
+	_, err := Checkpoint(context.Background(), db, CheckpointOptions{BusyTimeout: 200 * time.Millisecond})
+	wantKind(t, err, KindBusy)
+}
+
+func TestCheckpointMissing(t *testing.T) {
+	missing := t.TempDir() + "/missing.db"
+	_, err := Checkpoint(context.Background(), missing, CheckpointOptions{})
+	wantKind(t, err, KindMissing)
+	if _, err := os.Stat(missing); !os.IsNotExist(err) {
+		t.Error("it was created")
+	}
+}

@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// stepBytes is how much is copied between two looks at the context.
+const stepBytes = 4 << 20
+
+// copyPages copies the pinned database into the file dst, which must exist and be empty. The transaction on the
+// source makes it one consistent image however many steps it takes: SQLite starts a backup over only when a new
+// read transaction finds the file changed. It never sleeps: in rollback mode a writer is waiting.
+func copyPages(ctx context.Context, p *pin, dst string, opts Options) (pages int64, err error) {
+	to, err := openConn(dst, "mode=rw", "_journal_mode=OFF", "_synchronous=OFF", "_locking_mode=EXCLUSIVE")
+	if err != nil {
+		return 0, tempError("open", dst, err)
+	}
+	defer to.Close()
+	backup, err := to.Backup("main", p.conn.SQLiteConn, "main")
+	if err != nil {
+		return 0, copyError(p.source.name, dst, err)
+	}
+	step := opts.PagesPerStep
+	if step <= 0 {
+		step = int(max(1, stepBytes/p.pageSize))
+	}
+	remaining := int(p.pages)
+	for done := false; !done; {
+		if err := ctx.Err(); err != nil {
+			backup.Finish()
+			return 0, err
+		}
+		if done, err = backup.Step(step); err != nil {
+			break
+		}
+		// The driver reports a locked database as success; with the transaction open there can be none.
+		if left := backup.Remaining(); !done && left >= remaining {
+			err = errNoProgress
+			break
+		} else {
+			remaining = left
+		}
+		opts.progress(Progress{PhaseCopy, (p.pages - int64(remaining)) * p.pageSize, p.pages * p.pageSize})
+	}
+	pages = int64(backup.PageCount())
+	if finishErr := backup.Finish(); err == nil {
+		err = finishErr
+	}
+	if err != nil {
+		return 0, copyError(p.source.name, dst, err)
+	}
+	return pages, nil
+}
+
+var errNoProgress = errors.New("a step of the backup copied nothing")
+
+// checkCopy proves that the file dst holds exactly the pages that were to be copied: after an error SQLite leaves
+// an empty file, which passes every check as an empty database.
+func checkCopy(p *pin, dst string, pages int64) error {
+	f, err := os.Open(dst)
+	if err != nil {
+		return tempError("open", dst, err)
+	}
+	defer f.Close()
+	var b [headerSize]byte
+	if _, err := io.ReadFull(f, b[:]); err != nil {
+		return tempError("read", dst, err)
+	}
+	h, err := parseHeader(b[:])
+	if err != nil {
+		return tempError("read", dst, err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return tempError("read", dst, err)
+	}
+	if pages != p.pages || int64(h.pageCount) != pages || !h.countValid() || info.Size() != pages*int64(h.pageSize) {
+		return &Error{Kind: KindInternal, Op: "copy", Path: p.source.name,
+			Err: fmt.Errorf("%d pages of %d bytes gave a file of %d bytes whose header counts %d pages", p.pages, p.pageSize, info.Size(), h.pageCount)}
+	}
+	return nil
+}
+
+// checkWhole finds what SQLite's check cannot see: a last page that is cut short. It returns how many bytes
+// follow the last page.
+func checkWhole(p *pin) (tail int64, err error) {
+	size, whole, err := p.size()
+	if err != nil || !whole {
+		return 0, err
+	}
+	want := p.pages * p.pageSize
+	if size < want {
+		return 0, &Error{Kind: KindCorrupt, Op: "copy", Path: p.source.name,
+			Err:      errors.New("the file is cut short"),
+			Findings: []string{fmt.Sprintf("size is not page_count × page_size: %d bytes, not %d × %d = %d", size, p.pages, p.pageSize, want)}}
+	}
+	return size - want, nil
+}
+
+// copyError tells a failing source from a failing copy. SQLite reports both through the backup.
+func copyError(source, dst string, err error) error {
+	primary, extended := resultCode(err)
+	switch {
+	case errors.Is(err, errNoProgress):
+		return &Error{Kind: KindInternal, Op: "copy", Path: source, Err: err}
+	case primary == codeFull, primary == codeIO && extended != codeIORead && extended != codeIOShortRead && extended != codeIOCorruptFS:
+		return tempError("write", dst, err)
+	}
+	return databaseError("copy", source, err)
+}
+
+// databaseError gives an error that SQLite met in a source its kind.
+func databaseError(op, name string, err error) error {
+	var known *Error
+	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	primary, extended := resultCode(err)
+	kind := KindUnreadable
+	switch {
+	case errors.Is(err, errHotJournal), extended == codeReadonlyRollback:
+		kind, err = KindHotJournal, errHotJournal
+	case transient(err):
+		kind = KindBusy
+	case primary == codeCorrupt:
+		kind = KindCorrupt
+	case primary == codeNotADB:
+		kind, err = KindNotDatabase, fmt.Errorf("%w (encrypted?)", err)
+	case primary == codeError:
+		kind = KindNotDatabase
+	}
+	if systemErrno(err) != 0 && outOfDescriptors(systemErrno(err)) {
+		kind = KindTemp
+	}
+	e := &Error{Kind: kind, Op: op, Path: name, Err: describe(err)}
+	if kind == KindCorrupt {
+		e.Findings = []string{err.Error()}
+	}
+	return e
+}
+
+// copyContext copies until the end of from, looking at the context between pieces. Errors of from are returned as
+// they are, errors of the file as KindTemp or KindNoSpace.
+func copyContext(ctx context.Context, to *os.File, from io.Reader, progress func(done int64)) (int64, error) {
+	buffer := make([]byte, 1<<20)
+	var done int64
+	for {
+		if err := ctx.Err(); err != nil {
+			return done, err
+		}
+		n, readErr := from.Read(buffer)
+		if n > 0 {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return done, tempError("write", to.Name(), err)
+			}
+			done += int64(n)
+			if progress != nil {
+				progress(done)
+			}
+		}
+		if readErr == io.EOF {
+			return done, nil
+		}
+		if readErr != nil {
+			return done, readErr
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package engine
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// lookAtLocks asks who would be in the way, of the bytes that https://www.sqlite.org/src/file/src/os.h lists.
+func lookAtLocks(main *os.File) lockView {
+	any, known := conflicting(main, exclusiveLock, pendingByte, sharedFirst-pendingByte+sharedSize)
+	if !any {
+		return lockView{known: known}
+	}
+	writing, _ := conflicting(main, sharedLock, pendingByte, sharedFirst-pendingByte+sharedSize)
+	pending, _ := conflicting(main, sharedLock, pendingByte, 1)
+	exclusive, _ := conflicting(main, sharedLock, sharedFirst, sharedSize)
+	return lockView{known: true, any: true, writing: writing, excluding: pending || exclusive}
+}
+
+// conflicting tells whether anybody holds a lock that one of the kind would conflict with. known is false where the file
+// system has no such locks.
+func conflicting(f *os.File, kind lockKind, start, length int64) (held, known bool) {
+	for {
+		lock := unix.Flock_t{Type: unix.F_RDLCK, Start: start, Len: length}
+		if kind == exclusiveLock {
+			lock.Type = unix.F_WRLCK
+		}
+		err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil && lock.Type != unix.F_UNLCK, err == nil
+		}
+	}
+}

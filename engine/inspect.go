@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+)
+
+// An Inspection is what plain reads tell about a database. Page and freelist counts, and everything else that the
+// database header says, are those of the newest commit, be it in the main file or in the WAL.
+type Inspection struct {
+	Path         string // as the caller gave it
+	ResolvedPath string // absolute, symbolic links followed; the -wal, -shm and -journal are beside this one
+
+	Size      int64       // bytes of the main file
+	Mode      fs.FileMode // permission bits of the main file
+	UID, GID  uint32      // its owner
+	HardLinks uint64      // its names; with more than one, each has a -wal of its own
+
+	JournalMode   string // "wal" or "delete", what PRAGMA journal_mode would answer on a new connection
+	PageSize      int    // bytes
+	PageCount     int64  // pages
+	FreelistCount int64  // pages
+	ReservedBytes int    // at the end of each page
+	Encoding      string // "UTF-8", "UTF-16le" or "UTF-16be"
+	AutoVacuum    string // "none", "full" or "incremental"
+	SchemaCookie  uint32
+	UserVersion   int32
+	ApplicationID uint32
+	SQLiteVersion string // of the library that wrote last, "3.40.1"; empty if it did not say
+
+	WAL       WAL
+	ShmExists bool
+	Journal   Journal
+	Held      Held
+
+	Filesystem        string // by statfs(2): "ext4", "nfs", ...; empty where the platform does not tell
+	NetworkFilesystem bool   // locks may not be shared between those who use it
+
+	// Backup is what a backup would meet at this moment, one phrase.
+	Backup string
+}
+
+// WAL is what is in a write-ahead log.
+type WAL struct {
+	Exists bool
+	Size   int64 // bytes
+	// Frames are the whole frames that the file has room for, those included that are left from before the log last started over.
+	Frames int64
+	// CommittedFrames are the frames that belong to the database: salts and checksums hold, up to the last commit.
+	CommittedFrames int64
+	// UncheckpointedFrames are the committed frames that are not in the main file yet, as far as the -shm tells; all of them if it does not.
+	UncheckpointedFrames int64
+	// UncheckpointedBytes are the page contents of these frames. A page that was written twice counts twice.
+	UncheckpointedBytes int64
+}
+
+// Journal is the state of the rollback journal.
+type Journal string
+
+const (
+	JournalNone    Journal = "none"
+	JournalEmpty   Journal = "empty"   // zero bytes, as journal_mode=TRUNCATE leaves it
+	JournalZeroed  Journal = "zeroed"  // its header is void: journal_mode=PERSIST, or a transaction that has not reached the main file
+	JournalPresent Journal = "present" // a transaction is being written, or, where locks cannot be seen, it is hot
+	JournalHot     Journal = "hot"     // a crash left it: the main file is not consistent until it has been played back
+	JournalUnknown Journal = "unknown" // it cannot be read
+)
+
+// inspectAttempts is how often a database that changes under the reader is read anew. What the last reading finds is
+// a commit of its own, only perhaps no longer the newest.
+const inspectAttempts = 5
+
+// Inspect reads what a database is, what its WAL holds and what a backup would meet. It never opens it with SQLite,
+// takes no lock and changes nothing. It reads the whole WAL, as fast as the disk gives it, and little else.
+//
+// A path that does not lead to a database is an [Error] of [KindMissing], [KindNotDatabase] or [KindUnreadable]; a -wal that
+// exists and cannot be read is the latter too, since the newest commit may be in it.
+func Inspect(ctx context.Context, path string) (Inspection, error) {
+	src, err := openSource("inspect", path)
+	if err != nil {
+		return Inspection{}, err
+	}
+	defer src.Close()
+	return src.inspect(ctx)
+}
+
+func (s *sourceFile) inspect(ctx context.Context) (Inspection, error) {
+	in := Inspection{Path: s.name, ResolvedPath: s.path}
+	in.setOwner(s.info)
+	in.Filesystem, in.NetworkFilesystem, _ = networkFilesystem(s.path)
+	for range inspectAttempts {
+		steady, err := in.read(ctx, s)
+		if err != nil {
+			return Inspection{}, inspectError(ctx, s.name, err)
+		}
+		if steady {
+			break
+		}
+	}
+	in.setUse(s)
+	return in, nil
+}
+
+func inspectError(ctx context.Context, name string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return e
+	}
+	return sourceError("inspect", name, err)
+}
+
+// setOwner records what stat tells.
+func (in *Inspection) setOwner(info fs.FileInfo) {
+	in.Mode = info.Mode().Perm()
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		in.UID, in.GID, in.HardLinks = stat.Uid, stat.Gid, uint64(stat.Nlink)
+	}
+}
+
+// read reads headers and WAL once. It is steady if no checkpoint and no restart of the log has come between.
+func (in *Inspection) read(ctx context.Context, s *sourceFile) (steady bool, err error) {
+	if err := s.readHeader(); err != nil {
+		return false, err
+	}
+	before := s.header
+	wal, shm := openSibling(s.path+"-wal"), openSibling(s.path+"-shm")
+	defer wal.close()
+	defer shm.close()
+	contents, err := in.readWAL(ctx, wal, shm, before.pageSize)
+	if err != nil {
+		return false, err
+	}
+	info, err := s.file.Stat()
+	if err != nil {
+		return false, err
+	}
+	in.Size = info.Size()
+	in.setHeader(before, contents)
+	in.ShmExists = shm.exists
+	if before.wal() || in.WAL.Size > 0 {
+		in.JournalMode = "wal" // a -wal beside a rollback-mode header is opened, too
+	} else {
+		in.JournalMode = "delete"
+	}
+	if err := s.readHeader(); err != nil {
+		return false, err
+	}
+	return s.header == before && !contents.startedOver(wal), nil
+}
+
+// readWAL reads the -shm first: it can then only tell of frames that the walk will find.
+func (in *Inspection) readWAL(ctx context.Context, wal, shm sibling, pageSize int) (walContents, error) {
+	in.WAL = WAL{Exists: wal.exists, Size: max(0, wal.size)}
+	if wal.presence() != filled {
+		return walContents{}, nil
+	}
+	if wal.err != nil {
+		return walContents{}, in.walError(wal.err)
+	}
+	index := shm.walIndex()
+	c, err := readWAL(ctx, wal.file, wal.size, pageSize)
+	if err != nil {
+		return c, in.walError(err)
+	}
+	in.WAL.Frames = c.frames
+	in.WAL.CommittedFrames = c.committed
+	in.WAL.UncheckpointedFrames = c.committed
+	if index.salt == c.salt {
+		in.WAL.UncheckpointedFrames = max(0, c.committed-index.backfill)
+	}
+	in.WAL.UncheckpointedBytes = in.WAL.UncheckpointedFrames * int64(pageSize)
+	return c, nil
+}
+
+func (in *Inspection) walError(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		err = pathError.Err
+	}
+	return &Error{Kind: KindUnreadable, Op: "inspect", Path: in.ResolvedPath + "-wal", Err: err}
+}
+
+// setHeader records what the newest version of page 1 says.
+func (in *Inspection) setHeader(h header, c walContents) {
+	if newest, err := parseHeader(c.page1); err == nil {
+		h = newest
+	}
+	in.PageSize = h.pageSize
+	in.PageCount = pageCount(h, c.pageCount, in.Size)
+	in.FreelistCount = int64(h.freelistCount)
+	in.ReservedBytes = h.reserved
+	in.Encoding = h.encodingName()
+	in.AutoVacuum = h.autoVacuumName()
+	in.SchemaCookie = h.schemaCookie
+	in.UserVersion = h.userVersion
+	in.ApplicationID = h.applicationID
+	in.SQLiteVersion = h.sqliteVersionName()
+}
+
+// pageCount counts as SQLite does: by the header if its count is valid, then by the last commit in the WAL, then by the file.
+func pageCount(h header, committed uint32, size int64) int64 {
+	switch {
+	case h.countValid():
+		return int64(h.pageCount)
+	case committed > 0:
+		return int64(committed)
+	}
+	return (size + int64(h.pageSize) - 1) / int64(h.pageSize)
+}
+
+func (h header) encodingName() string {
+	switch h.encoding {
+	case 2:
+		return "UTF-16le"
+	case 3:
+		return "UTF-16be"
+	}
+	return "UTF-8" // 0 too: a database without tables
+}
+
+func (h header) autoVacuumName() string {
+	switch {
+	case !h.autoVacuum:
+		return "none"
+	case h.incremental:
+		return "incremental"
+	}
+	return "full"
+}
+
+// sqliteVersionName turns 3040001 into "3.40.1".
+func (h header) sqliteVersionName() string {
+	if h.sqliteVersion == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d.%d", h.sqliteVersion/1000000, h.sqliteVersion/1000%1000, h.sqliteVersion%1000)
+}

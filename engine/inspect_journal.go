@@ -1,0 +1,49 @@
+package engine
+
+import "io"
+
+// journal tells the state of the rollback journal. It is hot if it stays the same around a moment in which nobody
+// writes: each transaction puts a random number into its journal's header.
+func (s *sourceFile) journal(blind bool) Journal {
+	first, state := readJournal(s.path + "-journal")
+	if state != JournalPresent {
+		return state
+	}
+	locks := lookAtLocks(s.file)
+	if blind || !locks.known || locks.writing {
+		return JournalPresent
+	}
+	second, state := readJournal(s.path + "-journal")
+	if state == JournalPresent && second == first {
+		return JournalHot
+	}
+	return state
+}
+
+// A journalHeader is the start of a rollback journal: https://www.sqlite.org/fileformat2.html#the_rollback_journal
+type journalHeader [28]byte
+
+// readJournal goes by the first byte, like SQLite.
+func readJournal(path string) (journalHeader, Journal) {
+	var h journalHeader
+	journal := openSibling(path)
+	defer journal.close()
+	switch {
+	case !journal.exists:
+		return h, JournalNone
+	case journal.size == 0:
+		return h, JournalEmpty
+	case journal.err != nil:
+		return h, JournalUnknown
+	}
+	n, err := journal.file.ReadAt(h[:], 0)
+	switch {
+	case err != nil && err != io.EOF:
+		return h, JournalUnknown
+	case n == 0:
+		return h, JournalEmpty
+	case h[0] == 0:
+		return h, JournalZeroed
+	}
+	return h, JournalPresent
+}

@@ -1,0 +1,68 @@
+package engine
+
+// setUse finds out who uses the database, and with it what a backup would meet.
+func (in *Inspection) setUse(s *sourceFile) {
+	locks := lookAtLocks(s.file)
+	if in.NetworkFilesystem {
+		locks.known = false // others' locks may not be seen here
+	}
+	shm := openSibling(s.path + "-shm")
+	defer shm.close()
+	in.Held = heldBy(locks, in.JournalMode == "wal", shm)
+	in.Journal = s.journal(in.NetworkFilesystem)
+	in.Backup = in.backup(s.header.wal(), locks, shm)
+}
+
+// backup puts into words what access will choose.
+func (in *Inspection) backup(walHeader bool, locks lockView, shm sibling) string {
+	state := sourceState{walHeader: walHeader, wal: in.WAL.presence(), shm: in.ShmExists, journal: in.Journal.presence()}
+	way := state.access()
+	switch {
+	case in.Journal == JournalUnknown:
+		return "would be refused: the rollback journal cannot be read"
+	case in.Journal == JournalHot:
+		return "would be refused: a crash left a hot rollback journal"
+	case way == accessShared && shm.err != nil:
+		return "would be refused: the -shm cannot be read"
+	case locks.excluding:
+		return "waits: a connection holds the database exclusively"
+	case way == accessJournal:
+		return "waits: there is a rollback journal beside the WAL"
+	}
+	return in.wayInWords(way)
+}
+
+func (in *Inspection) wayInWords(way access) string {
+	switch way {
+	case accessReadOnly:
+		return "reads the database under SQLite's shared lock: commits wait while pages are copied"
+	case accessShared:
+		return "reads the WAL through the existing -shm: no writer waits"
+	case accessCopy:
+		return "copies the database and its WAL aside, and reads that copy"
+	}
+	if in.Held == HeldNo {
+		return "copies under a guard: nobody has the database open"
+	}
+	return "copies under a guard, and again should somebody write"
+}
+
+func (w WAL) presence() presence {
+	switch {
+	case !w.Exists:
+		return absent
+	case w.Size == 0:
+		return hollow
+	}
+	return filled
+}
+
+func (j Journal) presence() presence {
+	switch j {
+	case JournalNone:
+		return absent
+	case JournalEmpty, JournalZeroed:
+		return hollow
+	}
+	return filled
+}

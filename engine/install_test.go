@@ -1,0 +1,148 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/iotest"
+
+	"golang.org/x/sys/unix"
+)
+
+func mkfifo(path string) error { return unix.Mkfifo(path, 0o600) }
+
+func image(t testing.TB) []byte {
+	t.Helper()
+	b, _, err := snapshot(t, newWAL(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestInstall(t *testing.T) {
+	b := image(t)
+	dst := filepath.Join(t.TempDir(), "new.db")
+	info, err := Install(context.Background(), iotest.OneByteReader(bytes.NewReader(b)), dst, InstallOptions{Size: int64(len(b))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Level != LevelQuick || info.Size != int64(len(b)) || !info.WAL {
+		t.Errorf("info %+v", info)
+	}
+	onDisk, err := os.ReadFile(dst)
+	if err != nil || !bytes.Equal(onDisk, b) {
+		t.Errorf("%v, %d bytes of %d", err, len(onDisk), len(b))
+	}
+	if names, _ := os.ReadDir(filepath.Dir(dst)); len(names) != 1 {
+		t.Errorf("left behind: %v", names)
+	}
+}
+
+func TestInstallRefusesNeighbours(t *testing.T) {
+	b := image(t)
+	for _, suffix := range append([]string{""}, siblings...) {
+		for _, dangling := range []bool{false, true} {
+			dir := t.TempDir()
+			dst := filepath.Join(dir, "new.db")
+			if dangling {
+				os.Symlink("nowhere", dst+suffix)
+			} else {
+				writeFile(t, dst+suffix, []byte("mine"))
+			}
+			before := takePicture(t, dir)
+			_, err := Install(context.Background(), bytes.NewReader(b), dst, InstallOptions{})
+			wantKind(t, err, KindExists)
+			before.mustMatch(t, dir)
+		}
+	}
+}
+
+// TestInstallLosesRace: a file that appears while the image arrives is not touched.
+func TestInstallLosesRace(t *testing.T) {
+	b := image(t)
+	for _, suffix := range append([]string{""}, siblings...) {
+		dir := t.TempDir()
+		dst := filepath.Join(dir, "new.db")
+		r := io.MultiReader(bytes.NewReader(b), readerFunc(func([]byte) (int, error) {
+			writeFile(t, dst+suffix, []byte("mine"))
+			return 0, io.EOF
+		}))
+		_, err := Install(context.Background(), r, dst, InstallOptions{})
+		wantKind(t, err, KindExists)
+		if got, _ := os.ReadFile(dst + suffix); string(got) != "mine" {
+			t.Errorf("%s was overwritten", dst+suffix)
+		}
+		if names, _ := os.ReadDir(dir); len(names) != 1 {
+			t.Errorf("left behind: %v", names)
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func TestInstallFails(t *testing.T) {
+	b := image(t)
+	broken := errors.New("broken")
+	damaged := bytes.Clone(b)
+	copy(damaged[3*4096:], make([]byte, 4096))
+	cases := []struct {
+		name string
+		r    io.Reader
+		is   error
+		kind Kind
+	}{
+		{"the reader's error", io.MultiReader(bytes.NewReader(b), iotest.ErrReader(broken)), broken, ""},
+		{"nothing", bytes.NewReader(nil), nil, KindCorrupt},
+		{"short", bytes.NewReader(b[:len(b)-1]), nil, KindCorrupt},
+		{"long", bytes.NewReader(append(bytes.Clone(b), 0)), nil, KindCorrupt},
+		{"damaged", bytes.NewReader(damaged), nil, KindCorrupt},
+	}
+	for _, c := range cases {
+		dir := t.TempDir()
+		_, err := Install(context.Background(), c.r, filepath.Join(dir, "new.db"), InstallOptions{})
+		if c.is != nil && !errors.Is(err, c.is) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if c.kind != "" {
+			wantKind(t, err, c.kind)
+		}
+		if names, _ := os.ReadDir(dir); len(names) > 0 {
+			t.Errorf("%s: left behind %v", c.name, names)
+		}
+	}
+}
+
+func TestVerify(t *testing.T) {
+	b := image(t)
+	temp := t.TempDir()
+	info, err := Verify(context.Background(), bytes.NewReader(b), "app.db", VerifyOptions{Check: CheckFull, TempDir: temp})
+	if err != nil || info.Level != LevelFull {
+		t.Errorf("%v, %+v", err, info)
+	}
+	if names, _ := os.ReadDir(temp); len(names) > 0 {
+		t.Errorf("left behind: %v", names)
+	}
+}
+
+func TestCheckDestinationSameFile(t *testing.T) {
+	db := newWAL(t)
+	dir := filepath.Dir(db)
+	hard, soft, linked := filepath.Join(dir, "hard"), filepath.Join(dir, "soft"), filepath.Join(t.TempDir(), "dir")
+	os.Link(db, hard)
+	os.Symlink(db, soft)
+	os.Symlink(dir, linked)
+	for _, dst := range []string{db, hard, soft, dir + "/./app.db", db + "-wal", db + "-journal", filepath.Join(linked, "app.db-shm")} {
+		wantKind(t, CheckDestination(db, dst), KindSameFile)
+	}
+	if err := CheckDestination(db, filepath.Join(dir, "other.db")); err != nil {
+		t.Error(err)
+	}
+	wantKind(t, CheckDestination(db, filepath.Join(dir, "no", "dir")), KindTemp)
+}

@@ -1,0 +1,52 @@
+package engine
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// SQLite's lock bytes. See https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE and after.
+const (
+	pendingByte = 0x40000000
+	sharedFirst = pendingByte + 2
+	sharedSize  = 510
+)
+
+// errLocked says that a lock is held by somebody else.
+var errLocked = errors.New("database is locked")
+
+// lockShared takes SQLite's SHARED lock with an open file description lock, which no close elsewhere in the
+// process can drop. While it is held nobody can enter the EXCLUSIVE state: no journal mode changes, no rollback-mode commit, and an application
+// that closes leaves its -wal and -shm in place. It passes through PENDING as SQLite does, so that a
+// waiting writer goes first. A file system without such locks gets none.
+func lockShared(f *os.File) error {
+	if err := setLock(f, unix.F_RDLCK, pendingByte, 1); err != nil {
+		return err
+	}
+	err := setLock(f, unix.F_RDLCK, sharedFirst, sharedSize)
+	if unlockErr := setLock(f, unix.F_UNLCK, pendingByte, 1); err == nil {
+		err = unlockErr
+	}
+	return err
+}
+
+func unlockShared(f *os.File) error { return setLock(f, unix.F_UNLCK, sharedFirst, sharedSize) }
+
+func setLock(f *os.File, kind int16, start, length int64) error {
+	lock := unix.Flock_t{Type: kind, Start: start, Len: length}
+	for {
+		err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
+			return errLocked
+		default:
+			return nil
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+)
+
+// A pin is an open read transaction on a source. While it is held the source cannot change under the copy, or, where no lock is
+// to be had, undisturbed tells that it did.
+type pin struct {
+	source   *sourceFile
+	conn     *conn
+	how      access
+	before   guard
+	scratch  *atomicfile.Dir // of accessCopy
+	pageSize int64           // bytes
+	pages    int64
+}
+
+var (
+	errDisturbed  = errors.New("the database keeps changing without locks that could be waited for")
+	errHotJournal = errors.New("a hot rollback journal must be played back first")
+)
+
+// pin opens the source as its state demands and begins a read transaction. Errors are raw; see transient.
+func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
+	if err := lockShared(s.file); err != nil {
+		return nil, err
+	}
+	p := &pin{source: s}
+	if err := p.open(ctx, tempDir); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *pin) open(ctx context.Context, tempDir string) error {
+	p.before = p.source.stamps()
+	state, err := p.source.look()
+	if err != nil {
+		return sourceError("read", p.source.name, err)
+	}
+	p.how = state.access()
+	if p.guarded() && time.Since(p.before.main.mtime).Abs() < coarse {
+		return errDisturbed
+	}
+	if err := p.connect(ctx, tempDir); err != nil {
+		return err
+	}
+	// The driver's Open has read the schema already, but only a transaction keeps what it saw.
+	if err := p.conn.exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	if _, err := p.conn.queryInt(ctx, "SELECT count(*) FROM sqlite_schema"); err != nil {
+		return err
+	}
+	if p.pageSize, err = p.conn.queryInt(ctx, "PRAGMA page_size"); err != nil {
+		return err
+	}
+	p.pages, err = p.conn.queryInt(ctx, "PRAGMA page_count")
+	return err
+}
+
+// connect opens the connection. It never waits: with our own lock held, whoever holds another one is waiting for us.
+func (p *pin) connect(ctx context.Context, tempDir string) (err error) {
+	const readOnly, noWait, queryOnly = "mode=ro", "_busy_timeout=0", "_query_only=1"
+	path := p.source.path
+	switch p.how {
+	case accessReadOnly:
+		p.conn, err = openConn(path, readOnly, noWait, queryOnly)
+	case accessShared:
+		p.conn, err = openConn(path, readOnly, "readonly_shm=1", noWait, queryOnly)
+	case accessImmutable:
+		p.conn, err = openConn(path, readOnly, "immutable=1", noWait, queryOnly)
+	case accessCopy:
+		if path, err = p.copyFiles(ctx, tempDir); err == nil {
+			p.conn, err = openConn(path, "mode=rw", noWait, queryOnly)
+		}
+	case accessJournal:
+		err = errHotJournal
+	}
+	return err
+}
+
+// copyFiles copies the database and its WAL as they are to a private directory and returns the copy's path.
+func (p *pin) copyFiles(ctx context.Context, tempDir string) (string, error) {
+	wal, err := os.Open(p.source.path + "-wal")
+	if err != nil {
+		return "", sourceError("read", p.source.name, err)
+	}
+	defer wal.Close()
+	if err := checkSpace(tempDir, p.before.main.size+p.before.wal.size); err != nil {
+		return "", err
+	}
+	if p.scratch, err = atomicfile.NewDir(tempDir); err != nil {
+		return "", tempError("create", tempDir, err)
+	}
+	const name = "source.db"
+	main := io.NewSectionReader(p.source.file, 0, p.before.main.size)
+	if err := p.copyFile(ctx, main, name); err != nil {
+		return "", err
+	}
+	if err := p.copyFile(ctx, wal, name+"-wal"); err != nil {
+		return "", err
+	}
+	return filepath.Join(p.scratch.Path(), name), p.undisturbed()
+}
+
+func (p *pin) copyFile(ctx context.Context, from io.Reader, name string) error {
+	to, err := p.scratch.Create(name)
+	if err != nil {
+		return tempError("create", p.scratch.Path(), err)
+	}
+	defer to.Close()
+	_, err = copyContext(ctx, to, from, nil)
+	return err
+}
+
+// guarded tells whether the source is read without SQLite's locks.
+func (p *pin) guarded() bool { return p.how == accessImmutable || p.how == accessCopy }
+
+// undisturbed fails with errDisturbed if somebody wrote to the source since the pin was taken.
+func (p *pin) undisturbed() error {
+	if p.source.stamps() != p.before {
+		return errDisturbed
+	}
+	return nil
+}
+
+// size is the length of the main file in bytes, and whether it must hold all pages: with a WAL it need not.
+func (p *pin) size() (size int64, whole bool, err error) {
+	info, err := p.source.file.Stat()
+	if err != nil {
+		return 0, false, err
+	}
+	return info.Size(), p.how == accessReadOnly || p.how == accessImmutable, nil
+}
+
+// Close ends the transaction and gives up the lock. It is idempotent.
+func (p *pin) Close() {
+	if p.conn != nil {
+		p.conn.Close()
+		p.conn = nil
+	}
+	if p.scratch != nil {
+		p.scratch.Close()
+	}
+	unlockShared(p.source.file)
+}
+
+// A guard is the state of all files of a database at one moment.
+type guard struct{ main, wal, shm, journal stamp }
+
+// coarse is how far apart two writes must be to get different modification times on older kernels. A source that
+// was written more recently cannot be guarded yet.
+const coarse = 20 * time.Millisecond
+
+func (s *sourceFile) stamps() guard {
+	g := guard{
+		main:    stampPath(s.path),
+		wal:     stampPath(s.path + "-wal"),
+		shm:     stampPath(s.path + "-shm"),
+		journal: stampPath(s.path + "-journal"),
+	}
+	g.shm = stamp{dev: g.shm.dev, ino: g.shm.ino} // its contents follow the locks, not the data
+	return g
+}
+
+// persist calls try until it succeeds, fails for good, or has failed for something transient until the timeout.
+func persist(ctx context.Context, timeout time.Duration, try func() error) error {
+	if timeout == 0 {
+		timeout = DefaultBusyTimeout
+	}
+	deadline := time.Now().Add(timeout)
+	for delay := time.Millisecond; ; delay = min(2*delay, 25*time.Millisecond) {
+		err := try()
+		if err == nil || !transient(err) || time.Now().Add(delay).After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(delay):
+		}
+	}
+}

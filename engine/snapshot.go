@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+)
+
+// imageName is the name of the copy in its private directory.
+const imageName = "image.db"
+
+// A Snapshot is a private copy of a database that has passed its check.
+type Snapshot struct {
+	info   Info
+	source string
+	dir    *atomicfile.Dir
+	file   *os.File
+	digest *digest
+	offset int64
+}
+
+// TakeSnapshot copies the database source as it is at one moment, all commits before the call included, and checks the copy.
+// The source may be in use; it is not changed in any way. It is locked no longer than the copy takes, and in WAL mode not at
+// all for writers.
+//
+// Errors are of type [*Error], or the context's. A database that stays locked until opts.BusyTimeout is KindBusy.
+func TakeSnapshot(ctx context.Context, source string, opts Options) (*Snapshot, error) {
+	src, err := openSource("open", source)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	where := tempDir(opts.TempDir)
+	if opts.Destination != "" {
+		where = filepath.Dir(opts.Destination)
+	}
+	s := &Snapshot{source: source}
+	if s.dir, err = atomicfile.NewDir(where); err != nil {
+		return nil, tempError("create a private directory in", where, err)
+	}
+	if err := s.take(ctx, src, where, opts); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// take is the whole way from the source to a checked copy.
+func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts Options) error {
+	opts.progress(Progress{Phase: PhaseWait})
+	err := persist(ctx, opts.BusyTimeout, func() error { return s.copy(ctx, src, where, opts) })
+	if err != nil {
+		return databaseError("open", s.source, err)
+	}
+	if src.replaced() {
+		return &Error{Kind: KindChanged, Op: "copy", Path: s.source, Err: errReplaced}
+	}
+	s.warn(src)
+	path := filepath.Join(s.dir.Path(), imageName)
+	if s.file, err = os.Open(path); err != nil {
+		return tempError("open", path, err)
+	}
+	s.digest = startDigest(ctx, s.file, s.info.Size)
+	opts.progress(Progress{Phase: PhaseCheck, Total: s.info.Size})
+	s.info.Level, s.info.Reason, err = checkImage(ctx, path, s.source, opts.Check)
+	if err != nil {
+		return err
+	}
+	if opts.Destination == "" {
+		return s.unlink(path)
+	}
+	return nil
+}
+
+// copy makes one attempt at a consistent copy. The source is free again when it returns.
+func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts Options) error {
+	p, err := src.pin(ctx, tempDir(opts.TempDir))
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if p.pages > maxPages {
+		return &Error{Kind: KindNotDatabase, Op: "copy", Path: s.source, Err: fmt.Errorf("%d pages are more than can be copied", p.pages)}
+	}
+	tail, err := checkWhole(p)
+	if err != nil && opts.Check != CheckNone {
+		return err
+	}
+	if err := checkSpace(where, p.pages*p.pageSize); err != nil {
+		return err
+	}
+	path := filepath.Join(s.dir.Path(), imageName)
+	os.Remove(path) // of an attempt that was disturbed
+	f, err := s.dir.Create(imageName)
+	if err != nil {
+		return tempError("create", path, err)
+	}
+	f.Close()
+	pages, err := copyPages(ctx, p, path, opts)
+	if err != nil {
+		return err
+	}
+	if p.how == accessImmutable {
+		if err := p.undisturbed(); err != nil {
+			return err
+		}
+	}
+	s.info = Info{Size: pages * p.pageSize, PageSize: int(p.pageSize), PageCount: pages, WAL: src.header.wal()}
+	if tail > 0 {
+		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s: %d bytes after the last page are not part of the database and were left out", s.source, tail))
+	}
+	return checkCopy(p, path, pages)
+}
+
+// maxPages is what the driver can count: its backup reports pages as a C int.
+const maxPages = 1<<31 - 1
+
+// warn notes what an operator should know about where the source lives.
+func (s *Snapshot) warn(src *sourceFile) {
+	if links := hardLinks(src.info); links > 1 {
+		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s has %d hard links: a writer that uses another name has another -wal, which was not read", s.source, links))
+	}
+	if name, network, err := networkFilesystem(src.path); err == nil && network && s.info.WAL {
+		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s is in WAL mode on %s: locks and shared memory may not reach other machines or containers there", s.source, name))
+	}
+}
+
+// unlink takes the copy's name away before the first byte leaves, so that nothing stays behind even after SIGKILL.
+func (s *Snapshot) unlink(path string) error {
+	if err := os.Remove(path); err != nil {
+		return tempError("unlink", path, err)
+	}
+	if err := s.dir.Close(); err != nil {
+		return tempError("remove", s.dir.Path(), err)
+	}
+	return nil
+}
+
+// Info describes the copy.
+func (s *Snapshot) Info() Info { return s.info }
+
+// Size is the length of the image in bytes.
+func (s *Snapshot) Size() int64 { return s.info.Size }
+
+// Read reads the image from its start.
+func (s *Snapshot) Read(p []byte) (int, error) {
+	if left := s.info.Size - s.offset; int64(len(p)) > left {
+		p = p[:left]
+	}
+	if len(p) == 0 {
+		return 0, io.EOF
+	}
+	n, err := s.file.ReadAt(p, s.offset)
+	s.offset += int64(n)
+	if n > 0 {
+		return n, nil
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return 0, tempError("read", s.file.Name(), err)
+}
+
+// Hash waits for and returns a SHA-256 that has consumed the whole image, each time another clone: Sum(nil) is the
+// image's digest, and what is written to it continues the image. It may be called beside Read.
+func (s *Snapshot) Hash() (hash.Hash, error) {
+	h, err := s.digest.wait()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return nil, tempError("read", s.file.Name(), err)
+	}
+	return h, err
+}
+
+// Commit publishes the copy as the new file path, which must be the Options.Destination. The file is durable, or
+// there is none; a file of that name fails with KindExists.
+func (s *Snapshot) Commit(path string) error {
+	if _, err := s.digest.wait(); err != nil {
+		return tempError("read", s.file.Name(), err)
+	}
+	if err := CheckDestination("", path); err != nil {
+		return err
+	}
+	if err := s.dir.Publish(imageName, path); err != nil {
+		return tempError("create", path, err)
+	}
+	return nil
+}
+
+// Close removes the private copy. It is idempotent.
+func (s *Snapshot) Close() error {
+	if s.digest != nil {
+		s.digest.stop()
+	}
+	if s.file != nil {
+		s.file.Close()
+	}
+	return s.dir.Close()
+}
+
+func (o Options) progress(p Progress) {
+	if o.Progress != nil {
+		o.Progress(p)
+	}
+}

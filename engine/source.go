@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A sourceFile is the main file of a database, opened for plain reading before SQLite sees it. It stays open until
+// every SQLite connection on the same inode is closed: to close it earlier would drop that connection's locks.
+type sourceFile struct {
+	name   string // as the caller gave it
+	path   string // absolute, symbolic links resolved: SQLite finds -wal and -shm beside this one
+	file   *os.File
+	info   fs.FileInfo
+	header header
+}
+
+// opening makes "does the process hold this inode?" and "now it does" one step.
+var opening sync.Mutex
+
+// openSource looks before it touches: a FIFO would block, a device or a directory is no database.
+func openSource(op, name string) (*sourceFile, error) {
+	path, err := filepath.EvalSymlinks(name)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return nil, sourceError(op, name, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, sourceError(op, name, err)
+	}
+	if err := checkFileType(info); err != nil {
+		return nil, &Error{Kind: KindNotDatabase, Op: op, Path: name, Err: err}
+	}
+	opening.Lock()
+	defer opening.Unlock()
+	if processHolds(info) {
+		return nil, &Error{Kind: KindInProcess, Op: op, Path: name,
+			Err: errors.New("this process already has the database open, and reading it would drop its locks")}
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, sourceError(op, name, err)
+	}
+	s := &sourceFile{name: name, path: path, file: file}
+	if s.info, err = file.Stat(); err != nil || !os.SameFile(info, s.info) {
+		s.Close()
+		return nil, &Error{Kind: KindChanged, Op: op, Path: name, Err: errReplaced}
+	}
+	if err := s.readHeader(); err != nil {
+		s.Close()
+		return nil, sourceError(op, name, err)
+	}
+	return s, nil
+}
+
+var errReplaced = errors.New("the file was replaced meanwhile")
+
+func checkFileType(info fs.FileInfo) error {
+	switch {
+	case info.IsDir():
+		return errors.New("is a directory")
+	case !info.Mode().IsRegular():
+		return errors.New("not a regular file")
+	case info.Size() == 0:
+		return errors.New("empty file")
+	}
+	return nil
+}
+
+// readHeader reads the header anew; it may have changed since the last time.
+func (s *sourceFile) readHeader() error {
+	var b [headerSize]byte
+	n, err := s.file.ReadAt(b[:], 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	s.header, err = parseHeader(b[:n])
+	return err
+}
+
+// Close closes the plain descriptor, and with it drops every POSIX lock of the process on the file.
+func (s *sourceFile) Close() error { return s.file.Close() }
+
+// replaced tells whether the path no longer leads to the file that was opened.
+func (s *sourceFile) replaced() bool {
+	info, err := os.Stat(s.path)
+	return err != nil || !os.SameFile(info, s.info)
+}
+
+// processHolds tells whether a descriptor of this process leads to the file. Where descriptors cannot be listed the
+// answer is no.
+func processHolds(info fs.FileInfo) bool {
+	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			if fd, err := strconv.Atoi(entry.Name()); err == nil && sameFile(fd, info) {
+				return true
+			}
+		}
+		return false
+	}
+	return false
+}
+
+func sameFile(fd int, info fs.FileInfo) bool {
+	var theirs unix.Stat_t
+	if unix.Fstat(fd, &theirs) != nil {
+		return false
+	}
+	ours, ok := stampOf(info)
+	return ok && uint64(theirs.Dev) == ours.dev && uint64(theirs.Ino) == ours.ino
+}
+
+// sourceError gives an error met on the way to a source its kind.
+func sourceError(op, name string, err error) *Error {
+	kind := KindUnreadable
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		kind, err = KindMissing, unix.ENOENT
+	case errors.Is(err, errNotDatabase):
+		kind, err = KindNotDatabase, fmt.Errorf("%w (encrypted?)", err)
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		kind = KindTemp
+	}
+	return &Error{Kind: kind, Op: op, Path: name, Err: underlying(err)}
+}

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"io"
+	"os"
+)
+
+// A presence is what is found of a file that may stand beside a database.
+type presence int
+
+const (
+	absent presence = iota
+	hollow          // there, but it says nothing: an empty WAL, a journal whose header is zeroed
+	filled
+)
+
+// A sourceState is what decides how a database can be read without leaving a trace.
+type sourceState struct {
+	walHeader bool     // the database header says WAL mode
+	wal       presence // the -wal file
+	shm       bool     // the -shm file is there, and SQLite can use it without changing anything
+	journal   presence // the -journal file
+}
+
+// An access is a way to open a source that changes nothing about it.
+type access int
+
+const (
+	// accessReadOnly is mode=ro, for a database in rollback mode: SQLite takes its SHARED lock and makes no file.
+	accessReadOnly access = iota
+	// accessShared is mode=ro&readonly_shm=1: both WAL files are there, neither will be written.
+	accessShared
+	// accessImmutable is immutable=1 for a WAL database that nobody has open: anything else would leave a
+	// -wal and a -shm behind. It takes no locks, so whoever uses it must compare stamps afterwards.
+	accessImmutable
+	// accessCopy copies the database and its -wal to a private place and opens the copy there: to read
+	// this WAL SQLite would have to make a -shm beside it.
+	accessCopy
+	// accessJournal is none: only playing back the rollback journal would tell what the database holds.
+	accessJournal
+)
+
+// access chooses the way. Every combination is listed in TestAccess.
+func (s sourceState) access() access {
+	switch {
+	case !s.walHeader && s.wal != filled:
+		return accessReadOnly // SQLite decides whether a journal is hot
+	case s.walHeader && s.wal != absent && s.shm:
+		return accessShared // likewise
+	case s.journal == filled:
+		return accessJournal
+	case s.wal == filled:
+		return accessCopy
+	default:
+		return accessImmutable
+	}
+}
+
+// look reads the state. The SHARED lock must be held, so that nobody can change the journal mode or
+// remove a -wal meanwhile.
+func (s *sourceFile) look() (sourceState, error) {
+	if err := s.readHeader(); err != nil {
+		return sourceState{}, err
+	}
+	state := sourceState{walHeader: s.header.wal()}
+	var err error
+	if state.wal, err = lookAt(s.path+"-wal", sizeOnly); err != nil {
+		return state, err
+	}
+	if state.journal, err = lookAt(s.path+"-journal", firstByte); err != nil {
+		return state, err
+	}
+	state.shm, err = s.sharedMemoryUsable()
+	return state, err
+}
+
+// sharedMemoryUsable tells whether there is a -shm, and SQLite would leave it and the -wal as they are: it gives empty
+// ones the database's mode.
+func (s *sourceFile) sharedMemoryUsable() (bool, error) {
+	info, err := s.file.Stat()
+	if err != nil {
+		return false, err
+	}
+	for _, suffix := range []string{"-shm", "-wal"} {
+		side, err := os.Stat(s.path + suffix)
+		switch {
+		case os.IsNotExist(err):
+			return false, nil
+		case err != nil:
+			return false, err
+		case side.Size() == 0 && side.Mode().Perm() != info.Mode().Perm():
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// lookAt tells what is found at path; says decides whether what is there says anything.
+func lookAt(path string, says func(path string, size int64) (bool, error)) (presence, error) {
+	info, err := os.Stat(path)
+	if os.IsNotExist(err) {
+		return absent, nil
+	}
+	if err != nil {
+		return absent, err
+	}
+	if ok, err := says(path, info.Size()); err != nil || !ok {
+		return hollow, err
+	}
+	return filled, nil
+}
+
+func sizeOnly(_ string, size int64) (bool, error) { return size > 0, nil }
+
+// firstByte is SQLite's own test for a journal that was ended by zeroing its header.
+func firstByte(path string, _ int64) (bool, error) {
+	f, err := os.Open(path)
+	if os.IsNotExist(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], 0); err != nil {
+		if err == io.EOF {
+			err = nil
+		}
+		return false, err
+	}
+	return b[0] != 0, nil
+}

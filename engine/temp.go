@@ -1,0 +1,79 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
+)
+
+// spaceMargin is what must stay free beside the copy itself, in bytes.
+const spaceMargin = 1 << 20
+
+// tempDir is the directory for private copies: the one that is asked for, by dir or by the environment, whether
+// it is usable or not, else the first of SQLite's that is. See https://www.sqlite.org/tempfiles.html, section 5.
+func tempDir(dir string) string {
+	for _, asked := range []string{dir, os.Getenv("SQLITE_TMPDIR"), os.Getenv("TMPDIR")} {
+		if asked != "" {
+			return asked
+		}
+	}
+	for _, usual := range []string{"/var/tmp", "/usr/tmp", "/tmp"} {
+		if unix.Access(usual, unix.W_OK|unix.X_OK) == nil {
+			return usual
+		}
+	}
+	return "."
+}
+
+// checkSpace fails with KindNoSpace if size bytes do not fit into the file system of dir.
+func checkSpace(dir string, size int64) error {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil {
+		return tempError("look at", dir, err)
+	}
+	free := uint64(stat.Bavail) * uint64(stat.Bsize)
+	if free < uint64(size)+spaceMargin {
+		return &Error{Kind: KindNoSpace, Op: "copy to", Path: dir,
+			Err: fmt.Errorf("%s needed, %s free", humanize.IBytes(uint64(size)+spaceMargin), humanize.IBytes(free))}
+	}
+	return nil
+}
+
+// tempError gives an error met in the temporary or destination directory its kind.
+func tempError(op, path string, err error) *Error {
+	kind := KindTemp
+	primary, _ := resultCode(err)
+	errno := systemErrno(err)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		kind = KindExists
+	case primary == codeFull, full(err), errno != 0 && full(errno):
+		kind = KindNoSpace
+	}
+	return &Error{Kind: kind, Op: op, Path: path, Err: describe(underlying(err))}
+}
+
+// underlying leaves out what the operating system's errors say of the path: an Error names it itself.
+func underlying(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	var linkError *os.LinkError
+	if errors.As(err, &linkError) {
+		return linkError.Err
+	}
+	return err
+}
+
+func full(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
+}
+
+func outOfDescriptors(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+}
