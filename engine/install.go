@@ -21,30 +21,97 @@ type InstallOptions struct {
 	Check Check
 	// Size is how many bytes are expected, so that missing space is found before the work; 0 if not known.
 	Size int64
+	// Mode is the new file's mode. Zero means 0600, or with SetAside that of the old file.
+	Mode fs.FileMode
+	// Owner is the new file's owner. Nil means the caller, or with SetAside the owner of the old file.
+	Owner *Owner
+	// SetAside, if not empty, is the name that an existing database dst is moved to, with its -wal, -shm and -journal,
+	// when the new one is ready. It fails with KindBusy if anybody has the old one open. Linux only.
+	SetAside string
 	// Progress, if not nil, is called from the calling goroutine.
 	Progress func(Progress)
+}
+
+// An Owner is a user and a group, by number.
+type Owner struct{ UID, GID int }
+
+// An Installation is what Install has done.
+type Installation struct {
+	Info
+	Moved []string // the new names of the files that were set aside
 }
 
 // Install makes the image that r delivers the new database dst: read to its end, checked, durable and only then
 // visible. It never replaces anything: a dst, or a dst-wal, dst-shm or dst-journal, that exists is KindExists. An error of r
 // is returned as it is, and then nothing is left behind; r must give io.EOF only if the image is whole.
-func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) (Info, error) {
-	if err := CheckDestination("", dst); err != nil {
-		return Info{}, err
+func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) (Installation, error) {
+	old, err := findOld(dst, &opts)
+	if err != nil {
+		return Installation{}, err
 	}
-	l := landing{where: filepath.Dir(dst), name: dst, check: opts.Check, size: opts.Size, progress: opts.Progress}
+	l := landing{where: filepath.Dir(dst), name: dst, check: opts.Check, size: opts.Size, mode: opts.Mode, owner: opts.Owner, progress: opts.Progress}
 	defer l.Close()
 	info, err := l.land(ctx, r)
 	if err != nil {
-		return Info{}, err
+		return Installation{}, err
 	}
+	if old {
+		moved, err := l.replace(dst, opts.SetAside)
+		return Installation{info, moved}, err
+	}
+	return Installation{Info: info}, l.publish(dst)
+}
+
+// findOld tells whether there is a database to be set aside, whose owner and mode the new one then gets. Anything
+// else that is in the way is an error.
+func findOld(dst string, opts *InstallOptions) (bool, error) {
+	info, err := os.Lstat(dst)
+	if opts.SetAside == "" || err != nil || !info.Mode().IsRegular() {
+		return false, CheckDestination("", dst)
+	}
+	if err := CheckDestination("", opts.SetAside); err != nil {
+		return false, err
+	}
+	held, err := takeLease(dst)
+	if err != nil {
+		return false, err
+	}
+	held.Close()
+	if opts.Mode == 0 {
+		opts.Mode = info.Mode().Perm()
+	}
+	if opts.Owner == nil {
+		opts.Owner = ownerOf(info)
+	}
+	return true, nil
+}
+
+// replace sets the database dst aside and gives its name to the new one.
+func (l *landing) replace(dst, aside string) ([]string, error) {
+	held, err := takeLease(dst)
+	if err != nil {
+		return nil, err
+	}
+	defer held.Close()
+	moved, undo, err := setAside(dst, aside)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.publish(dst); err != nil {
+		undo()
+		return nil, err
+	}
+	return moved, nil
+}
+
+func (l *landing) publish(dst string) error {
 	if err := CheckDestination("", dst); err != nil {
-		return Info{}, err
+		return err
 	}
 	if err := l.dir.Publish(imageName, dst); err != nil {
-		return Info{}, tempError("create", dst, err)
+		return tempError("create", dst, err)
 	}
-	return info, nil
+	return nil
 }
 
 // VerifyOptions of [Verify]. The zero value is right.
@@ -73,6 +140,8 @@ type landing struct {
 	name     string // for messages
 	check    Check
 	size     int64
+	mode     fs.FileMode // 0 for 0600
+	owner    *Owner      // nil for the caller
 	progress func(Progress)
 	dir      *atomicfile.Dir
 }
@@ -105,11 +174,28 @@ func (l *landing) receive(ctx context.Context, r io.Reader) (int64, error) {
 	if err != nil {
 		return 0, tempError("create", l.where, err)
 	}
+	if err := l.attribute(f); err != nil {
+		f.Close()
+		return 0, tempError("give owner and mode to", l.name, err)
+	}
 	size, err := copyContext(ctx, f, r, func(done int64) { l.tell(Progress{PhaseCopy, done, l.size}) })
 	if closeErr := f.Close(); err == nil && closeErr != nil {
 		err = tempError("write", l.where, closeErr)
 	}
 	return size, err
+}
+
+// attribute sets owner and mode, in this order: a change of owner clears mode bits.
+func (l *landing) attribute(f *os.File) error {
+	if l.owner != nil {
+		if err := f.Chown(l.owner.UID, l.owner.GID); err != nil {
+			return err
+		}
+	}
+	if l.mode != 0 {
+		return f.Chmod(l.mode)
+	}
+	return nil
 }
 
 func (l *landing) tell(p Progress) {

@@ -42,7 +42,6 @@ type shell struct {
 func openShell(t testing.TB, db string, statements ...string) *shell {
 	t.Helper()
 	s := &shell{t: t, cmd: exec.Command("sqlite3", "-batch", db)}
-	s.cmd.Stderr = os.Stderr
 	var err error
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -51,6 +50,7 @@ func openShell(t testing.TB, db string, statements ...string) *shell {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.cmd.Stderr = s.cmd.Stdout
 	s.out = bufio.NewReader(out)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -60,8 +60,18 @@ func openShell(t testing.TB, db string, statements ...string) *shell {
 	return s
 }
 
-// run runs statements and returns what they print.
+// run runs statements and returns what they print. A statement that fails, fails the test.
 func (s *shell) run(statements ...string) string {
+	s.t.Helper()
+	out := s.try(statements...)
+	if strings.Contains(out, "error near line") {
+		s.t.Fatalf("sqlite3: %s", out)
+	}
+	return out
+}
+
+// try runs statements that may fail and returns what they print, messages included.
+func (s *shell) try(statements ...string) string {
 	s.t.Helper()
 	const mark = "=== done ==="
 	if _, err := io.WriteString(s.in, strings.Join(statements, "\n")+"\n.print "+mark+"\n"); err != nil {

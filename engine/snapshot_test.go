@@ -13,10 +13,7 @@ import (
 	"time"
 
 	"github.com/mattn/go-sqlite3"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fill creates a table with n rows; closing the shell decides what becomes of the WAL.
 func fill(n int) string {

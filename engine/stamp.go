@@ -54,3 +54,11 @@ func ownerID(info fs.FileInfo) int {
 	}
 	return -1
 }
+
+// ownerOf is the file's owner, nil where that is not known.
+func ownerOf(info fs.FileInfo) *Owner {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return &Owner{UID: int(stat.Uid), GID: int(stat.Gid)}
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+package atomicfile
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test binary be another process that holds a private directory.
+func TestMain(m *testing.M) {
+	if parent := os.Getenv("ATOMICFILE_TEST_HOLDER"); parent != "" {
+		d, err := NewDir(parent)
+		fmt.Println(d.Path(), err)
+		bufio.NewReader(os.Stdin).ReadByte()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, entry := range entries {
+		all = append(all, entry.Name())
+	}
+	return strings.Join(all, " ")
+}
+
+func TestFileCommit(t *testing.T) {
+	dir := t.TempDir()
+	f, err := Create(filepath.Join(dir, "new"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Write([]byte("content"))
+	if _, err := os.Lstat(filepath.Join(dir, "new")); !os.IsNotExist(err) {
+		t.Error("it has its name before Commit")
+	}
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if got, _ := os.ReadFile(filepath.Join(dir, "new")); string(got) != "content" || names(t, dir) != "new" {
+		t.Errorf("%q in %s", got, names(t, dir))
+	}
+	if info, _ := os.Stat(filepath.Join(dir, "new")); info.Mode() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+}
+
+func TestFileCloseLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	f, err := Create(filepath.Join(dir, "new"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Write([]byte("half"))
+	if err := f.Close(); err != nil || names(t, dir) != "" {
+		t.Errorf("%v, left %s", err, names(t, dir))
+	}
+}
+
+func TestNothingIsReplaced(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		for _, make := range []func(string) error{
+			func(name string) error { return os.WriteFile(name, []byte("mine"), 0o600) },
+			func(name string) error { return os.Symlink("nowhere", name) },
+			func(name string) error { return os.Mkdir(name, 0o700) },
+		} {
+			dir := t.TempDir()
+			name := filepath.Join(dir, "new")
+			if !late {
+				make(name)
+			}
+			f, err := Create(name)
+			if late {
+				if err != nil {
+					t.Fatal(err)
+				}
+				make(name)
+				err = f.Commit()
+				f.Close()
+			}
+			if !errors.Is(err, fs.ErrExist) {
+				t.Errorf("late %v: %v", late, err)
+			}
+			if got, err := os.ReadFile(name); err == nil && string(got) != "mine" {
+				t.Errorf("replaced by %q", got)
+			}
+			if names(t, dir) != "new" {
+				t.Errorf("left %s", names(t, dir))
+			}
+		}
+	}
+}
+
+func TestReplace(t *testing.T) {
+	dir := t.TempDir()
+	for _, content := range []string{"one", "two"} {
+		if err := Replace(filepath.Join(dir, "report"), []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.ReadFile(filepath.Join(dir, "report")); string(got) != content || names(t, dir) != "report" {
+			t.Errorf("%q in %s", got, names(t, dir))
+		}
+	}
+}
+
+// TestSweep: only what is ours, old, and held by nobody goes.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	old := time.Now().Add(-2 * sweepAge)
+	abandoned := func(name string, age time.Time) string {
+		path := filepath.Join(dir, name)
+		os.Mkdir(path, 0o700)
+		os.WriteFile(filepath.Join(path, "image.db"), []byte("left"), 0o600)
+		os.Chtimes(path, age, age)
+		return path
+	}
+	gone := abandoned(Prefix+"gone", old)
+	young := abandoned(Prefix+"young", time.Now())
+	other := abandoned("other", old)
+	outside := t.TempDir()
+	os.WriteFile(filepath.Join(outside, "keep"), nil, 0o600)
+	link := filepath.Join(dir, Prefix+"link")
+	os.Symlink(outside, link)
+	foreign := abandoned(Prefix+"foreign", old)
+	os.Chown(foreign, 65534, 65534)
+	held := hold(t, dir)
+	os.Chtimes(held, old, old)
+
+	Sweep(dir)
+
+	if _, err := os.Lstat(gone); !os.IsNotExist(err) {
+		t.Error("an abandoned directory is still there")
+	}
+	for _, path := range []string{young, other, link, held, filepath.Join(outside, "keep"), foreign} {
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("swept: %v", err)
+		}
+	}
+}
+
+// hold has another process hold a private directory below dir until the test ends.
+func hold(t *testing.T, dir string) string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "ATOMICFILE_TEST_HOLDER="+dir)
+	in, _ := cmd.StdinPipe()
+	out, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { in.Close(); cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	path, ok := strings.CutSuffix(strings.TrimSpace(line), " <nil>")
+	if err != nil || !ok {
+		t.Fatalf("%v: %q", err, line)
+	}
+	return path
+}
+
+// TestSweepAfterKill: what SIGKILL leaves goes with the next run, once it is old enough.
+func TestSweepAfterKill(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "ATOMICFILE_TEST_HOLDER="+dir)
+	cmd.StdinPipe()
+	out, _ := cmd.StdoutPipe()
+	cmd.Start()
+	bufio.NewReader(out).ReadString('\n')
+	cmd.Process.Kill()
+	cmd.Wait()
+	left := names(t, dir)
+	if !strings.HasPrefix(left, Prefix) {
+		t.Fatalf("left %q", left)
+	}
+	old := time.Now().Add(-2 * sweepAge)
+	os.Chtimes(filepath.Join(dir, left), old, old)
+	d, err := NewDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+	if names(t, dir) != "" {
+		t.Errorf("left %q", names(t, dir))
+	}
+}
+
+func TestDirIsPrivate(t *testing.T) {
+	d, err := NewDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if info, _ := os.Stat(d.Path()); info.Mode().Perm() != 0o700 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	f, err := d.Create("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if _, err := d.Create("x"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("created twice: %v", err)
+	}
+	os.Symlink("elsewhere", filepath.Join(d.Path(), "y"))
+	if _, err := d.Create("y"); err == nil {
+		t.Error("followed a planted link")
+	}
+}

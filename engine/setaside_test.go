@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// TestInstallSetAside: the old database moves with its WAL, and stays a database.
+func TestInstallSetAside(t *testing.T) {
+	b := image(t)
+	db := crashed(t, "-wal", "-shm")
+	os.Chmod(db, 0o640)
+	os.Chown(db, 1000, 1001)
+	aside := filepath.Join(filepath.Dir(db), "aside.db")
+	did, err := Install(context.Background(), bytes.NewReader(b), db, InstallOptions{SetAside: aside})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(did.Moved, " "); got != aside+" "+aside+"-wal "+aside+"-shm" {
+		t.Errorf("moved %s", got)
+	}
+	if onDisk, _ := os.ReadFile(db); !bytes.Equal(onDisk, b) {
+		t.Error("not the new database")
+	}
+	info, _ := os.Stat(db)
+	if owner := ownerOf(info); info.Mode().Perm() != 0o640 || *owner != (Owner{1000, 1001}) {
+		t.Errorf("mode %v, owner %v", info.Mode(), owner)
+	}
+	for _, suffix := range siblings {
+		if _, err := os.Lstat(db + suffix); !os.IsNotExist(err) {
+			t.Errorf("%s is still there", suffix)
+		}
+	}
+	if got := sqlite(t, aside, "PRAGMA integrity_check; SELECT count(*) FROM t;"); got != "ok\n600" {
+		t.Errorf("what was set aside says %q", got)
+	}
+}
+
+// TestInstallSetAsideInUse: an idle connection is enough, in rollback mode, too, where it holds no lock.
+func TestInstallSetAsideInUse(t *testing.T) {
+	b := image(t)
+	for _, make := range []func(testing.TB) string{newRollback, newWAL} {
+		db := make(t)
+		openShell(t, db, "SELECT count(*) FROM t;")
+		before := takePicture(t, filepath.Dir(db))
+		_, err := Install(context.Background(), bytes.NewReader(b), db, InstallOptions{SetAside: db + ".old"})
+		wantKind(t, err, KindBusy)
+		before.mustMatch(t, filepath.Dir(db))
+	}
+}
+
+// TestInstallSetAsideLate: somebody opens the old database while the new one arrives.
+func TestInstallSetAsideLate(t *testing.T) {
+	b := image(t)
+	db := newRollback(t)
+	before := sqlite(t, db, "SELECT count(*) FROM t;")
+	r := io.MultiReader(bytes.NewReader(b), readerFunc(func([]byte) (int, error) {
+		openShell(t, db, "SELECT count(*) FROM t;")
+		return 0, io.EOF
+	}))
+	_, err := Install(context.Background(), r, db, InstallOptions{SetAside: db + ".old"})
+	wantKind(t, err, KindBusy)
+	if names, _ := os.ReadDir(filepath.Dir(db)); len(names) != 1 || sqlite(t, db, "SELECT count(*) FROM t;") != before {
+		t.Errorf("changed: %v", names)
+	}
+}
+
+func TestInstallSetAsideFails(t *testing.T) {
+	broken := errors.New("broken")
+	db := newWAL(t)
+	before := takePicture(t, filepath.Dir(db))
+	delete(before, ".") // its time changes with the private directory
+	_, err := Install(context.Background(), iotest.ErrReader(broken), db, InstallOptions{SetAside: db + ".old"})
+	if !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	after := takePicture(t, filepath.Dir(db))
+	delete(after, ".")
+	if diff := before.diff(after); diff != "" {
+		t.Error(diff)
+	}
+	writeFile(t, db+".old-wal", nil)
+	_, err = Install(context.Background(), bytes.NewReader(image(t)), db, InstallOptions{SetAside: db + ".old"})
+	wantKind(t, err, KindExists)
+}
+
+func TestInstallOwnerAndMode(t *testing.T) {
+	dst := filepath.Join(t.TempDir(), "new.db")
+	_, err := Install(context.Background(), bytes.NewReader(image(t)), dst, InstallOptions{Mode: 0o660, Owner: &Owner{1000, 1001}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, _ := os.Stat(dst)
+	if owner := ownerOf(info); info.Mode().Perm() != 0o660 || *owner != (Owner{1000, 1001}) {
+		t.Errorf("mode %v, owner %v", info.Mode(), owner)
+	}
+}
