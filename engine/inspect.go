@@ -178,11 +178,7 @@ func (in *Inspection) readWAL(ctx context.Context, wal, shm sibling, pageSize in
 }
 
 func (in *Inspection) walError(err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		err = pathError.Err
-	}
-	return &Error{Kind: KindUnreadable, Op: "inspect", Path: in.ResolvedPath + "-wal", Err: err}
+	return &Error{Kind: KindUnreadable, Op: "inspect", Path: in.ResolvedPath + "-wal", Err: underlying(err)}
 }
 
 // setHeader records what the newest version of page 1 says.

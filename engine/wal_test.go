@@ -321,6 +321,7 @@ func FuzzWAL(f *testing.F) {
 			return
 		}
 		// Checksums would stop nearly every mutation at once, so let them hold.
+		wal = bytes.Clone(wal)
 		binary.BigEndian.PutUint32(wal[4:], walVersion)
 		binary.BigEndian.PutUint32(wal[8:], uint32(pageSize))
 		sealWAL(wal, pageSize, binary.BigEndian)
