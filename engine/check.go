@@ -23,25 +23,35 @@ func checkImage(ctx context.Context, path, name string, check Check) (Level, str
 	if check == CheckNone {
 		return LevelNone, "", nil
 	}
-	c, err := openConn(path, "mode=ro", "immutable=1")
+	c, err := openImage(ctx, path)
 	if err != nil {
 		return "", "", checkError(name, err)
 	}
 	defer c.Close()
-	for _, pragma := range []string{"trusted_schema=OFF", "cell_size_check=ON", fmt.Sprintf("mmap_size=%d", maxMapped)} {
-		if err := c.exec(ctx, "PRAGMA "+pragma); err != nil {
-			return "", "", checkError(name, err)
-		}
-	}
 	k := checker{conn: c, name: name}
 	switch check {
 	case CheckFull:
-		return k.strict(ctx, "integrity_check", LevelFull)
+		return k.strict(ctx, LevelFull, func() error { return k.full(ctx, path) })
 	case CheckQuick:
-		return k.strict(ctx, "quick_check", LevelQuick)
+		return k.strict(ctx, LevelQuick, func() error { return k.run(ctx, "quick_check", "") })
 	default:
 		return k.ladder(ctx)
 	}
+}
+
+// openImage opens a private image for a check.
+func openImage(ctx context.Context, path string) (*conn, error) {
+	c, err := openConn(path, "mode=ro", "immutable=1")
+	if err != nil {
+		return nil, err
+	}
+	for _, pragma := range []string{"trusted_schema=OFF", "cell_size_check=ON", fmt.Sprintf("mmap_size=%d", maxMapped)} {
+		if err := c.exec(ctx, "PRAGMA "+pragma); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	return c, nil
 }
 
 // A checker checks one image through one connection.
@@ -52,8 +62,8 @@ type checker struct {
 }
 
 // strict runs the one check and takes no less.
-func (k *checker) strict(ctx context.Context, pragma string, level Level) (Level, string, error) {
-	err := k.run(ctx, pragma, "")
+func (k *checker) strict(ctx context.Context, level Level, check func() error) (Level, string, error) {
+	err := check()
 	if err == nil {
 		_, err = k.unknownTables(ctx)
 	}
@@ -90,6 +100,9 @@ func (k *checker) run(ctx context.Context, pragma, table string) error {
 		argument = quote(table)
 	}
 	rows, err := k.conn.queryStrings(ctx, fmt.Sprintf("PRAGMA %s(%s)", pragma, argument))
+	if primary, _ := resultCode(err); primary == codeCorrupt { // too much so to go on
+		return &findings{append(rows, err.Error())}
+	}
 	if err != nil {
 		return err
 	}

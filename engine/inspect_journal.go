@@ -2,18 +2,24 @@ package engine
 
 import "io"
 
-// journal tells the state of the rollback journal. It is hot if it stays the same around a moment in which nobody
-// writes: each transaction puts a random number into its journal's header.
+// journal tells the state of the rollback journal. blind says that locks cannot be trusted to be seen.
 func (s *sourceFile) journal(blind bool) Journal {
-	first, state := readJournal(s.path + "-journal")
-	if state != JournalPresent {
+	return judgeJournal(
+		func() (journalHeader, Journal) { return readJournal(s.path + "-journal") },
+		func() bool {
+			locks := lookAtLocks(s.file)
+			return !blind && locks.known && !locks.writing
+		})
+}
+
+// judgeJournal calls a journal hot if it stays the same around a moment in which surely nobody writes: each transaction
+// puts a random number into its journal's header, so it is not the journal of one that has ended and one that has begun.
+func judgeJournal(read func() (journalHeader, Journal), quiet func() bool) Journal {
+	first, state := read()
+	if state != JournalPresent || !quiet() {
 		return state
 	}
-	locks := lookAtLocks(s.file)
-	if blind || !locks.known || locks.writing {
-		return JournalPresent
-	}
-	second, state := readJournal(s.path + "-journal")
+	second, state := read()
 	if state == JournalPresent && second == first {
 		return JournalHot
 	}

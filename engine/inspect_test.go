@@ -87,7 +87,9 @@ func TestInspectStates(t *testing.T) {
 			"wal", "true 3 3", false, JournalNone, HeldNo, "copies the database and its WAL aside"},
 		{"WAL, -shm of another log", func(t *testing.T) string {
 			db := copyDatabase(t, liveWAL(t), "-wal")
-			other, err := os.ReadFile(liveWAL(t) + "-shm")
+			another := liveWAL(t)
+			sqlite(t, another, "PRAGMA wal_checkpoint(PASSIVE);")
+			other, err := os.ReadFile(another + "-shm")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,6 +178,37 @@ func TestInspectStates(t *testing.T) {
 				t.Errorf("a backup %q, want %q", in.Backup, c.backup)
 			}
 		})
+	}
+}
+
+// The race that a look at journal, locks, journal has to stand.
+func TestJudgeJournal(t *testing.T) {
+	present := func(nonce byte) func() (journalHeader, Journal) {
+		return func() (journalHeader, Journal) { return journalHeader{0: 0xd9, 12: nonce}, JournalPresent }
+	}
+	gone := func() (journalHeader, Journal) { return journalHeader{}, JournalNone }
+	cases := []struct {
+		name          string
+		first, second func() (journalHeader, Journal)
+		quiet         bool
+		want          Journal
+	}{
+		{"none", gone, present(1), true, JournalNone},
+		{"a transaction", present(1), present(1), false, JournalPresent},
+		{"a transaction that ends", present(1), gone, true, JournalNone},
+		{"a transaction that ends, and another", present(1), present(2), true, JournalPresent},
+		{"a crash", present(1), present(1), true, JournalHot},
+	}
+	for _, c := range cases {
+		reads := []func() (journalHeader, Journal){c.first, c.second}
+		read := func() (journalHeader, Journal) {
+			next := reads[0]
+			reads = reads[1:]
+			return next()
+		}
+		if got := judgeJournal(read, func() bool { return c.quiet }); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
 	}
 }
 

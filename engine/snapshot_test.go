@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -648,4 +649,57 @@ func TestSnapshotGuard(t *testing.T) {
 	if got := rows(t, image); got != "ok\n600" || disturbed != 1 {
 		t.Errorf("the image says %q after %d disturbances", got, disturbed)
 	}
+}
+
+// TestCheckFullFindsTheSame: split over connections, the full check finds what integrity_check finds.
+func TestCheckFullFindsTheSame(t *testing.T) {
+	const writable = "PRAGMA writable_schema=ON;"
+	damages := map[string]func(db string){
+		"row missing from a table": func(db string) { // deleted while the index was not in the schema
+			root := sqlite(t, db, "SELECT rootpage FROM sqlite_schema WHERE name='ub';")
+			sqlite(t, db, writable, "DELETE FROM sqlite_schema WHERE name='ub';")
+			sqlite(t, db, "DELETE FROM u WHERE a < 4;")
+			sqlite(t, db, writable, "INSERT INTO sqlite_schema VALUES('index','ub','u',"+root+",'CREATE INDEX ub ON u(b)');")
+		},
+		"not unique": func(db string) {
+			sqlite(t, db, "UPDATE u SET b='x' WHERE a < 3;", writable, "UPDATE sqlite_schema SET sql='CREATE UNIQUE INDEX ub ON u(b)' WHERE name='ub';")
+		},
+		"zeroed page": func(db string) {
+			data, err := os.ReadFile(db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			clear(data[5*4096 : 6*4096])
+			writeFile(t, db, data)
+		},
+	}
+	for name, damage := range damages {
+		db := filepath.Join(t.TempDir(), "app.db")
+		sqlite(t, db, fill(500), "CREATE TABLE u(a, b); CREATE INDEX ub ON u(b); INSERT INTO u SELECT id, v FROM t;")
+		damage(db)
+		want := integrityCheck(t, db)
+		_, _, err := snapshot(t, db, Options{Check: CheckFull})
+		got := wantKind(t, err, KindCorrupt).Findings
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(want, got) {
+			t.Errorf("%s: integrity_check says\n%s\nwe say\n%s", name, strings.Join(want, "\n"), strings.Join(got, "\n"))
+		}
+	}
+}
+
+// integrityCheck is what one PRAGMA integrity_check says.
+func integrityCheck(t testing.TB, db string) []string {
+	t.Helper()
+	c, err := openImage(context.Background(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	k := checker{conn: c}
+	var found *findings
+	if err := k.run(context.Background(), "integrity_check", ""); !errors.As(err, &found) {
+		t.Fatalf("%s is not damaged: %v", db, err)
+	}
+	return found.list()
 }

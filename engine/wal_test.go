@@ -228,6 +228,35 @@ func recoveredBySQLite(t *testing.T, db string) string {
 	return strings.Join(answer[:3], " ") + " " + frames
 }
 
+// A log for pages of another size belongs to another database.
+func TestWALOfOtherPageSize(t *testing.T) {
+	for _, pageSize := range []int{512, 2048} {
+		c := mustReadWAL(t, makeWAL(12, 1024, binary.LittleEndian), pageSize)
+		if c.valid || c.committed != 0 {
+			t.Errorf("pages of %d: valid %v, %d committed frames", pageSize, c.valid, c.committed)
+		}
+	}
+}
+
+func TestWALStartedOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db-wal")
+	write(t, path, makeWAL(6, 512, binary.LittleEndian))
+	wal := openSibling(path)
+	defer wal.close()
+	c, err := readWAL(t.Context(), wal.file, wal.size, 512)
+	if err != nil || c.startedOver(wal) {
+		t.Errorf("untouched: error %v, started over %v", err, c.startedOver(wal))
+	}
+	write(t, path, makeWAL(6, 512, binary.BigEndian))
+	if !c.startedOver(wal) {
+		t.Error("another header is not seen")
+	}
+	write(t, path, nil)
+	if !c.startedOver(wal) {
+		t.Error("truncation is not seen")
+	}
+}
+
 func TestWALFlatMemory(t *testing.T) {
 	const pageSize = 4096
 	wal := makeWAL(16384, pageSize, binary.LittleEndian)
@@ -296,6 +325,14 @@ func TestWALIndex(t *testing.T) {
 		torn[i] ^= 1
 		if _, ok := readWALIndex(bytes.NewReader(torn)); ok {
 			t.Errorf("accepted with byte %d changed", i)
+		}
+	}
+	for i := range walIndexHeaderSize {
+		wrong := bytes.Clone(shm)
+		wrong[i] ^= 1
+		wrong[walIndexHeaderSize+i] ^= 1
+		if _, ok := readWALIndex(bytes.NewReader(wrong)); ok {
+			t.Errorf("accepted with byte %d changed in both copies", i)
 		}
 	}
 	for _, n := range []int{0, 48, 99} {

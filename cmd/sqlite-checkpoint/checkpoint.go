@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// checkpointFlags are those of every command that checkpoints.
+type checkpointFlags struct {
+	Mode mode `short:"m" default:"passive" help:"passive, full, restart or truncate (${default})."`
+}
+
+// A mode is an engine.Mode in any case of letters.
+type mode engine.Mode
+
+// UnmarshalText is how kong reads it.
+func (m *mode) UnmarshalText(b []byte) error {
+	switch known := engine.Mode(strings.ToLower(string(b))); known {
+	case engine.Passive, engine.Full, engine.Restart, engine.Truncate:
+		*m = mode(known)
+		return nil
+	}
+	return errors.New("must be one of passive, full, restart, truncate")
+}
+
+// String is the name as SQLite and the results have it.
+func (m mode) String() string { return strings.ToUpper(string(m)) }
+
+type checkpointCmd struct {
+	DB string `arg:"" name:"db" help:"The database."`
+	checkpointFlags
+	BusyTimeout time.Duration `default:"10s" help:"How long readers and writers are waited for (${default})."`
+}
+
+func (*checkpointCmd) Help() string {
+	return `passive folds back what it can without waiting. full, restart and truncate wait for writers and readers, at
+most --busy-timeout, and end with status 4 if they had to give up. Backups need no checkpoint: they contain the
+write-ahead log in any case.`
+}
+
+// Run is the command.
+func (cmd *checkpointCmd) Run(ctx context.Context, con *console) error {
+	if cmd.DB == "" {
+		return usagef("DB is empty")
+	}
+	if cmd.BusyTimeout < 0 {
+		return usagef("--busy-timeout must not be negative")
+	}
+	start := time.Now()
+	did, err := engine.Checkpoint(ctx, cmd.DB, engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)})
+	if err != nil {
+		return err
+	}
+	if !did.WAL {
+		con.note(noWAL(cmd.DB))
+	}
+	result := checkpointResult{Command: "checkpoint", folded: foldedBy(cmd.Mode, did), Database: path(cmd.DB), Elapsed: since(start)}
+	if err := con.show(&result); err != nil {
+		return err
+	}
+	return blocked(cmd.DB, cmd.Mode, did)
+}
+
+// blocked is the error of a checkpoint that had to give up.
+func blocked(db string, m mode, did engine.CheckpointResult) error {
+	if !did.Busy {
+		return nil
+	}
+	return &fault{
+		kind: string(engine.KindBusy),
+		err:  fmt.Errorf("checkpoint %s: %s was blocked by a reader or a writer", db, m),
+		hint: "try again, wait longer with --busy-timeout, or use --mode passive",
+	}
+}
+
+func noWAL(db string) string { return db + " is not in WAL mode: there is nothing to checkpoint" }
+
+// A folded is what a checkpoint did. Pages are frames of the WAL.
+type folded struct {
+	Mode         string `json:"mode"`
+	Busy         bool   `json:"busy"`
+	WALPages     int    `json:"wal_pages"`
+	Checkpointed int    `json:"checkpointed_pages"`
+	Complete     bool   `json:"fully_checkpointed"`
+}
+
+func foldedBy(m mode, did engine.CheckpointResult) folded {
+	return folded{Mode: m.String(), Busy: did.Busy, WALPages: did.Pages, Checkpointed: did.Checkpointed, Complete: did.Complete}
+}
+
+func (f folded) describe() string {
+	if f.WALPages == 0 && f.Complete {
+		return fmt.Sprintf("nothing in the WAL to fold back (%s)", f.Mode)
+	}
+	text := fmt.Sprintf("%d of %d pages of the WAL folded back (%s)", f.Checkpointed, f.WALPages, f.Mode)
+	if !f.Complete {
+		text += ", the others are still in use"
+	}
+	return text
+}
+
+type checkpointResult struct {
+	Command string `json:"command"`
+	folded
+	Database path   `json:"database"`
+	Elapsed  millis `json:"elapsed_ms"`
+}
+
+func (r *checkpointResult) lines() []string {
+	return []string{fmt.Sprintf("%s: %s", r.Database, r.describe())}
+}

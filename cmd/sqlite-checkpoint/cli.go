@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// cli is the grammar of the command line, and its manual.
+type cli struct {
+	Snapshot   snapshotCmd   `cmd:"" aliases:"snap" help:"Checkpoint a database, then back it up."`
+	Backup     backupCmd     `cmd:"" aliases:"bk" help:"Back up a database, in use or not: a verified copy."`
+	Pipe       pipeCmd       `cmd:"" help:"Run a program with the stream on its stdin; it never sees a false end."`
+	Verify     verifyCmd     `cmd:"" help:"Prove that a stream or a file is whole."`
+	Restore    restoreCmd    `cmd:"" help:"Turn a stream or a file back into a database."`
+	Checkpoint checkpointCmd `cmd:"" aliases:"cp" help:"Fold the write-ahead log back into a database."`
+	Info       infoCmd       `cmd:"" help:"Tell what a database is, touching nothing."`
+
+	commonFlags
+}
+
+// commonFlags are those of every command, before and after its name.
+type commonFlags struct {
+	JSON       bool        `name:"json" help:"Print the result, or the error, as one line of JSON." group:"Common flags:"`
+	Quiet      bool        `short:"q" help:"Print nothing but errors, and results in JSON." group:"Common flags:"`
+	NoProgress bool        `help:"Show no progress bar." group:"Common flags:"`
+	Report     string      `placeholder:"FILE" help:"Put the result, or the error, into FILE as JSON; FILE is replaced." group:"Common flags:"`
+	Version    versionFlag `help:"Print the versions of this tool, SQLite and Go, and SQLite's modules." group:"Common flags:"`
+}
+
+// streamFlags are those of every command that emits a stream.
+type streamFlags struct {
+	Check        engine.Check  `default:"auto" enum:"auto,quick,full,none" help:"Check of the copy: auto, quick, full or none; auto is quick, and less where SQLite here lacks something." placeholder:"LEVEL"`
+	Zstd         bool          `help:"Compress; zstd -d unpacks it."`
+	Level        string        `placeholder:"LEVEL" help:"Of compression: 1 to 22 as in zstd, or fastest, default, better, best."`
+	NoTrailer    bool          `help:"Leave out the trailer that proves a stream complete; needs --sidecar."`
+	Sidecar      string        `placeholder:"FILE" help:"Write the SHA-256 of what was emitted to FILE, for sha256sum -c; default for a plain file: DEST.sha256."`
+	NoSidecar    bool          `help:"Write no DEST.sha256."`
+	Tmpdir       string        `placeholder:"DIR" help:"Where the private copy is made; default for a stream: as SQLite, for a file: beside it."`
+	BusyTimeout  time.Duration `default:"10s" help:"How long a locked database is waited for (${default})."`
+	Timeout      time.Duration `placeholder:"TIME" help:"Longest time without progress at the output; default: no limit."`
+	PagesPerStep pages         `placeholder:"N" help:"Pages copied between two looks for a signal; default: about 4 MiB."`
+}
+
+// Validate finds what no copy has to be made for to be wrong.
+func (f *streamFlags) Validate() error {
+	switch {
+	case f.BusyTimeout < 0 || f.Timeout < 0:
+		return errors.New("a timeout must not be negative")
+	case f.Level != "" && !f.Zstd:
+		return errors.New("--level needs --zstd")
+	case f.Sidecar != "" && f.NoSidecar:
+		return errors.New("--sidecar and --no-sidecar exclude each other")
+	}
+	return nil
+}
+
+// A pages is a number of pages, at least 1 if it is given.
+type pages int
+
+// UnmarshalText is how kong reads it.
+func (p *pages) UnmarshalText(b []byte) error {
+	n, err := strconv.Atoi(string(b))
+	if err != nil || n < 1 {
+		return errors.New("must be a number, at least 1")
+	}
+	*p = pages(n)
+	return nil
+}
+
+// errShown ends a run that has shown help or version and is done.
+var errShown = errors.New("shown")
+
+// dispatch runs the command that args name.
+func dispatch(ctx context.Context, con *console, args []string) error {
+	var grammar cli
+	parser, err := kong.New(&grammar,
+		kong.Name(program),
+		kong.Description("Verified, streamable snapshots of live SQLite databases, and the way back."),
+		kong.Writers(con.stdout, con.stderr),
+		kong.Help(printHelp),
+		kong.PostBuild(func(k *kong.Kong) error { k.Model.HelpFlag.Help = "Show this help."; return nil }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(con),
+	)
+	if err != nil {
+		return err
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		con.configure(salvage(args))
+		return parseFault(err)
+	}
+	con.configure(grammar.commonFlags)
+	if err := checkReport(grammar.Report); err != nil {
+		con.report = ""
+		return err
+	}
+	return command.Run()
+}
+
+// printHelp is kong's help and the exit statuses. It is what was asked for, so it goes to stdout.
+func printHelp(options kong.HelpOptions, command *kong.Context) error {
+	options.NoExpandSubcommands = true
+	err := kong.DefaultHelpPrinter(options, command)
+	if err == nil {
+		_, err = io.WriteString(command.Stdout, "\n"+exitStatusHelp)
+	}
+	if err != nil {
+		return outputFault("standard output", err)
+	}
+	return errShown
+}
+
+// parseFault makes what kong says one line that names the help to read.
+func parseFault(err error) error {
+	var known *fault
+	var parse *kong.ParseError
+	switch {
+	case errors.Is(err, errShown):
+		return errShown
+	case errors.As(err, &known), !errors.As(err, &parse):
+		return err
+	}
+	help := program + " --help"
+	if node := selected(parse.Context); node != "" {
+		help = program + " " + node + " --help"
+	}
+	return &fault{kind: kindUsage, err: err, hint: "see " + help}
+}
+
+func selected(command *kong.Context) string {
+	if command == nil || command.Selected() == nil {
+		return ""
+	}
+	return command.Selected().Name
+}
+
+// salvage finds the common flags in a command line that does not parse, so that its failure is told as was asked.
+func salvage(args []string) commonFlags {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	f := commonFlags{JSON: slices.Contains(args, "--json")}
+	for i, arg := range args {
+		if value, found := strings.CutPrefix(arg, "--report="); found {
+			f.Report = value
+		} else if arg == "--report" && i+1 < len(args) {
+			f.Report = args[i+1]
+		}
+	}
+	if checkReport(f.Report) != nil {
+		f.Report = ""
+	}
+	return f
+}
+
+// checkReport refuses to replace anything but an earlier report: a slip must not cost a database.
+func checkReport(path string) error {
+	if path == "" {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return usagef("--report %s: its directory does not exist", path)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().IsRegular() && info.Size() == 0 {
+		return nil
+	}
+	if !info.Mode().IsRegular() || !beginsWith(path, "{") {
+		return &fault{kind: string(engine.KindExists), err: errors.New("--report " + path + ": it exists and is not a report")}
+	}
+	return nil
+}
+
+func beginsWith(path, prefix string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	start := make([]byte, len(prefix))
+	_, err = f.Read(start)
+	return err == nil && string(start) == prefix
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+// sources parses the files of a package, its tests aside.
+func sources(t *testing.T, pattern string) (files []*ast.File) {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %v, %v", pattern, names, err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	return files
+}
+
+// values calls f with every constant and variable that is declared outside functions.
+func values(files []*ast.File, f func(*ast.ValueSpec)) {
+	for _, file := range files {
+		for _, decl := range file.Decls {
+			if group, ok := decl.(*ast.GenDecl); ok {
+				for _, spec := range group.Specs {
+					if value, ok := spec.(*ast.ValueSpec); ok {
+						f(value)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestEveryEngineKindHasAnExitStatus(t *testing.T) {
+	found := 0
+	values(sources(t, "../../engine/*.go"), func(spec *ast.ValueSpec) {
+		kind, ok := spec.Type.(*ast.Ident)
+		if !ok || kind.Name != "Kind" {
+			return
+		}
+		found++
+		value, _ := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		f := explain(context.Background(), fmt.Errorf("wrapped: %w", &engine.Error{Kind: engine.Kind(value), Err: errors.New("x")}))
+		if f.Kind != value || f.Code == exitOther && value != string(engine.KindInternal) {
+			t.Errorf("%s: status %d, kind %s", spec.Names[0].Name, f.Code, f.Kind)
+		}
+	})
+	if found < 15 {
+		t.Errorf("found %d kinds", found)
+	}
+}
+
+func TestEveryStreamErrorHasAnExitStatus(t *testing.T) {
+	listed := map[string]bool{}
+	for _, file := range sources(t, "fail.go") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if selector, ok := n.(*ast.SelectorExpr); ok {
+				listed[selector.Sel.Name] = true
+			}
+			return true
+		})
+	}
+	found := 0
+	values(sources(t, "../../stream/*.go"), func(spec *ast.ValueSpec) {
+		for _, name := range spec.Names {
+			if strings.HasPrefix(name.Name, "Err") {
+				found++
+				if !listed[name.Name] {
+					t.Errorf("stream.%s is not in the table", name.Name)
+				}
+			}
+		}
+	})
+	if found < 10 {
+		t.Errorf("found %d errors", found)
+	}
+}
+
+func TestTableIsConsistent(t *testing.T) {
+	codes := map[string]int{}
+	for _, row := range kinds {
+		if code, known := codes[row.kind]; known && code != row.code {
+			t.Errorf("%s has statuses %d and %d", row.kind, code, row.code)
+		}
+		codes[row.kind] = row.code
+		if !strings.Contains(exitStatusHelp, fmt.Sprintf(" %d ", row.code)) {
+			t.Errorf("help does not tell of status %d", row.code)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	corrupt := &engine.Error{Kind: engine.KindCorrupt, Op: "check", Path: "a.db", Err: errors.New("damage"), Findings: make([]string, 12)}
+	for _, c := range []struct {
+		name string
+		err  error
+		code int
+		kind string
+	}{
+		{"usage", usagef("x"), exitUsage, "usage"},
+		{"stream error wrapped by the engine", &engine.Error{Kind: engine.KindTemp, Err: stream.ErrTruncated}, exitStream, "stream_truncated"},
+		{"empty before format", stream.ErrEmpty, exitStream, "stream_empty"},
+		{"broken pipe", fmt.Errorf("%w: %w", stream.ErrBrokenPipe, syscall.EPIPE), exitOutput, "output"},
+		{"full destination", fileFault(fmt.Errorf("write x: %w", syscall.ENOSPC)), exitSpace, "no_space"},
+		{"full stdout", outputFault("-", syscall.ENOSPC), exitOutput, "output"},
+		{"findings", fmt.Errorf("verify: %w", corrupt), exitCorrupt, "corrupt"},
+		{"unknown", errors.New("x"), exitOther, "other"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if f := explain(context.Background(), c.err); f.Code != c.code || f.Kind != c.kind {
+				t.Errorf("status %d, kind %s", f.Code, f.Kind)
+			}
+		})
+	}
+	if f := explain(context.Background(), corrupt); len(f.Findings) != 10 {
+		t.Errorf("%d findings", len(f.Findings))
+	}
+}
+
+func TestSignalExplainsEverything(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(interruption{syscall.SIGTERM})
+	f := explain(ctx, &engine.Error{Kind: engine.KindTemp, Err: errors.New("x")})
+	if f.Code != 143 || f.Kind != kindInterrupted {
+		t.Errorf("status %d, kind %s", f.Code, f.Kind)
+	}
+}

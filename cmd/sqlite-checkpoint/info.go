@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+type infoCmd struct {
+	DB string `arg:"" name:"db" help:"The database."`
+}
+
+func (*infoCmd) Help() string {
+	return `What kind of database it is, what is in its write-ahead log, whether somebody has it open, and what a backup
+would meet. Only plain reads are made: no lock is taken, nothing is changed. Counts are those of the newest commit.`
+}
+
+// Run is the command.
+func (cmd *infoCmd) Run(ctx context.Context, con *console) error {
+	if cmd.DB == "" {
+		return usagef("DB is empty")
+	}
+	in, err := engine.Inspect(ctx, cmd.DB)
+	if err != nil {
+		return err
+	}
+	if in.NetworkFilesystem && in.JournalMode == "wal" {
+		con.warn(fmt.Sprintf("%s is in WAL mode on %s: locks may not be shared there", cmd.DB, in.Filesystem))
+	}
+	return con.show(inspected(in))
+}
+
+// An infoResult is an engine.Inspection with the names that scripts know.
+type infoResult struct {
+	Command       string `json:"command"`
+	Path          path   `json:"path"`
+	SizeBytes     int64  `json:"size_bytes"`
+	JournalMode   string `json:"journal_mode"`
+	WALExists     bool   `json:"wal_file_exists"`
+	WALSize       int64  `json:"wal_size_bytes"`
+	PageSize      int    `json:"page_size"`
+	PageCount     int64  `json:"page_count"`
+	FreelistCount int64  `json:"freelist_count"`
+
+	ResolvedPath         path   `json:"resolved_path"`
+	WALFrames            int64  `json:"wal_frames"`
+	WALCommitted         int64  `json:"wal_committed_frames"`
+	WALUncheckpointed    int64  `json:"wal_uncheckpointed_frames"`
+	UncheckpointedBytes  int64  `json:"wal_uncheckpointed_bytes"`
+	ShmExists            bool   `json:"shm_file_exists"`
+	Journal              string `json:"journal"` // none, empty, zeroed, present, hot, unknown
+	Held                 string `json:"held"`    // yes, no, unknown
+	Backup               text   `json:"backup"`  // what a backup would meet
+	Encoding             string `json:"encoding"`
+	AutoVacuum           string `json:"auto_vacuum"`
+	ReservedBytes        int    `json:"reserved_bytes"`
+	SchemaCookie         uint32 `json:"schema_cookie"`
+	UserVersion          int32  `json:"user_version"`
+	ApplicationID        uint32 `json:"application_id"`
+	SQLiteVersion        string `json:"sqlite_version"`
+	Mode                 string `json:"mode"` // octal
+	UID                  uint32 `json:"uid"`
+	GID                  uint32 `json:"gid"`
+	HardLinks            uint64 `json:"hard_links"`
+	Filesystem           string `json:"filesystem"`
+	HasNetworkFilesystem bool   `json:"network_filesystem"`
+}
+
+func inspected(in engine.Inspection) *infoResult {
+	return &infoResult{
+		Command:              "info",
+		Path:                 path(in.Path),
+		SizeBytes:            in.Size,
+		JournalMode:          in.JournalMode,
+		WALExists:            in.WAL.Exists,
+		WALSize:              in.WAL.Size,
+		PageSize:             in.PageSize,
+		PageCount:            in.PageCount,
+		FreelistCount:        in.FreelistCount,
+		ResolvedPath:         path(in.ResolvedPath),
+		WALFrames:            in.WAL.Frames,
+		WALCommitted:         in.WAL.CommittedFrames,
+		WALUncheckpointed:    in.WAL.UncheckpointedFrames,
+		UncheckpointedBytes:  in.WAL.UncheckpointedBytes,
+		ShmExists:            in.ShmExists,
+		Journal:              string(in.Journal),
+		Held:                 string(in.Held),
+		Backup:               text(in.Backup),
+		Encoding:             in.Encoding,
+		AutoVacuum:           in.AutoVacuum,
+		ReservedBytes:        in.ReservedBytes,
+		SchemaCookie:         in.SchemaCookie,
+		UserVersion:          in.UserVersion,
+		ApplicationID:        in.ApplicationID,
+		SQLiteVersion:        in.SQLiteVersion,
+		Mode:                 fmt.Sprintf("%04o", in.Mode),
+		UID:                  in.UID,
+		GID:                  in.GID,
+		HardLinks:            in.HardLinks,
+		Filesystem:           in.Filesystem,
+		HasNetworkFilesystem: in.NetworkFilesystem,
+	}
+}
+
+func (r *infoResult) lines() []string {
+	lines := []string{string(r.Path)}
+	for _, row := range [][2]string{
+		{"database", fmt.Sprintf("%s, %s pages of %d bytes, %s of them free", size(r.SizeBytes), humanize.Comma(r.PageCount), r.PageSize, humanize.Comma(r.FreelistCount))},
+		{"journal", r.journal()},
+		{"WAL", r.wal()},
+		{"in use", r.held()},
+		{"backup", string(r.Backup)},
+		{"content", r.content()},
+		{"file", r.file()},
+	} {
+		lines = append(lines, fmt.Sprintf("  %-9s %s", row[0], row[1]))
+	}
+	return lines
+}
+
+func (r *infoResult) journal() string {
+	words := "rollback journal"
+	if r.JournalMode == "wal" {
+		words = "WAL mode: readers of a copy need a writable directory"
+	}
+	if r.Journal != string(engine.JournalNone) {
+		words += fmt.Sprintf("; there is a -journal (%s)", r.Journal)
+	}
+	return words
+}
+
+func (r *infoResult) wal() string {
+	switch {
+	case !r.WALExists:
+		return "none"
+	case r.WALSize == 0:
+		return "empty"
+	}
+	return fmt.Sprintf("%s, %s frames, %s committed, %s not checkpointed yet (%s)", size(r.WALSize),
+		humanize.Comma(r.WALFrames), humanize.Comma(r.WALCommitted), humanize.Comma(r.WALUncheckpointed), humanize.IBytes(uint64(r.UncheckpointedBytes)))
+}
+
+func (r *infoResult) held() string {
+	switch engine.Held(r.Held) {
+	case engine.HeldYes:
+		return "yes, a connection has it open"
+	case engine.HeldNo:
+		return "no"
+	}
+	return "unknown: an idle connection would leave no trace"
+}
+
+func (r *infoResult) content() string {
+	words := []string{r.Encoding, "auto_vacuum " + r.AutoVacuum, fmt.Sprintf("user_version %d", r.UserVersion)}
+	if r.ApplicationID != 0 {
+		words = append(words, fmt.Sprintf("application_id 0x%08x", r.ApplicationID))
+	}
+	if r.SQLiteVersion != "" {
+		words = append(words, "last written by SQLite "+r.SQLiteVersion)
+	}
+	return strings.Join(words, ", ")
+}
+
+func (r *infoResult) file() string {
+	words := fmt.Sprintf("mode %s, owner %d:%d", r.Mode, r.UID, r.GID)
+	if r.HardLinks > 1 {
+		words += fmt.Sprintf(", %d hard links", r.HardLinks)
+	}
+	if r.Filesystem != "" {
+		words += ", on " + r.Filesystem
+	}
+	if r.HasNetworkFilesystem {
+		words += " (network: locks may not be shared)"
+	}
+	if typed, err := filepath.Abs(string(r.Path)); err == nil && typed != string(r.ResolvedPath) {
+		words += ", really " + string(r.ResolvedPath)
+	}
+	return words
+}
+
+// size is for the eye and exact.
+func size(bytes int64) string {
+	return fmt.Sprintf("%s (%s bytes)", humanize.IBytes(uint64(bytes)), humanize.Comma(bytes))
+}

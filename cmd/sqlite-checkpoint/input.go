@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+// An input is an open SRC.
+type input struct {
+	*stream.Reader
+	file *os.File
+}
+
+// openInput opens SRC and gathers what vouches for it.
+func openInput(ctx context.Context, source string, proof proofFlags) (*input, error) {
+	if source == "" {
+		return nil, usagef("SRC is empty")
+	}
+	file := os.Stdin
+	if source != "-" {
+		if err := checkNotInUse(source); err != nil {
+			return nil, err
+		}
+		var err error
+		if file, err = os.OpenFile(source, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0); err != nil {
+			return nil, inputFault(source, err)
+		}
+	}
+	in := &input{file: file}
+	opts, err := proof.options(source)
+	if err == nil {
+		err = checkReadable(source, file)
+	}
+	if err != nil {
+		in.Close()
+		return nil, err
+	}
+	in.Reader = stream.NewReader(&patient{ctx: ctx, file: file, fd: descriptor(file), name: source}, opts)
+	return in, nil
+}
+
+// Close closes what was opened. It is idempotent.
+func (in *input) Close() {
+	if in.Reader != nil {
+		in.Reader.Close()
+	}
+	if in.file != os.Stdin {
+		in.file.Close()
+	}
+}
+
+// checkNotInUse refuses a database that has more than its main file: that file alone is not what it holds.
+func checkNotInUse(source string) error {
+	names := []string{source}
+	if resolved, err := filepath.EvalSymlinks(source); err == nil && resolved != filepath.Clean(source) {
+		names = append(names, resolved)
+	}
+	for _, name := range names {
+		for _, suffix := range []string{"-wal", "-journal"} {
+			if info, err := os.Stat(name + suffix); err == nil && info.Size() > 0 {
+				return &fault{kind: kindInUse, err: fmt.Errorf("read %s: it is a database in use: there is a %s%s", source, source, suffix)}
+			}
+		}
+	}
+	return nil
+}
+
+// checkReadable refuses what can hold no stream.
+func checkReadable(source string, file *os.File) error {
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return inputFault(source, err)
+	case info.IsDir():
+		return usagef("read %s: it is a directory", source)
+	case isTerminal(file):
+		return &fault{kind: kindTerminal, err: fmt.Errorf("read %s: it is a terminal", source),
+			hint: "pipe a stream into it, as in: restic dump latest app.db | sqlite-checkpoint verify -"}
+	}
+	return nil
+}
+
+func inputFault(source string, err error) error {
+	kind := engine.KindUnreadable
+	if errors.Is(err, fs.ErrNotExist) {
+		kind = engine.KindMissing
+	}
+	return &fault{kind: string(kind), err: fmt.Errorf("read %s: %w", source, cause(err)), hint: inputHints[kind]}
+}
+
+var inputHints = map[engine.Kind]string{
+	engine.KindMissing:    "check the path",
+	engine.KindUnreadable: "run as a user who may read it",
+}
+
+// A patient reader waits for input without losing sight of the context.
+type patient struct {
+	ctx  context.Context
+	file *os.File
+	fd   int
+	name string
+}
+
+// patience is how long a signal may go unnoticed, in milliseconds.
+const patience = 100
+
+func (p *patient) Read(b []byte) (int, error) {
+	for {
+		if p.ctx.Err() != nil {
+			return 0, context.Cause(p.ctx)
+		}
+		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, patience)
+		if err != nil && err != unix.EINTR {
+			return 0, inputFault(p.name, err)
+		}
+		if ready > 0 {
+			break
+		}
+	}
+	n, err := p.file.Read(b)
+	if err != nil && err != io.EOF {
+		err = inputFault(p.name, err)
+	}
+	return n, err
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+type pipeCmd struct {
+	DB      string   `arg:"" name:"db" help:"The database."`
+	Command []string `arg:"" name:"cmd" passthrough:"partial" help:"The program that reads the stream from its stdin, and its arguments."`
+	streamFlags
+	Grace time.Duration `default:"5s" help:"How long CMD may take to end by itself when the stream breaks (${default})."`
+}
+
+func (*pipeCmd) Help() string {
+	return `CMD is started when the copy of DB has passed its check, and gets the stream on its stdin. If the stream breaks,
+or this program dies in any way, CMD and its process group are killed before the pipe is closed: CMD never takes a
+break for the end. A program at the far end of a network connection is out of reach of that, and has to prove the
+stream by itself.
+
+In CMD's arguments {size} is the number of bytes that it will read, {image_size} and {sha256} are the database
+image's; it finds them in SQLITE_CHECKPOINT_SIZE, SQLITE_CHECKPOINT_IMAGE_SIZE and SQLITE_CHECKPOINT_SHA256, too.
+
+  sqlite-checkpoint pipe app.db -- rclone rcat --size {size} remote:app.db`
+}
+
+// Validate wants what kong cannot express.
+func (cmd *pipeCmd) Validate() error {
+	switch {
+	case cmd.Grace < 0:
+		return errors.New("--grace must not be negative")
+	case cmd.Zstd && strings.Contains(strings.Join(cmd.argv(), " "), sizeMark):
+		return errors.New(sizeMark + " is not known before the stream is compressed: leave out " + sizeMark + " or --zstd")
+	}
+	return nil
+}
+
+// argv is CMD without the -- in front of it.
+func (cmd *pipeCmd) argv() []string {
+	if len(cmd.Command) > 0 && cmd.Command[0] == "--" {
+		return cmd.Command[1:]
+	}
+	return cmd.Command
+}
+
+// Run is the command.
+func (cmd *pipeCmd) Run(ctx context.Context, con *console) error {
+	start := time.Now()
+	con.streaming = true
+	argv := cmd.argv()
+	if len(argv) == 0 || argv[0] == "" {
+		return usagef("pipe needs a command after --")
+	}
+	if _, err := exec.LookPath(argv[0]); err != nil {
+		return startFault(argv[0], err)
+	}
+	e, err := prepareStream(con, cmd.DB, &cmd.streamFlags)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	result := pipeResult{Command: "pipe"}
+	if result.copied, result.sent, err = e.through(ctx, func(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
+		return cmd.feed(ctx, e, snap)
+	}); err != nil {
+		return err
+	}
+	result.Destination = path(strings.Join(argv, " "))
+	result.Elapsed = since(start)
+	return con.show(&result)
+}
+
+// feed starts CMD and gives it the stream.
+func (cmd *pipeCmd) feed(ctx context.Context, e *emission, snap *engine.Snapshot) (stream.Summary, error) {
+	hash, err := snap.Hash()
+	if err != nil {
+		return stream.Summary{}, err
+	}
+	facts := streamFacts{imageSize: snap.Size(), sha256: stream.Digest(hash.Sum(nil)).String()}
+	if !cmd.Zstd {
+		facts.size = snap.Size()
+		if !cmd.NoTrailer {
+			facts.size += stream.TrailerSize
+		}
+	}
+	c, err := startConsumer(ctx, facts.expand(cmd.argv()), facts.environment(), cmd.Grace, cmd.Timeout, e.con)
+	if err != nil {
+		return stream.Summary{}, err
+	}
+	defer c.Close()
+	sum, err := e.send(c, snap)
+	if ended := c.failure(); ended != nil {
+		return sum, ended
+	}
+	if err != nil {
+		return sum, err
+	}
+	if err := c.Finish(); err != nil {
+		return sum, err
+	}
+	return sum, e.seal(sum)
+}
+
+// streamFacts are what CMD may want to know before the first byte. size is 0 where it is not known.
+type streamFacts struct {
+	size, imageSize int64
+	sha256          string
+}
+
+// sizeMark stands for the stream's size in CMD's arguments.
+const sizeMark = "{size}"
+
+func (f streamFacts) expand(argv []string) []string {
+	marks := strings.NewReplacer(sizeMark, strconv.FormatInt(f.size, 10), "{image_size}", strconv.FormatInt(f.imageSize, 10), "{sha256}", f.sha256)
+	expanded := make([]string, len(argv))
+	for i, arg := range argv {
+		expanded[i] = marks.Replace(arg)
+	}
+	return expanded
+}
+
+func (f streamFacts) environment() []string {
+	env := []string{fmt.Sprintf("SQLITE_CHECKPOINT_IMAGE_SIZE=%d", f.imageSize), "SQLITE_CHECKPOINT_SHA256=" + f.sha256}
+	if f.size > 0 {
+		env = append(env, fmt.Sprintf("SQLITE_CHECKPOINT_SIZE=%d", f.size))
+	}
+	return env
+}
+
+type pipeResult struct {
+	Command string `json:"command"`
+	copied
+	Elapsed millis `json:"elapsed_ms"`
+	sent
+}
+
+func (r *pipeResult) lines() []string {
+	backup := backupResult{copied: r.copied, sent: r.sent}
+	return backup.lines()
+}

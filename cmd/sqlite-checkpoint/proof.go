@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+// proofFlags say what vouches for an image that comes without a trailer, or in addition to it.
+type proofFlags struct {
+	SHA256   string `name:"sha256" placeholder:"HEX" help:"SHA-256 that the image must have."`
+	Sidecar  string `placeholder:"FILE" help:"File with the SHA-256 of SRC, as of sha256sum; SRC.sha256 is found by itself."`
+	Unproven bool   `help:"Take a bare image on trust: length, header and SQLite's check only."`
+}
+
+// options reads the sidecar, which an explicit proof makes unnecessary.
+func (p proofFlags) options(source string) (stream.ReaderOptions, error) {
+	opts := stream.ReaderOptions{Unproven: p.Unproven}
+	if p.SHA256 != "" {
+		digest, err := stream.ParseDigest(strings.ToLower(p.SHA256))
+		if err != nil {
+			return opts, usagef("--sha256 %s: it must be 64 hexadecimal digits", p.SHA256)
+		}
+		opts.ImageSHA256 = &digest
+	}
+	sidecar := p.Sidecar
+	if sidecar == "" && p.SHA256 == "" && !p.Unproven && source != "-" {
+		if _, err := os.Stat(source + ".sha256"); err == nil {
+			sidecar = source + ".sha256"
+		}
+	}
+	if sidecar == "" {
+		return opts, nil
+	}
+	digest, err := readSidecar(sidecar, source)
+	opts.StreamSHA256 = &digest
+	return opts, err
+}
+
+// maxSidecar bounds what is read of a file that should be one line.
+const maxSidecar = 64 << 10
+
+func readSidecar(name, source string) (stream.Digest, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return stream.Digest{}, inputFault(name, err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxSidecar))
+	if err != nil {
+		return stream.Digest{}, inputFault(name, err)
+	}
+	return matchSidecar(data, name, source)
+}
+
+// matchSidecar demands the name of the source in the sidecar, where both ends had one: what goes through a pipe is "-".
+func matchSidecar(data []byte, name, source string) (stream.Digest, error) {
+	names := []string{filepath.Base(source), "-"}
+	if source == "-" {
+		names[1] = strings.TrimSuffix(filepath.Base(name), ".sha256")
+	}
+	digest, err := stream.ParseSidecar(data, names[0])
+	if err != nil {
+		if piped, pipedErr := stream.ParseSidecar(data, names[1]); pipedErr == nil {
+			return piped, nil
+		}
+		return digest, fmt.Errorf("read sidecar %s: %w", name, err)
+	}
+	return digest, nil
+}

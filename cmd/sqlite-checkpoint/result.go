@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// A result is what a command found or did. As JSON its keys are a contract: those of the Python original come first,
+// in their order, with their types; more may follow, none may go.
+type result interface {
+	lines() []string // for people
+}
+
+// A copied is the core of a backup: what was copied where. Size and digest are the image's.
+type copied struct {
+	Source      path   `json:"source"`
+	Destination path   `json:"destination"`
+	SizeBytes   int64  `json:"size_bytes"`
+	SHA256      string `json:"sha256"`
+}
+
+// A sent is what the original did not tell of a backup: the bytes that were emitted, and what is known of the image.
+type sent struct {
+	StreamBytes  int64  `json:"stream_bytes"`
+	StreamSHA256 string `json:"stream_sha256"`
+	Format       string `json:"format"` // raw, zstd, or image: a plain database file
+	Check        string `json:"check"`
+	CheckReason  text   `json:"check_reason,omitempty"`
+	PageSize     int    `json:"page_size"`
+	PageCount    int64  `json:"page_count"`
+	JournalMode  string `json:"journal_mode"`
+	Sidecar      path   `json:"sidecar,omitempty"`
+	Warnings     []text `json:"warnings"`
+}
+
+type backupResult struct {
+	Command string `json:"command"`
+	copied
+	Elapsed millis `json:"elapsed_ms"`
+	sent
+}
+
+func (r *backupResult) lines() []string {
+	lines := []string{fmt.Sprintf("%s -> %s: %s", r.Source, r.Destination, describe(r.SizeBytes, r.sent))}
+	if r.Sidecar != "" {
+		lines = append(lines, "digest in "+string(r.Sidecar))
+	}
+	return append(lines, complete(r.StreamBytes, r.SHA256))
+}
+
+// describe says in a line what kind of image it is.
+func describe(size int64, s sent) string {
+	text := fmt.Sprintf("%s, %s pages of %d bytes, %s", humanize.IBytes(uint64(size)), humanize.Comma(s.PageCount), s.PageSize, checkedAs(s.Check))
+	if s.Format == "zstd" {
+		text += fmt.Sprintf(", compressed to %s", humanize.IBytes(uint64(s.StreamBytes)))
+	}
+	return text
+}
+
+func checkedAs(level string) string {
+	if level == string(engine.LevelNone) {
+		return "not checked"
+	}
+	return level + " check passed"
+}
+
+// complete is the last line of a success, which people and scripts look for.
+func complete(emitted int64, digest string) string {
+	return fmt.Sprintf("complete: %d bytes sha256=%s", emitted, digest)
+}
+
+func journalMode(wal bool) string {
+	if wal {
+		return "wal"
+	}
+	return "delete"
+}
+
+// A path is a file's name as it was typed. What cannot be typed by hand any more is shortened, so that a line of
+// JSON has a limit.
+type path string
+
+func (p path) MarshalJSON() ([]byte, error) { return fit(string(p), 8<<10), nil }
+
+// A text is a sentence, as long as a line for people may be.
+type text string
+
+func (t text) MarshalJSON() ([]byte, error) { return fit(string(t), humanLimit), nil }
+
+// texts takes at most ten.
+func texts(lines []string) []text {
+	list := make([]text, 0, len(lines))
+	for _, l := range lines[:min(len(lines), 10)] {
+		list = append(list, text(l))
+	}
+	return list
+}
+
+// fit encodes s in at most limit bytes.
+func fit(s string, limit int) []byte {
+	for {
+		var out bytes.Buffer
+		encoder := json.NewEncoder(&out)
+		encoder.SetEscapeHTML(false)
+		encoder.Encode(s)
+		if encoded := bytes.TrimRight(out.Bytes(), "\n"); len(encoded) <= limit {
+			return encoded
+		}
+		s = shorten(s, len(s)*3/4)
+	}
+}
+
+// A millis is a time in milliseconds, with two decimals.
+type millis time.Duration
+
+func since(start time.Time) millis { return millis(time.Since(start)) }
+
+func (m millis) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(m)/float64(time.Millisecond), 'f', 2, 64), nil
+}

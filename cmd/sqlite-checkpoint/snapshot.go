@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+type snapshotCmd struct {
+	backupCmd
+	checkpointFlags
+}
+
+func (*snapshotCmd) Help() string {
+	return `Unlike the backup, the checkpoint writes to DB. It never decides the outcome: if it is blocked, impossible or
+not needed that is told, and the backup, which contains the write-ahead log in any case, is made.
+
+  sqlite-checkpoint snapshot app.db - | restic backup --stdin --stdin-filename app.db
+  restic dump latest app.db | sqlite-checkpoint restore - app.db`
+}
+
+// Run is the command.
+func (cmd *snapshotCmd) Run(ctx context.Context, con *console) error {
+	start := time.Now()
+	con.streaming = cmd.Dest == "-"
+	e, err := prepare(con, cmd.DB, cmd.Dest, &cmd.streamFlags)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	did, checkpointErr := engine.Checkpoint(ctx, cmd.DB, engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)})
+	result := snapshotResult{Command: "snapshot"}
+	if result.Backup.copied, result.Backup.sent, err = e.run(ctx); err != nil {
+		return err
+	}
+	result.Checkpoint = cmd.tell(con, did, checkpointErr)
+	result.Elapsed = since(start)
+	return con.show(&result)
+}
+
+// tell reports the checkpoint, which failed or not did not decide the outcome.
+func (cmd *snapshotCmd) tell(con *console, did engine.CheckpointResult, err error) snapshotCheckpoint {
+	result := snapshotCheckpoint{folded: foldedBy(cmd.Mode, did)}
+	if err == nil {
+		err = blocked(cmd.DB, cmd.Mode, did)
+	}
+	switch {
+	case err != nil:
+		result.Busy = did.Busy || engine.IsKind(err, engine.KindBusy)
+		result.Error = text(err.Error())
+		con.note("no checkpoint, but the backup has everything: " + err.Error())
+	case !did.WAL:
+		con.note(noWAL(cmd.DB))
+	}
+	return result
+}
+
+type snapshotCheckpoint struct {
+	folded
+	Error text `json:"error,omitempty"`
+}
+
+type snapshotResult struct {
+	Command    string             `json:"command"`
+	Checkpoint snapshotCheckpoint `json:"checkpoint"`
+	Backup     struct {
+		copied
+		sent
+	} `json:"backup"`
+	Elapsed millis `json:"elapsed_ms"`
+}
+
+func (r *snapshotResult) lines() []string {
+	backup := backupResult{copied: r.Backup.copied, sent: r.Backup.sent}
+	return append([]string{"checkpoint: " + r.Checkpoint.describe()}, backup.lines()...)
+}

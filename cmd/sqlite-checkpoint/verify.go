@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+type verifyCmd struct {
+	Src    string       `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image."`
+	Check  engine.Check `default:"none" enum:"none,quick,full" placeholder:"LEVEL" help:"SQLite's check, too: none, quick or full (${default})."`
+	Tmpdir string       `placeholder:"DIR" help:"Where --check puts the image meanwhile; default: as SQLite."`
+	proofFlags
+}
+
+func (*verifyCmd) Help() string {
+	return `A stream is whole if its length and SHA-256 are those in its trailer and nothing follows. A file without a
+trailer needs something else to vouch for it: SRC.sha256, --sidecar FILE, or --sha256 HEX.
+
+  sqlite-checkpoint verify app.db.zst
+  restic dump latest app.db | sqlite-checkpoint verify --check full -`
+}
+
+// Run is the command.
+func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
+	start := time.Now()
+	in, err := openInput(ctx, cmd.Src, cmd.proofFlags)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	size, err := in.ImageSize()
+	if err != nil {
+		return readFault("verify", cmd.Src, err)
+	}
+	var head header
+	image := io.TeeReader(in, &head)
+	info := engine.Info{Level: engine.LevelNone}
+	if cmd.Check == engine.CheckNone {
+		_, err = io.Copy(io.Discard, con.progress.follow(image, "reading", size))
+	} else {
+		info, err = engine.Verify(ctx, image, cmd.Src, engine.VerifyOptions{Check: cmd.Check, TempDir: cmd.Tmpdir, Size: size, Progress: con.progress.engine})
+	}
+	if err != nil {
+		return readFault("verify", cmd.Src, err)
+	}
+	result := verifyResult{Command: "verify", Source: path(cmd.Src), verified: verifiedAs(in.Summary(), info.Level, head.wal())}
+	result.Elapsed = since(start)
+	result.tell(con)
+	return con.show(&result)
+}
+
+// readFault says what was tried with an input that failed.
+func readFault(tried, source string, err error) error {
+	return fmt.Errorf("%s %s: %w", tried, source, err)
+}
+
+// A header keeps the start of an image that passes by.
+type header []byte
+
+func (h *header) Write(p []byte) (int, error) {
+	const enough = 20
+	if need := enough - len(*h); need > 0 {
+		*h = append(*h, p[:min(need, len(p))]...)
+	}
+	return len(p), nil
+}
+
+// wal tells whether the image is in WAL mode: https://www.sqlite.org/fileformat2.html#file_format_version_numbers
+func (h header) wal() bool { return len(h) > 19 && h[19] == 2 }
+
+// A verified is what is known of an image that has been read to its end.
+type verified struct {
+	Format       string `json:"format"`
+	SizeBytes    int64  `json:"size_bytes"`
+	SHA256       string `json:"sha256"`
+	StreamBytes  int64  `json:"stream_bytes"`
+	StreamSHA256 string `json:"stream_sha256"`
+	Trailer      bool   `json:"trailer"`
+	Proven       bool   `json:"proven"`
+	Check        string `json:"check"`   // when the stream was made, from its trailer; empty without one
+	Checked      string `json:"checked"` // now
+	JournalMode  string `json:"journal_mode"`
+}
+
+func verifiedAs(sum stream.Summary, level engine.Level, wal bool) verified {
+	v := verified{
+		Format:       string(sum.Format),
+		SizeBytes:    sum.ImageSize,
+		SHA256:       sum.ImageSHA256.String(),
+		StreamBytes:  sum.StreamSize,
+		StreamSHA256: sum.StreamSHA256.String(),
+		Trailer:      sum.Trailer,
+		Proven:       sum.Proven,
+		Check:        sum.Check,
+		Checked:      string(level),
+		JournalMode:  journalMode(wal),
+	}
+	if !sum.Trailer && sum.Format == stream.Raw {
+		v.Format = string(formatImage)
+	}
+	return v
+}
+
+// tell prints what may surprise.
+func (v verified) tell(con *console) {
+	if !v.Proven {
+		con.warn("nothing vouches for this image: a damaged one could look the same")
+	}
+	if v.JournalMode == "wal" {
+		con.note("the image is in WAL mode: whoever reads it needs a writable directory")
+	}
+}
+
+func (v verified) describe() string {
+	text := fmt.Sprintf("%s (%s)", humanize.IBytes(uint64(v.SizeBytes)), v.Format)
+	if v.Proven {
+		text += ", length and SHA-256 are right"
+	} else {
+		text += ", length is right, not proven"
+	}
+	if v.Checked != string(engine.LevelNone) {
+		return text + ", " + checkedAs(v.Checked)
+	}
+	if v.Check != "" {
+		return text + ", when made: " + checkedAs(v.Check)
+	}
+	return text
+}
+
+type verifyResult struct {
+	Command string `json:"command"`
+	Source  path   `json:"source"`
+	verified
+	Elapsed millis `json:"elapsed_ms"`
+}
+
+func (r *verifyResult) lines() []string {
+	return []string{fmt.Sprintf("%s: %s", r.Source, r.describe()), complete(r.StreamBytes, r.SHA256)}
+}
