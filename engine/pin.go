@@ -43,6 +43,9 @@ func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
 
 func (p *pin) open(ctx context.Context, tempDir string) error {
 	p.before = p.source.stamps()
+	if p.source.replaced() {
+		return errReplaced
+	}
 	state, err := p.source.look()
 	if err != nil {
 		return sourceError("read", p.source.name, err)

@@ -55,11 +55,11 @@ func TakeSnapshot(ctx context.Context, source string, opts Options) (*Snapshot, 
 func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts Options) error {
 	opts.progress(Progress{Phase: PhaseWait})
 	err := persist(ctx, opts.BusyTimeout, func() error { return s.copy(ctx, src, where, opts) })
+	if ctx.Err() == nil && src.replaced() { // which explains whatever else went wrong
+		return &Error{Kind: KindChanged, Op: "copy", Path: s.source, Err: errReplaced}
+	}
 	if err != nil {
 		return databaseError("open", s.source, err)
-	}
-	if src.replaced() {
-		return &Error{Kind: KindChanged, Op: "copy", Path: s.source, Err: errReplaced}
 	}
 	s.warn(src)
 	path := filepath.Join(s.dir.Path(), imageName)

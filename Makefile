@@ -1,0 +1,66 @@
+# make build    ./bin/sqlite-checkpoint, one static binary
+# make demo     a database that is being written to, through restic and back
+# make check    format, vet, staticcheck, shellcheck, and stream without cgo
+# make test     check, then every test; installs what the tests need, and skips none
+# make fuzz     the fuzz targets, a bounded number of inputs each
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# go uses all cores by itself, and apt can run only once.
+.NOTPARALLEL:
+
+# Every go command below, and every one that a test starts, has the same flags: SQLite compiles for minutes, and again for
+# each new set of them. Without cgo there would be a program, but no SQLite in it. The version is git describe's.
+TAGS := sqlite_fts5,sqlite_math_functions,sqlite_dbstat,sqlite_omit_load_extension,netgo,osusergo
+ours := -trimpath -buildvcs=false -tags=$(TAGS)
+export GOFLAGS := $(filter-out -trimpath -buildvcs=% -tags=%,$(shell go env GOFLAGS)) $(ours)
+export CGO_ENABLED := 1
+
+VERSION     := $(shell git --git-dir=.git describe --tags --always --dirty 2>/dev/null || echo devel)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+PORTABLE    := ./stream ./engine/atomicfile
+FUZZ        := 200000x
+
+.PHONY: build demo check test programs fuzz clean
+
+build:
+	go build -ldflags '-s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static"' \
+	    -o bin/sqlite-checkpoint ./cmd/sqlite-checkpoint
+
+# A current restic: Debian's is older than --stdin-from-command.
+bin/restic: integration/tools/go.mod integration/tools/go.sum
+	CGO_ENABLED=0 go -C integration/tools build -ldflags '-s -w' -o ../../$@ github.com/restic/restic/cmd/restic
+
+demo: build
+	integration/install.sh restic sqlite3
+	integration/demo.sh
+
+check:
+	integration/install.sh shellcheck
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w these:"; echo "$$unformatted"; exit 1; }
+	shellcheck .ci/run $(wildcard integration/*.sh integration/examples/*.sh)
+	go vet ./...
+	go -C integration/tools vet ./...
+	go run $(STATICCHECK) ./...
+	CGO_ENABLED=0 go test ./stream
+	for os in windows darwin freebsd; do GOOS=$$os CGO_ENABLED=0 go vet $(PORTABLE); done
+
+# Both test commands run even if the first one fails; testsummary prints what failed and the totals.
+# The real programs outside make the integration tests' results no matter for the test cache: -count=1.
+# The second command runs even if the first fails; -count=1 because programs outside decide its outcome, too.
+test: programs check build bin/restic
+	@{ failed=0; \
+	  go test -json -race -timeout 30m ./cmd/... ./engine/... ./stream/... || failed=1; \
+	  go test -json -count=1 -timeout 60m ./integration/... || failed=1; \
+	  exit $$failed; } | go -C integration/tools run ./testsummary
+
+programs:
+	integration/install.sh
+
+fuzz:
+	go test -run '^$$' -fuzz FuzzReader -fuzztime $(FUZZ) ./stream
+	go test -run '^$$' -fuzz FuzzWAL -fuzztime $(FUZZ) ./engine
+
+clean:
+	rm -rf bin

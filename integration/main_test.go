@@ -1,0 +1,96 @@
+// Package integration tests the program against the world: real restic, the sqlite3 shell, signals, file systems.
+package integration
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// binary is the absolute path of the program under test: the static one that make builds, however the tests were started.
+var binary string
+
+func TestMain(m *testing.M) {
+	watchSources()
+	path, err := built("build")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(path, "sqlite-checkpoint")
+	os.Exit(m.Run())
+}
+
+func TestBinaryIsStatic(t *testing.T) {
+	out, err := exec.Command(tool(t, "file"), "--brief", binary).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "statically linked") {
+		t.Errorf("%s: %s (%v)", binary, out, err)
+	}
+}
+
+func TestCurrentRestic(t *testing.T) {
+	out, err := exec.Command(tool(t, "bin/restic"), "backup", "--help").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--stdin-from-command") {
+		t.Errorf("%s (%v)", out, err)
+	}
+}
+
+// tool is the absolute path of a program that the test runs: an installed one ("restic", Debian's) or one that
+// make builds ("bin/restic", a current one). A program that is not there fails the test; no test is ever skipped.
+func tool(t testing.TB, name string) string {
+	t.Helper()
+	if base, ours := strings.CutPrefix(name, "bin/"); ours {
+		dir, err := built(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Join(dir, base)
+	}
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/local/sbin", "/usr/sbin", "/sbin") {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(path) {
+			return path
+		}
+	}
+	t.Fatalf("%s is not installed; to install it: integration/install.sh %s", name, name)
+	return ""
+}
+
+var making sync.Mutex
+
+// built makes a target of the Makefile, and returns the directory that it is in.
+func built(target string) (dir string, err error) {
+	making.Lock()
+	defer making.Unlock()
+	dir, err = filepath.Abs("../bin")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("make", "-C", "..", target)
+	// Not a part of the make that may have started us.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "MAKEFLAGS=") || strings.HasPrefix(v, "MAKELEVEL=") || strings.HasPrefix(v, "MFLAGS=")
+	})
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("make %s: %w\n%s", target, err, out)
+	}
+	return dir, nil
+}
+
+// watchSources looks at what the program is made of. go test notes which files a test looked at, and takes a result from its
+// cache only if they are unchanged; it cannot see what make reads.
+func watchSources() {
+	for _, root := range []string{"../go.mod", "../go.sum", "../Makefile", "../cmd", "../engine", "../stream"} {
+		filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				os.Stat(path)
+			}
+			return nil
+		})
+	}
+}
