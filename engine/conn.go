@@ -98,6 +98,7 @@ const (
 	codeCorrupt  = 11
 	codeFull     = 13
 	codeCantOpen = 14
+	codeProtocol = 15 // too many connections raced for the wal-index
 	codeNotADB   = 26
 
 	codeReadonlyRecovery  = 264  // the wal-index is being rebuilt by a writer
@@ -131,7 +132,7 @@ func transient(err error) bool {
 	case codeReadonlyRecovery, codeReadonlyCantLock, codeReadonlyCantInit, codeReadonlyRollback:
 		return true
 	}
-	return primary == codeBusy || primary == codeLocked || errors.Is(err, errLocked) || errors.Is(err, errDisturbed)
+	return primary == codeBusy || primary == codeLocked || primary == codeProtocol || errors.Is(err, errLocked) || errors.Is(err, errDisturbed)
 }
 
 // describe adds the extended code, which the driver leaves out of its message.

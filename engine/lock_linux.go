@@ -20,19 +20,27 @@ var errLocked = errors.New("database is locked")
 // lockShared takes SQLite's SHARED lock with an open file description lock, which no close elsewhere in the
 // process can drop. While it is held nobody can enter the EXCLUSIVE state: no journal mode changes, no rollback-mode commit, and an application
 // that closes leaves its -wal and -shm in place. It passes through PENDING as SQLite does, so that a
-// waiting writer goes first. A file system without such locks gets none.
-func lockShared(f *os.File) error {
+// waiting writer goes first. locked is false on a file system that has no such locks.
+func lockShared(f *os.File) (locked bool, err error) {
 	if err := setLock(f, unix.F_RDLCK, pendingByte, 1); err != nil {
-		return err
+		return false, ignoreNoLocks(err)
 	}
-	err := setLock(f, unix.F_RDLCK, sharedFirst, sharedSize)
-	if unlockErr := setLock(f, unix.F_UNLCK, pendingByte, 1); err == nil {
-		err = unlockErr
+	defer setLock(f, unix.F_UNLCK, pendingByte, 1)
+	if err := setLock(f, unix.F_RDLCK, sharedFirst, sharedSize); err != nil {
+		return false, ignoreNoLocks(err)
 	}
-	return err
+	return true, nil
 }
 
-func unlockShared(f *os.File) error { return setLock(f, unix.F_UNLCK, sharedFirst, sharedSize) }
+func unlockShared(f *os.File) { setLock(f, unix.F_UNLCK, sharedFirst, sharedSize) }
+
+// ignoreNoLocks lets only errLocked pass: without locks the guard's stamps have to do.
+func ignoreNoLocks(err error) error {
+	if errors.Is(err, errLocked) {
+		return err
+	}
+	return nil
+}
 
 func setLock(f *os.File, kind int16, start, length int64) error {
 	lock := unix.Flock_t{Type: kind, Start: start, Len: length}
@@ -46,7 +54,7 @@ func setLock(f *os.File, kind int16, start, length int64) error {
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
 			return errLocked
 		default:
-			return nil
+			return err
 		}
 	}
 }

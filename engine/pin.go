@@ -16,6 +16,7 @@ import (
 type pin struct {
 	source   *sourceFile
 	conn     *conn
+	locked   bool // by ourselves, besides SQLite
 	how      access
 	before   guard
 	scratch  *atomicfile.Dir // of accessCopy
@@ -30,10 +31,11 @@ var (
 
 // pin opens the source as its state demands and begins a read transaction. Errors are raw; see transient.
 func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
-	if err := lockShared(s.file); err != nil {
+	locked, err := lockShared(s.file)
+	if err != nil {
 		return nil, err
 	}
-	p := &pin{source: s}
+	p := &pin{source: s, locked: locked}
 	if err := p.open(ctx, tempDir); err != nil {
 		p.Close()
 		return nil, err
@@ -51,7 +53,7 @@ func (p *pin) open(ctx context.Context, tempDir string) error {
 		return sourceError("read", p.source.name, err)
 	}
 	p.how = state.access()
-	if p.guarded() && time.Since(p.before.main.mtime).Abs() < coarse {
+	if p.tooFresh() {
 		return errDisturbed
 	}
 	if err := p.connect(ctx, tempDir); err != nil {
@@ -126,8 +128,15 @@ func (p *pin) copyFile(ctx context.Context, from io.Reader, name string) error {
 	return err
 }
 
-// guarded tells whether the source is read without SQLite's locks.
-func (p *pin) guarded() bool { return p.how == accessImmutable || p.how == accessCopy }
+// tooFresh tells whether a source that is read without SQLite's locks was written so recently that the next write
+// might not be seen. Under our own lock every writer leaves a -wal, so only the time of one that was there already counts.
+func (p *pin) tooFresh() bool {
+	if p.how != accessImmutable && p.how != accessCopy {
+		return false
+	}
+	fresh := func(t time.Time) bool { return time.Since(t).Abs() < coarse }
+	return fresh(p.before.wal.mtime) || !p.locked && fresh(p.before.main.mtime)
+}
 
 // undisturbed fails with errDisturbed if somebody wrote to the source since the pin was taken.
 func (p *pin) undisturbed() error {
@@ -155,14 +164,16 @@ func (p *pin) Close() {
 	if p.scratch != nil {
 		p.scratch.Close()
 	}
-	unlockShared(p.source.file)
+	if p.locked {
+		unlockShared(p.source.file)
+		p.locked = false
+	}
 }
 
 // A guard is the state of all files of a database at one moment.
 type guard struct{ main, wal, shm, journal stamp }
 
-// coarse is how far apart two writes must be to get different modification times on older kernels. A source that
-// was written more recently cannot be guarded yet.
+// coarse is how far apart two writes must be to get different modification times on older kernels.
 const coarse = 20 * time.Millisecond
 
 func (s *sourceFile) stamps() guard {

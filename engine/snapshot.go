@@ -80,7 +80,7 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 
 // copy makes one attempt at a consistent copy. The source is free again when it returns.
 func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts Options) error {
-	p, err := src.pin(ctx, tempDir(opts.TempDir))
+	p, err := src.pin(ctx, where)
 	if err != nil {
 		return err
 	}
