@@ -335,6 +335,30 @@ func TestSnapshotUnsuitable(t *testing.T) {
 	}
 }
 
+// TestSnapshotOddNeighbours: what bears the name of a -wal, -shm or -journal and is no file holds nobody up.
+func TestSnapshotOddNeighbours(t *testing.T) {
+	for _, suffix := range siblings {
+		for name, make := range map[string]func(string) error{
+			"FIFO": mkfifo, "directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		} {
+			db := newWAL(t)
+			if err := make(db + suffix); err != nil {
+				t.Fatal(err)
+			}
+			if suffix == "-shm" {
+				writeFile(t, db+"-wal", nil)
+			}
+			before := takePicture(t, filepath.Dir(db))
+			if _, _, err := snapshot(t, db, Options{}); err == nil {
+				t.Errorf("%s for a %s: no error", name, suffix)
+			} else {
+				wantKind(t, err, KindUnreadable)
+			}
+			before.mustMatch(t, filepath.Dir(db))
+		}
+	}
+}
+
 // TestSnapshotNames: whatever a name contains, it is that file and no other.
 func TestSnapshotNames(t *testing.T) {
 	for _, name := range []string{"a b", "a?mode=rwc", "a#b", "a%41", "a&b;c=d", "é", "new\nline", "-dash", ":memory:", "file:x?mode=rwc", `q"'`} {

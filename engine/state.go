@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"io"
 	"os"
 )
@@ -88,6 +89,8 @@ func (s *sourceFile) sharedMemoryUsable() (bool, error) {
 			return false, nil
 		case err != nil:
 			return false, err
+		case !side.Mode().IsRegular():
+			return false, fmt.Errorf("%s: not a regular file", s.path+suffix)
 		case side.Size() == 0 && side.Mode().Perm() != info.Mode().Perm():
 			return false, nil
 		}
@@ -103,6 +106,9 @@ func lookAt(path string, says func(path string, size int64) (bool, error)) (pres
 	}
 	if err != nil {
 		return absent, err
+	}
+	if !info.Mode().IsRegular() { // SQLite would open it, and a FIFO would hold it up
+		return absent, fmt.Errorf("%s: not a regular file", path)
 	}
 	if ok, err := says(path, info.Size()); err != nil || !ok {
 		return hollow, err
