@@ -46,8 +46,6 @@ check:
 	CGO_ENABLED=0 go test ./stream
 	for os in windows darwin freebsd; do GOOS=$$os CGO_ENABLED=0 go vet $(PORTABLE); done
 
-# Both test commands run even if the first one fails; testsummary prints what failed and the totals.
-# The real programs outside make the integration tests' results no matter for the test cache: -count=1.
 # The second command runs even if the first fails; -count=1 because programs outside decide its outcome, too.
 test: programs check build bin/restic
 	@{ failed=0; \
@@ -59,8 +57,8 @@ programs:
 	integration/install.sh
 
 fuzz:
-	go test -run '^$$' -fuzz FuzzReader -fuzztime $(FUZZ) ./stream
-	go test -run '^$$' -fuzz FuzzWAL -fuzztime $(FUZZ) ./engine
+	go test -run '^$$' -fuzz '^FuzzReader$$' -fuzztime $(FUZZ) ./stream
+	go test -run '^$$' -fuzz '^FuzzWAL$$' -fuzztime $(FUZZ) ./engine
 
 clean:
 	rm -rf bin

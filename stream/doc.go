@@ -1,0 +1,31 @@
+// Package stream reads and writes SQLite database images as self-proving byte streams.
+//
+// A stream is a database image, byte for byte, followed by a trailer that holds the image's length and SHA-256.
+// It has two forms. [Raw] is the image and 256 bytes of ASCII: SQLite ignores what lies past the page count in its
+// header, so the stream opens as a database. [Zstd] is the image in pieces of 1 MiB, each an independent Zstandard
+// frame, and the same 256 bytes in a skippable frame: zstd -d gives the image. The file FORMAT.md beside this source
+// specifies both; it builds on the SQLite database file format (https://www.sqlite.org/fileformat2.html) and on
+// RFC 8878.
+//
+// To write a stream, make a [Writer], copy the image to it and close it. Only [Writer.Close] writes the trailer, so
+// what is abandoned earlier can never pass as complete:
+//
+//	w, err := stream.NewWriter(dst, stream.WriterOptions{Size: size, Check: "quick"})
+//	...
+//	if _, err := io.Copy(w, image); err != nil { ... }
+//	if err := w.Close(); err != nil { ... }
+//
+// To read one, in whichever form, make a [Reader] and read to [io.EOF]. The data must be treated as tentative until
+// then: a Reader returns io.EOF only when length, digest, trailer and the end of the input have all been seen to be
+// right, and another error in every other case.
+//
+// Both ends have the same [Summary] afterwards. A sidecar ([FormatSidecar], [ParseSidecar]) is a line for sha256sum
+// that proves a whole stream from outside it, and a [Sink] is the place a stream goes to: standard output, a named
+// pipe or a new file.
+//
+// Digests and trailer protect against damage and truncation. They hold no key, and do not protect against someone who
+// changes a stream on purpose and computes them anew.
+//
+// Memory is bounded, whatever the size of the image and whatever a hostile stream declares. No value of this package
+// may be used by several goroutines at once, but for [Sink.Close]'s context, which may be cancelled from any.
+package stream

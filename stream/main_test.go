@@ -1,0 +1,25 @@
+package stream
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// helpers are programs that tests run in a process of their own: this binary, with the name in the environment.
+var helpers = map[string]func(args []string) error{}
+
+const helperKey = "STREAM_TEST_HELPER"
+
+func TestMain(m *testing.M) {
+	if helper := helpers[os.Getenv(helperKey)]; helper != nil {
+		if err := helper(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}

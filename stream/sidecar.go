@@ -1,0 +1,54 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrSidecar means that a file is not the sidecar it should be.
+var ErrSidecar = errors.New("bad sidecar")
+
+// sha256sum of the GNU coreutils escapes these in names, and then begins the line with a backslash.
+var (
+	escapeName   = strings.NewReplacer("\\", "\\\\", "\n", "\\n", "\r", "\\r")
+	unescapeName = strings.NewReplacer("\\\\", "\\", "\\n", "\n", "\\r", "\r")
+)
+
+// FormatSidecar gives the line that sha256sum --check reads: the digest of a file's bytes and its base name, "-" for
+// what went to standard output.
+func FormatSidecar(d Digest, name string) string {
+	escaped := escapeName.Replace(name)
+	if escaped != name {
+		return fmt.Sprintf("\\%s  %s\n", d, escaped)
+	}
+	return fmt.Sprintf("%s  %s\n", d, name)
+}
+
+// ParseSidecar is the inverse of [FormatSidecar]. It fails with [ErrSidecar] unless data is exactly one such line, for
+// this name.
+func ParseSidecar(data []byte, name string) (Digest, error) {
+	line, ok := strings.CutSuffix(string(data), "\n")
+	if !ok || strings.Contains(line, "\n") {
+		return Digest{}, fmt.Errorf("%w: it is not one line", ErrSidecar)
+	}
+	line, escaped := strings.CutPrefix(line, "\\")
+	digits, found, ok := strings.Cut(line, "  ")
+	if !ok {
+		return Digest{}, fmt.Errorf("%w: it is not a digest, two spaces and a name", ErrSidecar)
+	}
+	d, err := ParseDigest(digits)
+	if err != nil {
+		return Digest{}, fmt.Errorf("%w: %w", ErrSidecar, err)
+	}
+	if escaped {
+		found = unescapeName.Replace(found)
+	}
+	if FormatSidecar(d, found) != string(data) {
+		return Digest{}, fmt.Errorf("%w: the name is not written as sha256sum does", ErrSidecar)
+	}
+	if found != name {
+		return Digest{}, fmt.Errorf("%w: it is for %q, not for %q", ErrSidecar, found, name)
+	}
+	return d, nil
+}

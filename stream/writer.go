@@ -1,0 +1,276 @@
+package stream
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+)
+
+// WriterOptions say how a [Writer] works. Only Size has no usable zero value.
+type WriterOptions struct {
+	Format    Format // "" is Raw
+	Level     Level  // of compression, Zstd only; 0 is the default
+	Size      int64  // bytes of the image, as its header has it
+	Check     string // what the image was checked with: "none", "structural", "quick" or "full"; "" is "none"
+	NoTrailer bool   // leave the trailer out: only a digest told elsewhere can prove such a stream
+	Workers   int    // goroutines that compress, Zstd only; 0 is one per CPU up to 4; never changes the output
+
+	// Hash, if not nil, spares the Writer hashing the image. It is called once, by Close, may block, and gives a
+	// SHA-256 that has consumed the image, the whole image and nothing else. The Writer may write into it.
+	Hash func() (hash.Hash, error)
+}
+
+// StreamSize is the length in bytes of the stream to be written. It is not known beforehand where the stream is
+// compressed.
+func (o WriterOptions) StreamSize() (n int64, known bool) {
+	switch {
+	case o.Format == Zstd:
+		return 0, false
+	case o.NoTrailer:
+		return o.Size, true
+	default:
+		return o.Size + TrailerSize, true
+	}
+}
+
+func (o *WriterOptions) complete() error {
+	if o.Format == "" {
+		o.Format = Raw
+	}
+	if o.Check == "" {
+		o.Check = "none"
+	}
+	switch {
+	case o.Format != Raw && o.Format != Zstd:
+		return fmt.Errorf("stream: unknown format %q", o.Format)
+	case o.Size <= 0:
+		return fmt.Errorf("%w: %d bytes", ErrImageSize, o.Size)
+	case o.Workers < 0:
+		return fmt.Errorf("stream: %d workers", o.Workers)
+	}
+	return validCheck(o.Check)
+}
+
+// A Writer writes a database image as a stream. Its errors are final: after one, every call returns it.
+type Writer struct {
+	opts  WriterOptions
+	dst   *output
+	body  bodyWriter
+	image *digester // of the image; nil until Close if the caller hashes
+	head  []byte    // the first bytes of the image, until they are enough to check
+	left  int64     // bytes of the image still to come
+	sum   Summary
+	done  bool
+	err   error
+}
+
+// A bodyWriter puts the image into its form.
+type bodyWriter interface {
+	// buffer gives room for the next bytes of the image, for the caller to fill and then to write.
+	buffer() []byte
+	// write takes the next bytes of the image and keeps none of p but what is in its own buffer.
+	write(p []byte) error
+	// flush writes what it still has.
+	flush() error
+	// close waits for what still runs and frees it.
+	close()
+}
+
+// NewWriter begins a stream to dst. It fails only for unusable options.
+//
+// A Writer makes writes of at least 64 KiB where it can, so dst needs no buffer. Close must be called, also after an
+// error.
+func NewWriter(dst io.Writer, opts WriterOptions) (*Writer, error) {
+	if err := opts.complete(); err != nil {
+		return nil, err
+	}
+	w := &Writer{opts: opts, dst: &output{w: dst}, left: opts.Size}
+	if opts.Hash == nil {
+		w.image = newDigester()
+	}
+	if opts.Format == Zstd {
+		w.dst.digest = newDigester()
+		w.body = newZstdWriter(w.dst, w.image, opts.Level, opts.Workers)
+	} else {
+		w.dst.digest = w.image
+		w.body = &rawWriter{dst: w.dst}
+	}
+	return w, nil
+}
+
+// Write writes the next bytes of the image. It fails with [ErrImageSize] once they are more than announced, or once
+// the header of the image disagrees with the announcement.
+func (w *Writer) Write(p []byte) (int, error) {
+	if err := w.usable(); err != nil {
+		return 0, err
+	}
+	if err := w.take(p); err != nil {
+		w.err = err
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// ReadFrom writes all that r has, in large pieces. [io.Copy] uses it.
+func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
+	if err := w.usable(); err != nil {
+		return 0, err
+	}
+	for {
+		m, readErr := fill(r, w.body.buffer())
+		if err := w.take(w.body.buffer()[:m]); err != nil {
+			w.err = err
+			return n, err
+		}
+		n += int64(m)
+		if readErr == io.EOF {
+			return n, nil
+		}
+		if readErr != nil {
+			return n, readErr
+		}
+	}
+}
+
+// fill reads until p is full or r has no more.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = r.Read(p[n:])
+		n += m
+	}
+	return n, err
+}
+
+// Close completes the image, writes the trailer and frees what the Writer holds. It does not close dst. If the image
+// is not whole or anything failed before, no trailer is written. Close is idempotent.
+func (w *Writer) Close() error {
+	if w.done {
+		return w.err
+	}
+	w.done = true
+	if w.err == nil {
+		w.err = w.finish()
+	}
+	w.body.close()
+	return w.err
+}
+
+// Summary is what was written. It is valid after Close has returned nil.
+func (w *Writer) Summary() Summary { return w.sum }
+
+// StreamSize is the length of the whole stream in bytes, if that is known yet: of a compressed stream it is after
+// Close.
+func (w *Writer) StreamSize() (n int64, known bool) {
+	if w.sum.StreamSize > 0 {
+		return w.sum.StreamSize, true
+	}
+	return w.opts.StreamSize()
+}
+
+func (w *Writer) usable() error {
+	if w.err == nil && w.done {
+		return fmt.Errorf("stream: write: %w", fs.ErrClosed)
+	}
+	return w.err
+}
+
+// take checks the next bytes of the image and passes them on.
+func (w *Writer) take(p []byte) error {
+	if int64(len(p)) > w.left {
+		return fmt.Errorf("%w: more than the announced %d bytes", ErrImageSize, w.opts.Size)
+	}
+	if err := w.checkHead(p); err != nil {
+		return err
+	}
+	w.left -= int64(len(p))
+	return w.body.write(p)
+}
+
+// checkHead sees to it that a reader will find the end of the image where it is.
+func (w *Writer) checkHead(p []byte) error {
+	if len(w.head) == imageHeaderLen {
+		return nil
+	}
+	w.head = append(w.head, p[:min(len(p), imageHeaderLen-len(w.head))]...)
+	if len(w.head) < imageHeaderLen {
+		return nil
+	}
+	size, err := imageSize(w.head)
+	if err == nil && size != w.opts.Size {
+		err = fmt.Errorf("%w: %d bytes were announced, its header says %d", ErrImageSize, w.opts.Size, size)
+	}
+	return err
+}
+
+func (w *Writer) finish() error {
+	if w.left > 0 {
+		return fmt.Errorf("%w: %d of the announced %d bytes are missing", ErrImageSize, w.left, w.opts.Size)
+	}
+	if err := w.body.flush(); err != nil {
+		return err
+	}
+	if err := w.askHash(); err != nil {
+		return err
+	}
+	sum := Summary{Format: w.opts.Format, ImageSize: w.opts.Size, ImageSHA256: w.image.sum(), Proven: true}
+	if !w.opts.NoTrailer {
+		sum.Trailer, sum.Check = true, w.opts.Check
+		if err := w.dst.write(w.tail(sum)); err != nil {
+			return err
+		}
+	}
+	sum.StreamSize, sum.StreamSHA256 = w.dst.size, w.dst.digest.sum()
+	w.sum = sum
+	return nil
+}
+
+// askHash fetches the state of the caller's hash. A raw stream continues it.
+func (w *Writer) askHash() error {
+	if w.opts.Hash == nil {
+		return nil
+	}
+	h, err := w.opts.Hash()
+	if err != nil {
+		return err
+	}
+	if h.Size() != sha256.Size {
+		return fmt.Errorf("stream: a hash of %d bytes is no SHA-256", h.Size())
+	}
+	w.image = &digester{hash: h}
+	if w.opts.Format == Raw {
+		w.dst.digest = w.image
+	}
+	return nil
+}
+
+// tail is what ends the stream.
+func (w *Writer) tail(sum Summary) []byte {
+	line := trailer{sha256: sum.ImageSHA256, size: sum.ImageSize, check: sum.Check}.format()
+	if sum.Format == Zstd {
+		return append([]byte(trailerFrameHeader), line...)
+	}
+	return line
+}
+
+// An output counts and hashes what goes to w.
+type output struct {
+	w      io.Writer
+	digest *digester // nil where the caller hashes
+	size   int64
+}
+
+func (o *output) write(p []byte) error {
+	if o.digest != nil {
+		o.digest.start(p)
+		defer o.digest.wait()
+	}
+	n, err := o.w.Write(p)
+	o.size += int64(n)
+	if err == nil && n != len(p) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
