@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -12,15 +13,17 @@ import (
 )
 
 type restoreCmd struct {
-	Src   string       `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image."`
-	DB    string       `arg:"" name:"db" help:"The new database."`
+	Src      string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image."`
+	DB       string `arg:"" name:"db" help:"The new database."`
+	SetAside bool   `help:"Move an existing DB to a dated name first, with its -wal, -shm and -journal, if nobody has it open; the new one gets its owner and mode."`
+	attributeFlags
 	Check engine.Check `default:"auto" enum:"auto,quick,full" placeholder:"LEVEL" help:"SQLite's check of the image: auto, quick or full (${default})."`
 	proofFlags
 }
 
 func (*restoreCmd) Help() string {
 	return `DB appears, whole and durable, once the stream has been proven complete and SQLite has checked it. Never is
-anything replaced: DB must not exist, nor a DB-wal, DB-shm or DB-journal, which would ruin it.
+anything replaced: DB must not exist, nor a DB-wal, DB-shm or DB-journal, which would ruin it. --set-aside moves them away.
 
   restic dump latest app.db | sqlite-checkpoint restore - app.db`
 }
@@ -31,7 +34,11 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 	if cmd.DB == "" {
 		return usagef("DB is empty")
 	}
-	if err := engine.CheckDestination(cmd.file(), cmd.DB); err != nil {
+	opts, err := cmd.options(start)
+	if err != nil {
+		return err
+	}
+	if err := engine.CheckDestination(cmd.file(), cmd.DB); err != nil && !(cmd.SetAside && engine.IsKind(err, engine.KindExists)) {
 		return cmd.advise(err)
 	}
 	in, err := openInput(ctx, cmd.Src, cmd.proofFlags)
@@ -39,11 +46,11 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer in.Close()
-	size, err := in.ImageSize()
-	if err != nil {
+	if opts.Size, err = in.ImageSize(); err != nil {
 		return readFault("restore", cmd.Src, err)
 	}
-	info, err := engine.Install(ctx, in, cmd.DB, engine.InstallOptions{Check: cmd.Check, Size: size, Progress: con.progress.engine})
+	opts.Progress = con.progress.engine
+	info, err := engine.Install(ctx, in, cmd.DB, opts)
 	if err != nil {
 		return cmd.advise(readFault("restore", cmd.Src, err))
 	}
@@ -51,9 +58,10 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 		Command: "restore", Source: path(cmd.Src), Destination: path(cmd.DB),
 		verified:    verifiedAs(in.Summary(), info.Level, info.WAL),
 		CheckReason: text(info.Reason),
+		SetAside:    paths(info.Moved),
 	}
 	result.Elapsed = since(start)
-	cmd.tell(con, info.Info, result.verified)
+	cmd.tell(con, info.Info, opts.Owner, result.verified)
 	return con.show(&result)
 }
 
@@ -65,6 +73,15 @@ func (cmd *restoreCmd) file() string {
 	return cmd.Src
 }
 
+// options are what the flags ask of the engine. What is set aside gets the time of the restore in its name.
+func (cmd *restoreCmd) options(now time.Time) (engine.InstallOptions, error) {
+	opts := engine.InstallOptions{Check: cmd.Check}
+	if cmd.SetAside {
+		opts.SetAside = cmd.DB + "." + now.UTC().Format("20060102T150405Z")
+	}
+	return opts, cmd.apply(&opts)
+}
+
 // advise says what to do about a database that is already there.
 func (cmd *restoreCmd) advise(err error) error {
 	if !engine.IsKind(err, engine.KindExists) {
@@ -72,15 +89,29 @@ func (cmd *restoreCmd) advise(err error) error {
 	}
 	return &fault{
 		kind: string(engine.KindExists), err: err,
-		hint: fmt.Sprintf("stop the application, then move %s and its -wal, -shm and -journal away together", cmd.DB),
+		hint: fmt.Sprintf("stop the application, then move away together: %s; or let --set-aside do it", strings.Join(cmd.inTheWay(), " ")),
 	}
 }
 
-func (cmd *restoreCmd) tell(con *console, info engine.Info, v verified) {
+// inTheWay lists what is there of the old database.
+func (cmd *restoreCmd) inTheWay() (names []string) {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		if _, err := os.Lstat(cmd.DB + suffix); err == nil {
+			names = append(names, cmd.DB+suffix)
+		}
+	}
+	return names
+}
+
+// tell ends with a hint at the owner, unless one was given.
+func (cmd *restoreCmd) tell(con *console, info engine.Info, given *engine.Owner, v verified) {
 	if info.Reason != "" {
 		con.warn(fmt.Sprintf("%s: check %s only: %s", cmd.DB, info.Level, info.Reason))
 	}
 	v.tell(con)
+	if given != nil || cmd.SetAside {
+		return
+	}
 	where := filepath.Dir(cmd.DB)
 	stat, err := os.Stat(where)
 	if err != nil {
@@ -97,9 +128,14 @@ type restoreResult struct {
 	Destination path   `json:"destination"`
 	verified
 	CheckReason text   `json:"check_reason,omitempty"`
+	SetAside    []path `json:"set_aside,omitempty"`
 	Elapsed     millis `json:"elapsed_ms"`
 }
 
 func (r *restoreResult) lines() []string {
-	return []string{fmt.Sprintf("%s -> %s: %s", r.Source, r.Destination, r.describe()), complete(r.SizeBytes, r.SHA256)}
+	lines := []string{fmt.Sprintf("%s -> %s: %s", r.Source, r.Destination, r.describe())}
+	for _, name := range r.SetAside {
+		lines = append(lines, "set aside: "+string(name))
+	}
+	return append(lines, complete(r.SizeBytes, r.SHA256))
 }

@@ -89,6 +89,13 @@ type path string
 
 func (p path) MarshalJSON() ([]byte, error) { return fit(string(p), 8<<10), nil }
 
+func paths(names []string) (list []path) {
+	for _, name := range names {
+		list = append(list, path(name))
+	}
+	return list
+}
+
 // A text is a sentence, as long as a line for people may be.
 type text string
 

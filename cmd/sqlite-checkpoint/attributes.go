@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// attributeFlags say to whom a restored database belongs, and who may use it.
+type attributeFlags struct {
+	Like  string `placeholder:"FILE" help:"Give DB the owner and mode of FILE."`
+	Mode  string `placeholder:"MODE" help:"Give DB this mode, in octal; default 0600."`
+	Owner string `placeholder:"USER[:GROUP]" help:"Give DB this owner, names or numbers; without GROUP the user's own."`
+}
+
+// apply puts what the flags ask for into the options. --mode and --owner go before --like.
+func (f attributeFlags) apply(opts *engine.InstallOptions) error {
+	if f.Like != "" {
+		info, err := os.Stat(f.Like)
+		if err != nil {
+			return usagef("--like %s: %w", f.Like, cause(err))
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		opts.Mode, opts.Owner = info.Mode().Perm(), &engine.Owner{UID: int(stat.Uid), GID: int(stat.Gid)}
+	}
+	if f.Mode != "" {
+		mode, err := strconv.ParseUint(f.Mode, 8, 32)
+		if err != nil || mode == 0 || mode > uint64(fs.ModePerm) {
+			return usagef("--mode %s: it must be an octal number, as 0640", f.Mode)
+		}
+		opts.Mode = fs.FileMode(mode)
+	}
+	if f.Owner != "" {
+		owner, err := findOwner(f.Owner)
+		if err != nil {
+			return usagef("--owner %s: %w", f.Owner, err)
+		}
+		opts.Owner = owner
+	}
+	return nil
+}
+
+// findOwner understands USER, USER:GROUP and :GROUP, as chown does.
+func findOwner(name string) (*engine.Owner, error) {
+	userName, groupName, grouped := strings.Cut(name, ":")
+	owner := engine.Owner{UID: -1, GID: -1} // which chown(2) leaves as it is
+	if userName != "" {
+		known, err := user.Lookup(userName)
+		if err != nil {
+			known, err = user.LookupId(userName)
+		}
+		switch number, notNumber := strconv.ParseUint(userName, 10, 31); {
+		case err == nil:
+			owner.UID, _ = strconv.Atoi(known.Uid)
+			owner.GID, _ = strconv.Atoi(known.Gid)
+		case notNumber == nil: // a user of a container, say, without a name here
+			owner.UID = int(number)
+		default:
+			return nil, fmt.Errorf("there is no user %s", userName)
+		}
+	}
+	if grouped && groupName != "" {
+		var err error
+		if owner.GID, err = findGroup(groupName); err != nil {
+			return nil, err
+		}
+	}
+	return &owner, nil
+}
+
+func findGroup(name string) (int, error) {
+	if known, err := user.LookupGroup(name); err == nil {
+		return strconv.Atoi(known.Gid)
+	}
+	number, err := strconv.ParseUint(name, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("there is no group %s", name)
+	}
+	return int(number), nil
+}
