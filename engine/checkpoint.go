@@ -71,8 +71,15 @@ func checkpoint(ctx context.Context, path string, opts CheckpointOptions) (resul
 	if opts.Mode != "" && opts.Mode != Passive {
 		return checkpointWaiting(ctx, c, opts)
 	}
-	return runCheckpoint(ctx, c, Passive)
+	result, err = runCheckpoint(ctx, c, Passive)
+	if errors.Is(err, errCheckpointing) {
+		return CheckpointResult{WAL: true}, nil // a passive checkpoint neither waits nor says busy
+	}
+	return result, err
 }
+
+// errCheckpointing goes with a result that is busy. SQLite calls no busy handler for it.
+var errCheckpointing = errors.New("another connection is checkpointing")
 
 // slice is how long SQLite waits by itself before the context is looked at again.
 const slice = 500 * time.Millisecond
@@ -86,7 +93,7 @@ func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (Ch
 	}
 	deadline := time.Now().Add(timeout)
 	before, err := runCheckpoint(ctx, c, Passive)
-	if err != nil {
+	if err != nil && !errors.Is(err, errCheckpointing) {
 		return CheckpointResult{}, err
 	}
 	for {
@@ -95,7 +102,9 @@ func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (Ch
 			return CheckpointResult{}, err
 		}
 		result, err := runCheckpoint(ctx, c, opts.Mode)
-		if err != nil {
+		if errors.Is(err, errCheckpointing) {
+			time.Sleep(10 * time.Millisecond)
+		} else if err != nil {
 			return CheckpointResult{}, err
 		}
 		if !result.Busy {
@@ -123,7 +132,10 @@ func runCheckpoint(ctx context.Context, c *conn, mode Mode) (CheckpointResult, e
 		}
 	}
 	busy, pages, checkpointed := counts[0] != 0, int(counts[1]), int(counts[2])
-	if pages < 0 { // the journal mode was changed since the header was read
+	switch {
+	case pages < 0 && busy:
+		return CheckpointResult{WAL: true, Busy: true}, errCheckpointing
+	case pages < 0: // the journal mode was changed since the header was read
 		return CheckpointResult{Complete: true}, nil
 	}
 	return CheckpointResult{WAL: true, Busy: busy, Pages: pages, Checkpointed: checkpointed, Complete: !busy && pages == checkpointed}, nil

@@ -78,9 +78,12 @@ func checkCopy(p *pin, dst string, pages int64) error {
 	if err != nil {
 		return tempError("read", dst, err)
 	}
-	if pages != p.pages || int64(h.pageCount) != pages || !h.countValid() || info.Size() != pages*int64(h.pageSize) {
+	if want := pages * p.pageSize; info.Size() != want {
+		return tempError("write", dst, fmt.Errorf("%d bytes are there, %d were written", info.Size(), want))
+	}
+	if pages != p.pages || int64(h.pageCount) != pages || !h.countValid() || int64(h.pageSize) != p.pageSize {
 		return &Error{Kind: KindInternal, Op: "copy", Path: p.source.name,
-			Err: fmt.Errorf("%d pages of %d bytes gave a file of %d bytes whose header counts %d pages", p.pages, p.pageSize, info.Size(), h.pageCount)}
+			Err: fmt.Errorf("%d pages of %d bytes gave a file whose header counts %d of %d", p.pages, p.pageSize, h.pageCount, h.pageSize)}
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func rename(src, dst string) error {
 	if renameErr := renameNoReplace(src, dst); renameErr == nil || errors.Is(renameErr, fs.ErrExist) {
 		return renameErr
 	}
-	return fmt.Errorf("publish without overwriting: %w", err)
+	return &os.LinkError{Op: "publish", Old: src, New: dst, Err: fmt.Errorf("neither link(2) nor a rename that replaces nothing: %w", errors.Unwrap(err))}
 }
 
 func syncPath(path string) error {
