@@ -17,6 +17,13 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if db := os.Getenv(writerEnv); db != "" {
+		if err := runWriter(db); err != nil {
+			fmt.Fprintln(os.Stderr, "writer:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	watchSources()
 	path, err := built("build")
 	if err != nil {

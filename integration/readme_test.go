@@ -1,0 +1,204 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A readmeLine is one command line of the README.
+type readmeLine struct {
+	number int
+	text   string
+}
+
+// readmeLines are all lines of its sh blocks, without comments. A line that ends in a backslash goes on.
+func readmeLines(t testing.TB) (lines []readmeLine) {
+	t.Helper()
+	inside, begun := false, ""
+	for i, text := range strings.Split(readme(t), "\n") {
+		text = strings.TrimSpace(text)
+		if strings.HasPrefix(text, "```") {
+			inside = text == "```sh"
+			continue
+		}
+		if !inside || text == "" || strings.HasPrefix(text, "#") {
+			continue
+		}
+		if rest, more := strings.CutSuffix(text, `\`); more {
+			begun += rest
+			continue
+		}
+		lines = append(lines, readmeLine{i + 1, begun + text})
+		begun = ""
+	}
+	if len(lines) == 0 {
+		t.Fatal("README.md has no command lines")
+	}
+	return lines
+}
+
+func readme(t testing.TB) string {
+	t.Helper()
+	data, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// Lines that somebody else runs: a test of this package, or a file that has the line.
+var runElsewhere = []struct{ line, by string }{
+	{"make build", "TestMain"},
+	{"make demo", "TestDemo"},
+	{"make test", "../.ci/run"},
+}
+
+// elsewhere tells who runs a line. It fails the test if that one does not.
+func elsewhere(t *testing.T, line string) (by string) {
+	t.Helper()
+	for _, known := range runElsewhere {
+		if known.line != line {
+			continue
+		}
+		if strings.HasPrefix(known.by, "Test") && !testExists(t, known.by) || !strings.HasPrefix(known.by, "Test") && !fileHas(t, known.by, line) {
+			t.Errorf("%s: %s does not run it", line, known.by)
+		}
+		return known.by
+	}
+	return ""
+}
+
+func testExists(t *testing.T, name string) bool {
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if fileHas(t, file, "func "+name+"(") {
+			return true
+		}
+	}
+	return false
+}
+
+func fileHas(t *testing.T, name, text string) bool {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(data), text)
+}
+
+// Every command line of the README is run, in the order in which a reader would, in one directory with a live database, a restic
+// and a borg repository, a host and a remote.
+func TestREADME(t *testing.T) {
+	r := newReader(t)
+	for _, line := range readmeLines(t) {
+		if by := elsewhere(t, line.text); by != "" {
+			t.Logf("README.md:%d: by %s: %s", line.number, by, line.text)
+			continue
+		}
+		if strings.Contains(line.text, "--set-aside") {
+			r.live.close() // "with the application stopped"
+		}
+		o := r.finish(r.withTools(r.other("bash", "-euo", "pipefail", "-c", line.text)))
+		if o.code != 0 {
+			t.Errorf("README.md:%d: %s: exit status %d\n%s%s", line.number, line.text, o.code, o.stdout, o.stderr)
+			continue
+		}
+		t.Logf("README.md:%d: here, in %v: %s", line.number, o.took.Round(time.Millisecond), line.text)
+		r.mustHaveRestored(line.text)
+	}
+}
+
+// A reader is somebody who tries what the README says, and has set up all that it speaks of.
+type reader struct {
+	*bench
+	live *session
+	env  []string
+}
+
+func newReader(t *testing.T) *reader {
+	t.Helper()
+	r := &reader{bench: newBench(t)}
+	tool(t, "bin/restic") // comes first in PATH: a current one
+	r.newDatabase("app.db", 1000)
+	r.live = r.open("app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
+	far := r.path("far")
+	for _, dir := range []string{far, r.path("remote")} {
+		r.check(os.Mkdir(dir, 0o755))
+	}
+	ssh := startSSH(t, far)
+	r.env = []string{
+		"PATH=" + strings.Join([]string{filepath.Dir(binary), ssh, os.Getenv("PATH")}, ":"),
+		"RCLONE_CONFIG=/dev/null", "RCLONE_CONFIG_REMOTE_TYPE=alias", "RCLONE_CONFIG_REMOTE_REMOTE=" + r.path("remote"),
+		"BORG_BASE_DIR=" + r.path("borg"), "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes",
+	}
+	r.finish(r.withTools(r.other("bash", "-euc", "restic init && borg init --encryption none repo"))).exits(0)
+	return r
+}
+
+// withTools gives a command what newReader has set up.
+func (r *reader) withTools(cmd *exec.Cmd) *exec.Cmd {
+	cmd.Env = append(cmd.Env, r.env...)
+	return cmd
+}
+
+// mustHaveRestored looks at the database that a line has brought back: it has the row that was only in the WAL.
+func (r *reader) mustHaveRestored(line string) {
+	r.Helper()
+	match := regexp.MustCompile(`sqlite-checkpoint restore .*?(\S+)$`).FindStringSubmatch(line)
+	if match == nil {
+		return
+	}
+	if rows := r.sqlite(match[1], "SELECT count(*) FROM t; PRAGMA integrity_check;"); rows != "1001\nok" {
+		r.Errorf("%s: %s has %q", line, match[1], rows)
+	}
+}
+
+// The exit statuses are told in two places, in the same words.
+func TestREADMEExitStatus(t *testing.T) {
+	b := newBench(t)
+	_, table, found := strings.Cut(b.run("--help").exits(0).stdout, "Exit status:\n")
+	if !found {
+		t.Fatal("--help has no exit statuses")
+	}
+	text := regexp.MustCompile(` +`).ReplaceAllString(readme(t), " ")
+	for line := range strings.Lines(table) {
+		words := strings.Join(strings.Fields(line), " ")
+		if !strings.Contains(text, words) {
+			t.Errorf("README.md has no %q", words)
+		}
+	}
+}
+
+// The README names every command, and no key that the JSON does not have.
+func TestREADMECommands(t *testing.T) {
+	b := newBench(t)
+	b.newDatabase("app.db", 10)
+	text := readme(t)
+	for _, command := range []string{"snapshot DB DEST", "backup DB DEST", "pipe DB -- CMD...", "verify SRC", "restore SRC DB", "checkpoint DB", "info DB"} {
+		if !strings.Contains(text, "\n"+command+" ") {
+			t.Errorf("README.md does not explain %q", command)
+		}
+	}
+	for command, args := range map[string][]string{"checkpoint": {"app.db"}, "backup": {"app.db", "copy.db"}, "info": {"app.db"}} {
+		result := b.run(append([]string{"--json", command}, args...)...).exits(0).json()
+		match := regexp.MustCompile(`(?m)^` + command + ` +(command .*)$`).FindStringSubmatch(text)
+		if match == nil {
+			t.Errorf("README.md does not list the JSON keys of %s", command)
+			continue
+		}
+		for _, key := range strings.Fields(match[1]) {
+			if _, ok := result[key]; !ok {
+				t.Errorf("%s has no %q: %v", command, key, fmt.Sprint(result))
+			}
+		}
+	}
+}
