@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,6 +89,7 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 		kong.Name(program),
 		kong.Description("Verified, streamable snapshots of live SQLite databases, and the way back."),
 		kong.Writers(con.stdout, con.stderr),
+		kong.KindMapper(reflect.String, kong.MapperFunc(asTyped)),
 		kong.Help(printHelp),
 		kong.PostBuild(func(k *kong.Kong) error { k.Model.HelpFlag.Help = "Show this help."; return nil }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -107,6 +109,15 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 		return err
 	}
 	return command.Run()
+}
+
+// asTyped takes a string as it is. Kong's own way leads through JSON, which changes a file name that is not UTF-8.
+func asTyped(ctx *kong.DecodeContext, target reflect.Value) error {
+	token, err := ctx.Scan.PopValue("string")
+	if err == nil {
+		target.SetString(token.String())
+	}
+	return err
 }
 
 // printHelp is kong's help and the exit statuses. It is what was asked for, so it goes to stdout.

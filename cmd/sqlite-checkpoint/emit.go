@@ -27,6 +27,9 @@ func (e *emission) through(ctx context.Context, publish func(context.Context, *e
 		return copied{}, sent{}, err
 	}
 	defer snap.Close()
+	if err := e.begin(); err != nil {
+		return copied{}, sent{}, err
+	}
 	e.tell(snap.Info())
 	sum, err := publish(ctx, snap)
 	if err != nil {

@@ -97,14 +97,11 @@ func (cmd *pipeCmd) feed(ctx context.Context, e *emission, snap *engine.Snapshot
 	}
 	defer c.Close()
 	sum, err := e.send(c, snap)
-	if ended := c.failure(); ended != nil {
-		return sum, ended
+	if err == nil {
+		err = c.Finish()
 	}
 	if err != nil {
-		return sum, err
-	}
-	if err := c.Finish(); err != nil {
-		return sum, err
+		return sum, c.blame(err)
 	}
 	return sum, e.seal(sum)
 }
@@ -127,12 +124,25 @@ func (f streamFacts) expand(argv []string) []string {
 	return expanded
 }
 
+// The names of the same in CMD's environment.
+const (
+	envSize      = "SQLITE_CHECKPOINT_SIZE"
+	envImageSize = "SQLITE_CHECKPOINT_IMAGE_SIZE"
+	envSHA256    = "SQLITE_CHECKPOINT_SHA256"
+)
+
 func (f streamFacts) environment() []string {
-	env := []string{fmt.Sprintf("SQLITE_CHECKPOINT_IMAGE_SIZE=%d", f.imageSize), "SQLITE_CHECKPOINT_SHA256=" + f.sha256}
+	env := []string{fmt.Sprintf("%s=%d", envImageSize, f.imageSize), envSHA256 + "=" + f.sha256}
 	if f.size > 0 {
-		env = append(env, fmt.Sprintf("SQLITE_CHECKPOINT_SIZE=%d", f.size))
+		env = append(env, fmt.Sprintf("%s=%d", envSize, f.size))
 	}
 	return env
+}
+
+// isFact tells whether a variable says something of a stream: in our own environment, of another one.
+func isFact(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return name == envSize || name == envImageSize || name == envSHA256
 }
 
 type pipeResult struct {

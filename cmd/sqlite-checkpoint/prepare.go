@@ -82,7 +82,7 @@ func level(name string) (stream.Level, error) {
 // image tells whether the destination becomes a plain database file, not a stream.
 func (e *emission) image() bool { return e.kind == stream.NewFile && !e.Zstd }
 
-// reserve sees to it that the names are free, and begins the sidecar.
+// reserve sees to it that the names are free.
 func (e *emission) reserve() error {
 	if e.kind == stream.NewFile {
 		if err := atomicfile.CheckAbsent(e.dest + ".sha256"); err != nil {
@@ -96,16 +96,27 @@ func (e *emission) reserve() error {
 	if e.digestName == "" {
 		return nil
 	}
-	return e.begin()
+	return e.checkDigestName()
 }
 
-func (e *emission) begin() (err error) {
+func (e *emission) checkDigestName() error {
 	for _, base := range []string{e.source, e.dest} {
 		for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 			if filepath.Clean(e.digestName) == filepath.Clean(base+suffix) {
 				return usagef("--sidecar %s would be a part of the database %s", e.digestName, base)
 			}
 		}
+	}
+	if err := atomicfile.CheckAbsent(e.digestName); err != nil {
+		return fileFault(fmt.Errorf("create %s: %w", e.digestName, cause(err)))
+	}
+	return nil
+}
+
+// begin makes the sidecar, still private, while nothing is out that it would be missing for.
+func (e *emission) begin() (err error) {
+	if e.digestName == "" {
+		return nil
 	}
 	if e.sidecar, err = atomicfile.Create(e.digestName); err != nil {
 		return fileFault(fmt.Errorf("create %s: %w", e.digestName, cause(err)))

@@ -79,18 +79,23 @@ func (cmd *restoreCmd) options(now time.Time) (engine.InstallOptions, error) {
 	if cmd.SetAside {
 		opts.SetAside = cmd.DB + "." + now.UTC().Format("20060102T150405Z")
 	}
-	return opts, cmd.apply(&opts)
+	err := cmd.apply(&opts)
+	return opts, err
 }
 
-// advise says what to do about a database that is already there.
+// advise says what to do about a database that is already there, or in use.
 func (cmd *restoreCmd) advise(err error) error {
-	if !engine.IsKind(err, engine.KindExists) {
+	switch {
+	case engine.IsKind(err, engine.KindBusy):
+		return &fault{kind: string(engine.KindBusy), err: err, hint: "stop the application, then try again"}
+	case !engine.IsKind(err, engine.KindExists):
 		return err
 	}
-	return &fault{
-		kind: string(engine.KindExists), err: err,
-		hint: fmt.Sprintf("stop the application, then move away together: %s; or let --set-aside do it", strings.Join(cmd.inTheWay(), " ")),
+	hint := "stop the application, then move away together: " + strings.Join(cmd.inTheWay(), " ")
+	if !cmd.SetAside {
+		hint += "; or let --set-aside do it"
 	}
+	return &fault{kind: string(engine.KindExists), err: err, hint: hint}
 }
 
 // inTheWay lists what is there of the old database.

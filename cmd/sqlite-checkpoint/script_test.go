@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){program: main})
+	testscript.Main(m, map[string]func(){program: main, guardName: main})
 }
 
 // TestScripts runs testdata/script: what the program promises at its surface, one document for each subject. A tool
