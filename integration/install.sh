@@ -9,6 +9,7 @@ set -euo pipefail
 programs='
 	age
 	borg          borgbackup
+	borgmatic
 	file
 	git
 	losetup       mount

@@ -51,7 +51,7 @@ func startConsumer(ctx context.Context, argv, env []string, grace, timeout time.
 	c := &consumer{ctx: ctx, name: argv[0], timeout: timeout, ended: make(chan struct{})}
 	if err := c.spawn(argv, env, grace, con); err != nil {
 		c.Close()
-		return nil, startFault(c.name, err)
+		return nil, &fault{kind: kindOther, err: fmt.Errorf("start the guard of %s: %w", c.name, err), hint: "pipe needs /proc and /dev/null"}
 	}
 	messages := bufio.NewScanner(c.control)
 	messages.Scan()

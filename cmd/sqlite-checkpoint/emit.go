@@ -63,7 +63,19 @@ func (e *emission) stream(ctx context.Context, snap *engine.Snapshot) (stream.Su
 	if err := sink.Commit(); err != nil {
 		return sum, e.outputFault(err)
 	}
-	return sum, e.seal(sum)
+	if err := e.seal(sum); err != nil {
+		e.retract()
+		return sum, err
+	}
+	return sum, nil
+}
+
+// retract takes back a file that was published, because its sidecar cannot be: nothing is left of what fails.
+func (e *emission) retract() {
+	if e.kind == stream.NewFile {
+		os.Remove(e.dest)
+		atomicfile.SyncDir(filepath.Dir(e.dest))
+	}
 }
 
 // send encodes the copy into dst.
@@ -114,8 +126,7 @@ func (e *emission) file(_ context.Context, snap *engine.Snapshot) (stream.Summar
 		return sum, err
 	}
 	if err := e.vouch(); err != nil {
-		os.Remove(e.dest)
-		atomicfile.SyncDir(filepath.Dir(e.dest))
+		e.retract()
 		return sum, err
 	}
 	return sum, nil

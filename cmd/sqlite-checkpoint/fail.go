@@ -81,7 +81,7 @@ var kinds = []struct {
 	{string(engine.KindCheckIncomplete), exitCorrupt, "--check auto checks as much as can be checked here, and says how much that was", nil},
 
 	{string(engine.KindNoSpace), exitSpace, "make room there, or use another directory (--tmpdir, for a stream)", nil},
-	{string(engine.KindTemp), exitSpace, "", nil},
+	{string(engine.KindTemp), exitSpace, "use another directory (--tmpdir, for a stream)", nil},
 
 	{kindOutput, exitOutput, "", stream.ErrClosed},
 	{kindOutput, exitOutput, "", stream.ErrBrokenPipe},

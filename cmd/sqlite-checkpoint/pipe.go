@@ -17,14 +17,14 @@ type pipeCmd struct {
 	DB      string   `arg:"" name:"db" help:"The database."`
 	Command []string `arg:"" name:"cmd" passthrough:"partial" help:"The program that reads the stream from its stdin, and its arguments."`
 	streamFlags
-	Grace time.Duration `default:"5s" help:"How long CMD may take to end by itself when the stream breaks (${default})."`
+	Grace time.Duration `default:"5s" help:"How long CMD may take to end by itself after TERM, when the stream breaks (${default})."`
 }
 
 func (*pipeCmd) Help() string {
 	return `CMD is started when the copy of DB has passed its check, and gets the stream on its stdin. If the stream breaks,
-or this program dies in any way, CMD and its process group are killed before the pipe is closed: CMD never takes a
-break for the end. A program at the far end of a network connection is out of reach of that, and has to prove the
-stream by itself.
+or this program dies in any way, CMD and all that it has started are killed before the pipe is closed: CMD never takes
+a break for the end. CMD alone is asked first, with TERM. A program at the far end of a network connection is out of reach
+of that, and has to prove the stream by itself.
 
 In CMD's arguments {size} is the number of bytes that it will read, {image_size} and {sha256} are the database
 image's; it finds them in SQLITE_CHECKPOINT_SIZE, SQLITE_CHECKPOINT_IMAGE_SIZE and SQLITE_CHECKPOINT_SHA256, too.

@@ -1,0 +1,218 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// decodeYAML decodes the one document of a YAML file. A Kubernetes object is checked against Kubernetes' own types on the way.
+func decodeYAML(t testing.TB, path string, into any, strict bool) {
+	t.Helper()
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd := exec.Command("go", "-C", "tools", "run", "./manifest", path)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", path, err, stderr.String())
+	}
+	decoder := json.NewDecoder(bytes.NewReader(out))
+	if strict {
+		decoder.DisallowUnknownFields()
+	}
+	if err := decoder.Decode(into); err != nil || decoder.More() {
+		t.Fatalf("%s: %v, or more than one document", path, err)
+	}
+}
+
+// What these tests look at in a Kubernetes object.
+type (
+	workload struct {
+		APIVersion, Kind string
+		Spec             struct {
+			ConcurrencyPolicy string
+			Template          struct{ Spec podSpec }
+			JobTemplate       struct {
+				Spec struct{ Template struct{ Spec podSpec } }
+			}
+		}
+	}
+	podSpec struct {
+		AutomountServiceAccountToken *bool
+		SecurityContext              struct {
+			RunAsNonRoot   bool
+			RunAsUser      int
+			SeccompProfile struct{ Type string }
+		}
+		Containers []container
+		Volumes    []struct {
+			Name     string
+			EmptyDir *struct{}
+		}
+	}
+	container struct {
+		Name            string
+		Command, Args   []string
+		Env             []struct{ Name, Value string }
+		SecurityContext struct {
+			AllowPrivilegeEscalation *bool
+			ReadOnlyRootFilesystem   bool
+			Capabilities             struct{ Drop []string }
+		}
+		VolumeMounts []struct {
+			Name, MountPath string
+			ReadOnly        bool
+		}
+	}
+)
+
+// The manifests are what Kubernetes takes, their containers may do no more than they must, and their commands back up.
+func TestKubernetes(t *testing.T) {
+	for name, kind := range map[string]string{"kubernetes-cronjob.yaml": "batch/v1 CronJob", "kubernetes-sidecar.yaml": "apps/v1 Deployment"} {
+		t.Run(name, func(t *testing.T) {
+			var w workload
+			decodeYAML(t, "examples/"+name, &w, false)
+			if w.APIVersion+" "+w.Kind != kind {
+				t.Errorf("it is a %s %s", w.APIVersion, w.Kind)
+			}
+			pod := w.Spec.Template.Spec
+			if w.Kind == "CronJob" {
+				pod = w.Spec.JobTemplate.Spec.Template.Spec
+			}
+			c := pod.mustBeModest(t)
+			s := newSite(t)
+			s.mustBackUp("app.db", s.paths.Replace(strings.Join(c.argv(), "\x00")), func(command string) outcome {
+				return s.finish(s.other(append([]string{"env"}, strings.Split(command, "\x00")...)...))
+			})
+		})
+	}
+}
+
+// argv is what the container runs; what would go on for ever goes on once.
+func (c container) argv() []string {
+	argv := slices.Concat(c.Command, c.Args)
+	for i, arg := range argv {
+		argv[i] = strings.ReplaceAll(arg, "sleep 86400", "break")
+	}
+	return argv
+}
+
+// mustBeModest returns the container that backs up.
+func (p podSpec) mustBeModest(t *testing.T) (c container) {
+	t.Helper()
+	i := slices.IndexFunc(p.Containers, func(c container) bool { return c.Name == "backup" })
+	if i < 0 {
+		t.Fatal("there is no container backup")
+	}
+	c = p.Containers[i]
+	pod, own := p.SecurityContext, c.SecurityContext
+	if !pod.RunAsNonRoot || pod.RunAsUser == 0 || pod.SeccompProfile.Type != "RuntimeDefault" || p.AutomountServiceAccountToken == nil || *p.AutomountServiceAccountToken {
+		t.Errorf("the pod may do too much: %+v", p)
+	}
+	if !own.ReadOnlyRootFilesystem || own.AllowPrivilegeEscalation == nil || *own.AllowPrivilegeEscalation || !slices.Equal(own.Capabilities.Drop, []string{"ALL"}) {
+		t.Errorf("the container may do too much: %+v", own)
+	}
+	writable := map[string]bool{}
+	for _, mount := range c.VolumeMounts {
+		writable[mount.MountPath] = !mount.ReadOnly
+	}
+	if len(writable) != 2 || writable["/data"] || !writable["/tmp"] {
+		t.Errorf("want /data read-only and /tmp writable: %+v", c.VolumeMounts)
+	}
+	for _, variable := range c.Env {
+		if !strings.HasPrefix(variable.Value, "/tmp") {
+			t.Errorf("%s=%s is not in the writable volume", variable.Name, variable.Value)
+		}
+	}
+	return c
+}
+
+// An image is what the last stage of the Dockerfile says.
+type image struct {
+	from, user string
+	copies     map[string]string // from the context to the image
+	env        []string
+	entrypoint []string
+}
+
+func readDockerfile(t *testing.T) (i image) {
+	t.Helper()
+	text, err := os.ReadFile("examples/Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch word {
+		case "", "#":
+		case "FROM":
+			i = image{from: rest, copies: map[string]string{}}
+		case "COPY":
+			from, to, _ := strings.Cut(rest, " ")
+			i.copies[from] = to
+		case "ENV":
+			i.env = append(i.env, rest)
+		case "USER":
+			i.user = rest
+		case "ENTRYPOINT":
+			if err := json.Unmarshal([]byte(rest), &i.entrypoint); err != nil {
+				t.Fatalf("ENTRYPOINT: %v", err)
+			}
+		default:
+			t.Errorf("Dockerfile: what is %q?", line)
+		}
+	}
+	return i
+}
+
+// The image has nothing but the program: no shell, no /proc, no /dev, no /etc/passwd. It backs up a live database that it
+// cannot write, and takes the way back, with its temp directory as the only place to write to.
+func TestDockerFromScratch(t *testing.T) {
+	i := readDockerfile(t)
+	if i.from != "scratch" || i.user != "65534:65534" || len(i.copies) != 1 {
+		t.Errorf("the last stage is not what is tested: %+v", i)
+	}
+	b := newBench(t)
+	b.bash("mkdir -p root/data root/tmp && chmod 777 root/tmp").exits(0)
+	for from, to := range i.copies {
+		copyFile(t, "../"+from, b.path("root"+to), 0o755)
+	}
+	b.newDatabase("root/data/app.db", 100)
+	b.open("root/data/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
+	before := takePicture(t, b.path("root/data"))
+	in := func(stdin string, args ...string) outcome {
+		cmd := exec.Command(tool(t, "chroot"), slices.Concat([]string{"--userspec=" + i.user, b.path("root")}, i.entrypoint, args)...)
+		cmd.Env, cmd.Stdin = i.env, strings.NewReader(stdin)
+		return b.finish(cmd)
+	}
+	stream := in("", "backup", "/data/app.db", "-").exits(0).stdout
+	in("", "info", "/data/app.db").exits(0)
+	in("", "--version").exits(0)
+	in(stream, "verify", "--check", "full", "-").exits(0)
+	in(stream, "restore", "-", "/tmp/new.db").exits(0)
+	in(stream[:len(stream)/2], "verify", "-").exits(8)
+	b.bash("mkdir -p root/proc root/dev && touch root/dev/null").exits(0)
+	const mounts = `mount -t proc proc root/proc; mount --bind /dev/null root/dev/null; exec "$@"`
+	piped := b.other(slices.Concat([]string{tool(t, "unshare"), "--mount", "bash", "-euc", mounts, "bash", "env", "-i"}, i.env,
+		[]string{tool(t, "chroot"), "--userspec=" + i.user, b.path("root")}, i.entrypoint, []string{"pipe", "/data/app.db", "--"}, i.entrypoint, []string{"verify", "-"})...)
+	b.finish(piped).exits(0)
+	before.mustMatch(t, b.path("root/data"), "the container")
+	if rows := b.sqlite("root/tmp/new.db", "SELECT count(*) FROM t; PRAGMA integrity_check;"); rows != "101\nok" {
+		t.Errorf("restored %q", rows)
+	}
+	b.bash("rm root/tmp/new.db*").exits(0)
+	if left := names(t, b.path("root/tmp")); len(left) > 0 {
+		t.Errorf("left in /tmp: %q", left)
+	}
+	b.check(os.Remove(b.path("root/tmp")))
+	in("", "backup", "/data/app.db", "-").exits(6).silent().says("/tmp")
+}

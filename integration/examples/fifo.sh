@@ -1,0 +1,34 @@
+#!/bin/bash
+# A SQLite database through a named pipe, for programs that read files only. cat stands for such a program.
+#
+#   fifo.sh backup app.db app.copy
+#   fifo.sh restore app.copy new.db
+#
+# The reader of a named pipe takes any end for the end of the file: prove what it has made before you rely on it.
+# --timeout ends the wait for a reader that never comes.
+# Checked by: every line is run by a test, with the program killed half way, too.
+set -euo pipefail
+
+case ${1-} in
+backup)
+	dir=$(mktemp -d)
+	trap 'rm -rf "$dir" "$3.unproven"' EXIT
+	mkfifo "$dir/pipe"
+	sqlite-checkpoint backup --timeout 10m "$2" "$dir/pipe" &
+	cat "$dir/pipe" >"$3.unproven"
+	wait $!
+	sqlite-checkpoint verify "$3.unproven"
+	mv "$3.unproven" "$3"
+	;;
+restore)
+	mkfifo "$3.pipe"
+	trap 'rm -f "$3.pipe"' EXIT
+	cat "$2" >"$3.pipe" &
+	sqlite-checkpoint restore "$3.pipe" "$3"
+	wait $!
+	;;
+*)
+	sed -n 's/^#   //p' "$0" >&2
+	exit 2
+	;;
+esac

@@ -1,0 +1,315 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A site is a machine as the examples know it: a live database with a row that is only in its WAL, a restic repository, a
+// directory for copies and reports. Its paths stand for those that all examples share.
+type site struct {
+	*bench
+	live  *session
+	paths *strings.Replacer
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{bench: newBench(t)}
+	restic := tool(t, "bin/restic")
+	for _, dir := range []string{"app", "etc", "state"} {
+		s.check(os.Mkdir(s.path(dir), 0o755))
+	}
+	s.write("etc/restic-password", []byte("test\n"))
+	s.newDatabase("app/app.db", 100)
+	s.live = s.open("app/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
+	s.finish(s.other(restic, "init")).exits(0)
+	s.paths = strings.NewReplacer(
+		"/data/app.db", s.path("app/app.db"),
+		"/etc/sqlite-checkpoint", s.path("etc"),
+		"/srv/app", s.path("app"),
+		"/srv/borg", s.path("borg"),
+		"/srv/restic", s.path("repository"),
+		"/usr/bin/restic", restic,
+		"/usr/local/bin/sqlite-checkpoint", binary,
+		"/usr/local/bin:", filepath.Dir(binary)+":",
+		"/var/lib/sqlite-checkpoint", s.path("state"),
+	)
+	return s
+}
+
+// example is a file of the examples as the site would have it.
+func (s *site) example(name string) string {
+	s.Helper()
+	data, err := os.ReadFile("examples/" + name)
+	s.check(err)
+	return s.paths.Replace(string(data))
+}
+
+// broken is a command for a database that is not there.
+func (s *site) broken(command string) string {
+	s.Helper()
+	db := s.path("app/app.db")
+	if !strings.Contains(command, db) {
+		s.Fatalf("%s: no %s", command, db)
+	}
+	return strings.ReplaceAll(command, db, s.path("app/missing.db"))
+}
+
+// snapshots is how many there are in the restic repository.
+func (s *site) snapshots() int {
+	s.Helper()
+	var all []any
+	s.check(json.Unmarshal([]byte(s.bash("restic snapshots --json").exits(0).stdout), &all))
+	return len(all)
+}
+
+// mustHave brings the newest snapshot of a stream back.
+func (s *site) mustHave(name string) {
+	s.Helper()
+	s.bash("rm -f new.db* && restic dump latest '" + name + "' | sqlite-checkpoint restore - new.db").exits(0)
+	s.mustBeWhole("new.db")
+}
+
+// mustHaveCopy does so for a plain copy in the directory for them.
+func (s *site) mustHaveCopy() {
+	s.Helper()
+	s.bash("rm -rf back && restic restore latest --target back").exits(0)
+	copied := "back" + s.path("state/app.db")
+	s.run("verify", copied).exits(0)
+	s.mustBeWhole(copied)
+}
+
+func (s *site) mustBeWhole(db string) {
+	s.Helper()
+	if rows := s.sqlite(db, "SELECT count(*) FROM t; PRAGMA integrity_check;"); rows != "101\nok" {
+		s.Errorf("%s has %q", db, rows)
+	}
+}
+
+// mustBackUp runs a command that makes a snapshot of the stream name, and fails without one if there is no database.
+func (s *site) mustBackUp(name, command string, run func(command string) outcome) {
+	s.Helper()
+	run(command).exits(0)
+	if n := s.snapshots(); n != 1 {
+		s.Errorf("%s: %d snapshots, want 1", command, n)
+	}
+	s.mustHave(name)
+	if o := run(s.broken(command)); o.code == 0 || o.stderr == "" || s.snapshots() != 1 {
+		s.Errorf("%s: exit status %d and %d snapshots\n%s", o.command, o.code, s.snapshots(), o.stderr)
+	}
+}
+
+// Every one of these files says how far it can be trusted.
+func TestSchedulersSayWhatWasChecked(t *testing.T) {
+	for _, name := range []string{
+		"sqlite-checkpoint@.service", "sqlite-checkpoint@.timer", "crontab", "Dockerfile", "kubernetes-cronjob.yaml",
+		"kubernetes-sidecar.yaml", "autorestic.yaml", "backrest-hook", "borgmatic.yaml", "resticprofile.yaml",
+	} {
+		data, err := os.ReadFile("examples/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, words := range []string{"# Checked by: ", "# Not run by the tests: "} {
+			if !strings.Contains(string(data), "\n"+words) {
+				t.Errorf("%s has no line %q", name, words)
+			}
+		}
+	}
+}
+
+// maxExposure is the highest score of systemd-analyze security that will do, in tenths: 0 is a service that can do nothing, 100
+// one that can do all. What remains is the network, which most repositories need, and the right to read every file.
+const maxExposure = 18
+
+func TestSystemdUnits(t *testing.T) {
+	s := newSite(t)
+	analyze := func(args ...string) outcome {
+		return s.finish(s.other(append([]string{tool(t, "systemd-analyze")}, args...)...))
+	}
+	for _, name := range []string{"sqlite-checkpoint@.service", "sqlite-checkpoint@.timer"} {
+		s.write(name, []byte(s.example(name)))
+		instance := "./" + strings.Replace(name, "@", "@"+s.escaped(), 1)
+		if o := analyze("verify", instance).exits(0); o.stdout+o.stderr != "" {
+			t.Errorf("%s: %s%s", o.command, o.stdout, o.stderr)
+		}
+	}
+	score := analyze("security", "--no-pager", "--offline=true", fmt.Sprintf("--threshold=%d", maxExposure), "./sqlite-checkpoint@.service")
+	lines := strings.Split(strings.TrimSpace(score.exits(0).stdout), "\n")
+	t.Log(lines[len(lines)-1])
+	analyze("security", "--no-pager", "--offline=true", "--threshold=1", "./sqlite-checkpoint@.service").exits(1)
+	analyze("calendar", setting(t, s.example("sqlite-checkpoint@.timer"), "OnCalendar")).exits(0)
+}
+
+// escaped is the instance of the units for the site's database.
+func (s *site) escaped() string {
+	s.Helper()
+	return strings.TrimSpace(s.finish(s.other(tool(s, "systemd-escape"), "--path", s.path("app/app.db"))).exits(0).stdout)
+}
+
+// setting is the value of one that a unit has once.
+func setting(t testing.TB, unit, name string) string {
+	t.Helper()
+	values := settings(unit, name)
+	if len(values) != 1 {
+		t.Fatalf("%d lines %s=, want 1", len(values), name)
+	}
+	return values[0]
+}
+
+func settings(unit, name string) (values []string) {
+	for _, match := range regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(unit, -1) {
+		values = append(values, match[1])
+	}
+	return values
+}
+
+// The service's command in a sandbox like the service's: nobody, with the one capability, on read-only file systems, and
+// system calls that its filter refuses fail. The database belongs to the application, which lets no one else read it.
+func TestSystemdService(t *testing.T) {
+	s := newSite(t)
+	unit := s.example("sqlite-checkpoint@.service")
+	s.check(os.MkdirAll(s.path("lib/sqlite-checkpoint"), 0o755))
+	s.bash(fmt.Sprintf("mkdir -p cache && chown -R %d repository cache lib && chown -R %d app && chmod -R go= app", nobody, app)).exits(0)
+	s.write("calls", nil)
+	s.check(os.Chmod(s.path("calls"), 0o666))
+	instance := strings.NewReplacer("%f", s.path("app/app.db"), "%i", s.escaped(), "%S", s.path("lib"))
+	var words []string
+	for _, word := range strings.Fields(setting(t, unit, "ExecStart")) {
+		words = append(words, "'"+instance.Replace(word)+"'")
+	}
+	before := takePicture(t, s.path("app"))
+	s.mustBackUp(s.path("app/app.db"), strings.Join(words, " "), func(command string) outcome {
+		o := s.finish(s.other(s.sandboxed(unit, command)...))
+		o.command = command // not hundreds of system calls
+		return o
+	})
+	before.mustMatch(t, s.path("app"), "the service")
+	var report answer
+	s.check(json.Unmarshal(s.read("lib/sqlite-checkpoint/"+s.escaped()+".json"), &report))
+	report.mustBe(t, answer{"kind": "missing"}) // of the second run, which found no database
+	s.mustNeedNoOtherCall()
+	s.finish(s.other(s.sandboxed(unit, "renice -n 5 -p $$")...)).exits(1) // the sandbox is one
+}
+
+// sandboxed is the command line that runs a command as the service would.
+func (s *site) sandboxed(unit, command string) []string {
+	s.Helper()
+	for name, value := range map[string]string{
+		"AmbientCapabilities": "CAP_DAC_READ_SEARCH", "CapabilityBoundingSet": "CAP_DAC_READ_SEARCH",
+		"NoNewPrivileges": "yes", "ProtectSystem": "strict", "SecureBits": "no-setuid-fixup", "SystemCallErrorNumber": "EPERM",
+	} {
+		if is := setting(s, unit, name); is != value {
+			s.Fatalf("%s=%s, but the test does what %s would do", name, is, value)
+		}
+	}
+	mounts := `for dir in repository cache lib "$TMPDIR" calls; do mount --bind "$dir" "$dir"; done
+mount --bind app app; mount -o remount,bind,ro app; mount -o remount,bind,ro /; ! touch app/x 2>/dev/null; exec "$@"`
+	const capability = "-all,+dac_read_search"
+	allowed := s.allowed(settings(unit, "SystemCallFilter"))
+	seen := slices.DeleteFunc(slices.Clone(allowed), func(call string) bool { return call == "mmap" || call == "mprotect" })
+	return []string{
+		tool(s, "unshare"), "--mount", "bash", "-euc", mounts, "bash",
+		tool(s, "setpriv"), fmt.Sprint("--reuid=", nobody), fmt.Sprint("--regid=", nobody), "--clear-groups", "--no-new-privs",
+		"--securebits=+no_setuid_fixup", "--bounding-set=" + capability, "--inh-caps=" + capability, "--ambient-caps=" + capability,
+		tool(s, "strace"), "-f", "-qq", "-A", "-o", s.path("calls"),
+		"-e", "trace=!?" + strings.Join(seen, ",?"), "-e", "signal=none", "-e", "inject=!?" + strings.Join(allowed, ",?") + ":error=EPERM",
+		"sh", "-c", "exec " + command,
+	}
+}
+
+// allowed are the system calls that filters let through, the later ones changing the earlier.
+func (s *site) allowed(filters []string) []string {
+	s.Helper()
+	calls := s.group("@default") // always allowed
+	for _, filter := range filters {
+		groups, denied := strings.CutPrefix(filter, "~")
+		for _, group := range strings.Fields(groups) {
+			members := s.group(group)
+			if denied {
+				calls = slices.DeleteFunc(calls, func(call string) bool { return slices.Contains(members, call) })
+			} else {
+				calls = append(calls, members...)
+			}
+		}
+	}
+	return calls
+}
+
+// group expands one of systemd's sets of system calls.
+func (s *site) group(name string) (calls []string) {
+	s.Helper()
+	list := s.finish(exec.Command(tool(s, "systemd-analyze"), "--no-pager", "syscall-filter", name)).exits(0).stdout
+	for line := range strings.Lines(list) {
+		switch call := strings.TrimSpace(line); {
+		case !strings.HasPrefix(line, "    ") || strings.HasPrefix(call, "#"):
+		case strings.HasPrefix(call, "@"):
+			calls = append(calls, s.group(call)...)
+		default:
+			calls = append(calls, call)
+		}
+	}
+	if len(calls) == 0 {
+		s.Fatalf("systemd-analyze knows no %s", name)
+	}
+	return calls
+}
+
+// mustNeedNoOtherCall looks at what strace saw: the refused calls, which are for the log, and memory that was to be
+// executable and writable, which MemoryDenyWriteExecute= would refuse.
+func (s *site) mustNeedNoOtherCall() {
+	s.Helper()
+	refused := map[string]int{}
+	for line := range strings.Lines(string(s.read("calls"))) {
+		if match := regexp.MustCompile(`(\w+)\(.*\(INJECTED\)`).FindStringSubmatch(line); match != nil {
+			refused[match[1]]++
+		}
+		if strings.Contains(line, "PROT_WRITE|PROT_EXEC") || strings.Contains(line, "mprotect(") && strings.Contains(line, "PROT_EXEC") {
+			s.Errorf("executable memory: %s", line)
+		}
+	}
+	s.Logf("calls that the filter refused, and that were not needed: %v", refused)
+}
+
+// Every line, as cron runs it, is silent if all goes well, and else is not.
+func TestCrontab(t *testing.T) {
+	variable, job := regexp.MustCompile(`^[A-Z_]+=`), regexp.MustCompile(`^(?:[0-9*/,-]+ ){5}(.*)$`)
+	s := newSite(t)
+	env := []string{"HOME=" + s.path("home"), "LOGNAME=root", "SHELL=/bin/sh"}
+	jobs := 0
+	for line := range strings.Lines(s.example("crontab")) {
+		line = strings.TrimSuffix(line, "\n")
+		match := job.FindStringSubmatch(line)
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case variable.MatchString(line):
+			env = append(env, line)
+		case match == nil || strings.Contains(match[1], "%"):
+			t.Errorf("crontab: what is %q?", line)
+		default:
+			jobs++
+			s.mustBackUp("app.db", match[1], func(command string) outcome { return s.cron(env, command) })
+		}
+	}
+	if jobs != 1 {
+		t.Errorf("%d lines run, want 1", jobs)
+	}
+}
+
+func (s *site) cron(env []string, command string) outcome {
+	s.Helper()
+	cmd := exec.Command("/bin/sh", "-c", command)
+	cmd.Dir, cmd.Env = "/", env
+	o := s.finish(cmd)
+	if o.code == 0 && o.stdout+o.stderr != "" {
+		s.Errorf("%s: cron would send mail: %s%s", command, o.stdout, o.stderr)
+	}
+	return o
+}
