@@ -26,6 +26,7 @@
 // Digests and trailer protect against damage and truncation. They hold no key, and do not protect against someone who
 // changes a stream on purpose and computes them anew.
 //
-// Memory is bounded, whatever the size of the image and whatever a hostile stream declares. No value of this package
-// may be used by several goroutines at once, but for [Sink.Close]'s context, which may be cancelled from any.
+// Memory is bounded, whatever the size of the image and whatever a hostile stream declares: on many CPUs a compressing
+// Writer takes about 35 MiB, a decompressing Reader about 25. Writers, Readers and Sinks must not be used by several
+// goroutines at once, but the context of a Sink may end at any time.
 package stream

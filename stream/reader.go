@@ -26,11 +26,12 @@ type ReaderOptions struct {
 type Reader struct {
 	src    *source
 	opts   ReaderOptions
+	format Format
 	body   bodyReader // nil until the form is known
 	image  *digester
 	stream *digester // all bytes; the same as image where they are the image
 	chunk  []byte    // of the image, not yet read
-	sum    Summary
+	sum    Summary   // once all is proven
 	err    error
 }
 
@@ -165,7 +166,7 @@ func (r *Reader) openRaw() error {
 	if err != nil {
 		return err
 	}
-	r.sum.Format, r.body = Raw, body
+	r.format, r.body = Raw, body
 	r.stream = r.image // what is emitted is what is hashed, and the trailer follows
 	return nil
 }
@@ -176,7 +177,7 @@ func (r *Reader) openZstd() error {
 	if err != nil {
 		return err
 	}
-	r.sum.Format, r.body, r.stream = Zstd, body, stream
+	r.format, r.body, r.stream = Zstd, body, stream
 	return nil
 }
 
@@ -188,8 +189,7 @@ func begins(data []byte, prefix string) bool {
 
 // prove checks all that follows the image, and returns io.EOF if the stream is right.
 func (r *Reader) prove() error {
-	sum := r.sum
-	sum.ImageSize, sum.ImageSHA256 = r.body.size(), r.image.sum()
+	sum := Summary{Format: r.format, ImageSize: r.body.size(), ImageSHA256: r.image.sum()}
 	tail, err := r.readTail()
 	if err != nil {
 		return err
@@ -215,7 +215,7 @@ func (r *Reader) prove() error {
 // readTail reads the trailer, with what it is wrapped in. It gives nothing where the stream ends with the image.
 func (r *Reader) readTail() ([]byte, error) {
 	mark := trailerMark
-	if r.sum.Format == Zstd {
+	if r.format == Zstd {
 		mark = trailerFrameHeader + trailerMark
 	}
 	tail := make([]byte, len(mark)-len(trailerMark)+TrailerSize)

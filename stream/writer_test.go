@@ -61,7 +61,7 @@ func TestStreamSizeBeforehand(t *testing.T) {
 
 // TestWriterRefuses: whatever is wrong, no trailer is written, the error stays, and Close gives it, too.
 func TestWriterRefuses(t *testing.T) {
-	image := largeImage(t, 3<<20, text)
+	image := largeImage(t, 3<<20, sparse)
 	size := int64(len(image))
 	wrongHash := func() (hash.Hash, error) { return sha1.New(), nil }
 	failedHash := func() (hash.Hash, error) { return nil, errFailed }
@@ -142,7 +142,7 @@ func (shortWriter) Write(p []byte) (int, error) { return len(p) / 2, nil }
 
 // TestWriterSourceFails: an error of the source is given, is not the Writer's, and no trailer can follow.
 func TestWriterSourceFails(t *testing.T) {
-	image := largeImage(t, 2<<20, text)
+	image := largeImage(t, 2<<20, sparse)
 	for _, format := range formats {
 		var out bytes.Buffer
 		w, err := NewWriter(&out, WriterOptions{Format: format, Size: int64(len(image))})
@@ -170,7 +170,7 @@ func TestWriterSourceFails(t *testing.T) {
 
 // TestWriterDoesNotKeepInput: the caller may change what it has written.
 func TestWriterDoesNotKeepInput(t *testing.T) {
-	image := largeImage(t, 5<<20, text)
+	image := largeImage(t, 5<<20, sparse)
 	for _, format := range formats {
 		var out bytes.Buffer
 		w, err := NewWriter(&out, WriterOptions{Format: format, Size: int64(len(image))})

@@ -21,7 +21,6 @@ const (
 	blockRLE       = 1  // the type of a block that holds one byte, to be repeated
 	contentCheck   = 4  // bytes of the checksum at the end of a frame
 	maxBlock       = 128 << 10
-	maxWindow      = 8 << 20 // what RFC 8878 recommends every decoder to support
 	maxFrame       = PieceSize + 64<<10
 )
 
@@ -29,7 +28,6 @@ const (
 type frameHeader struct {
 	size       int // bytes
 	descriptor byte
-	window     uint64
 	content    int64 // bytes; -1 if it does not say
 }
 
@@ -58,11 +56,6 @@ func parseFrameHeader(data []byte) (frameHeader, error) {
 	if sizeLen > 0 {
 		h.content = contentSize(data[h.size-sizeLen : h.size])
 	}
-	if windowLen > 0 {
-		h.window = windowSize(data[len(zstdMagic)+1])
-	} else {
-		h.window = uint64(h.content)
-	}
 	return h, nil
 }
 
@@ -75,12 +68,6 @@ func contentSize(field []byte) int64 {
 	return max(int64(size), -1)
 }
 
-// windowSize decodes a Window_Descriptor.
-func windowSize(b byte) uint64 {
-	base := uint64(1) << (10 + b>>3)
-	return base + base/8*uint64(b&7)
-}
-
 // check says what keeps the header from being that of a piece.
 func (h frameHeader) check() error {
 	switch {
@@ -90,12 +77,10 @@ func (h frameHeader) check() error {
 		return errors.New("it has reserved bits set")
 	case h.descriptor&hasChecksum == 0:
 		return errors.New("it has no checksum")
-	case h.content < 0:
-		return errors.New("it does not say its content size")
-	case h.content > PieceSize:
-		return fmt.Errorf("its content is %d bytes", h.content)
-	case h.window > maxWindow:
-		return fmt.Errorf("its window is %d bytes", h.window)
+	case h.descriptor&singleSegment == 0:
+		return errors.New("it is not of a single segment")
+	case h.content < 0 || h.content > PieceSize:
+		return errors.New("its content is too large")
 	}
 	return nil
 }

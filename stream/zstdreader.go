@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -28,13 +29,13 @@ type decodeJob struct {
 	frame, piece []byte
 	at           int64 // where in the stream the frame begins
 	err          error
-	done         chan struct{}
+	busy         sync.WaitGroup
 }
 
 func newZstdReader(src *source, stream *digester, n int) (*zstdReader, error) {
 	dec, err := zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(n),
-		zstd.WithDecoderMaxWindow(maxWindow),
+		zstd.WithDecoderMaxWindow(PieceSize),
 		zstd.WithDecoderMaxMemory(PieceSize),
 		zstd.WithDecodeAllCapLimit(true),
 	)
@@ -55,14 +56,14 @@ func (r *zstdReader) first() error {
 	if err != nil {
 		return err
 	}
-	if reason := header.check(); reason != nil {
-		return r.foreign(header, reason)
+	if header.check() != nil {
+		return r.foreign(header)
 	}
 	job, err := r.start(header)
 	if err != nil {
 		return err
 	}
-	<-job.done
+	job.busy.Wait()
 	if job.err != nil {
 		return job.err
 	}
@@ -77,7 +78,6 @@ func (r *zstdReader) first() error {
 		return r.wrongSize(header.content)
 	}
 	r.left = r.whole - header.content
-	job.done <- struct{}{}
 	return nil
 }
 
@@ -106,7 +106,7 @@ func (r *zstdReader) next() ([]byte, error) {
 		return nil, r.err
 	}
 	job := r.queue[0]
-	<-job.done
+	job.busy.Wait()
 	r.queue = append(r.queue[:0], r.queue[1:]...)
 	r.out[0] = job
 	return job.piece, job.err
@@ -157,10 +157,7 @@ func (r *zstdReader) start(header frameHeader) (*decodeJob, error) {
 	}
 	r.stream.start(frame)
 	r.queue = append(r.queue, job)
-	go func() {
-		job.decode(r.dec, int(header.content))
-		job.done <- struct{}{}
-	}()
+	job.busy.Go(func() { job.decode(r.dec, int(header.content)) })
 	return job, nil
 }
 
@@ -170,7 +167,7 @@ func (r *zstdReader) newJob() *decodeJob {
 		r.spare = r.spare[:n-1]
 		return job
 	}
-	return &decodeJob{done: make(chan struct{}, 1)}
+	return new(decodeJob)
 }
 
 func (j *decodeJob) decode(dec *zstd.Decoder, size int) {
@@ -195,7 +192,7 @@ func (r *zstdReader) truncated(err error) error {
 
 func (r *zstdReader) close() {
 	for _, job := range r.queue {
-		<-job.done
+		job.busy.Wait()
 	}
 	r.stream.wait()
 	r.dec.Close()
@@ -203,7 +200,7 @@ func (r *zstdReader) close() {
 }
 
 // foreign reports a first frame that no writer of ours has made. If a database begins in it, plain zstd has.
-func (r *zstdReader) foreign(header frameHeader, reason error) error {
+func (r *zstdReader) foreign(header frameHeader) error {
 	data := r.sniff(header)
 	if len(data) < imageHeaderLen {
 		return fmt.Errorf("%w: zstd data, and no database in it", ErrFormat)
@@ -217,7 +214,7 @@ func (r *zstdReader) foreign(header frameHeader, reason error) error {
 	case header.content == size+TrailerSize:
 		return fmt.Errorf("%w: around a raw stream", ErrPlainZstd)
 	}
-	return fmt.Errorf("%w: around a database, of which %w", ErrPlainZstd, reason)
+	return fmt.Errorf("%w: around a database image or a raw stream", ErrPlainZstd)
 }
 
 // sniff decompresses the first block of a frame, whatever the frame is like: the block gets a header of its own that

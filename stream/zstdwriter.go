@@ -2,6 +2,7 @@ package stream
 
 import (
 	"runtime"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -32,7 +33,7 @@ type zstdWriter struct {
 // An encodeJob is a piece of the image on its way to being a frame.
 type encodeJob struct {
 	piece, frame []byte
-	done         chan struct{}
+	busy         sync.WaitGroup
 }
 
 func newZstdWriter(dst *output, image *digester, level Level, n int) *zstdWriter {
@@ -51,6 +52,7 @@ func newEncoder(level zstd.EncoderLevel, n int) *zstd.Encoder {
 		zstd.WithEncoderConcurrency(n),
 		zstd.WithSingleSegment(true),
 		zstd.WithEncoderCRC(true),
+		zstd.WithLowerEncoderMem(true),
 	)
 	if err != nil {
 		panic("stream: internal error: " + err.Error())
@@ -71,7 +73,7 @@ func (w *zstdWriter) newJob() *encodeJob {
 		w.spare = w.spare[:n-1]
 		return job
 	}
-	return &encodeJob{piece: make([]byte, 0, PieceSize), done: make(chan struct{}, 1)}
+	return &encodeJob{piece: make([]byte, 0, PieceSize), frame: make([]byte, 0, maxFrame)}
 }
 
 func (w *zstdWriter) write(p []byte) error {
@@ -99,10 +101,7 @@ func (w *zstdWriter) compress() error {
 	}
 	enc := w.enc[w.next]
 	w.next = (w.next + 1) % len(w.enc)
-	go func() {
-		job.frame = enc.EncodeAll(job.piece, job.frame[:0])
-		job.done <- struct{}{}
-	}()
+	job.busy.Go(func() { job.frame = enc.EncodeAll(job.piece, job.frame[:0]) })
 	if len(w.queue) <= w.ahead {
 		return nil
 	}
@@ -112,7 +111,7 @@ func (w *zstdWriter) compress() error {
 // emit writes the oldest frame.
 func (w *zstdWriter) emit() error {
 	job := w.queue[0]
-	<-job.done
+	job.busy.Wait()
 	w.queue = append(w.queue[:0], w.queue[1:]...)
 	err := w.dst.write(job.frame)
 	job.piece = job.piece[:0]
@@ -136,7 +135,7 @@ func (w *zstdWriter) flush() error {
 
 func (w *zstdWriter) close() {
 	for _, job := range w.queue {
-		<-job.done
+		job.busy.Wait()
 	}
 	if w.image != nil {
 		w.image.wait()
