@@ -38,9 +38,18 @@ func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
 	p := &pin{source: s, locked: locked}
 	if err := p.open(ctx, tempDir); err != nil {
 		p.Close()
+		if p.how == accessCopy && ioFailed(err) {
+			err = tempError("open a private copy in", tempDir, err)
+		}
 		return nil, err
 	}
 	return p, nil
+}
+
+// ioFailed tells whether SQLite could not read or write.
+func ioFailed(err error) bool {
+	primary, _ := resultCode(err)
+	return primary == codeIO || primary == codeFull || primary == codeCantOpen
 }
 
 func (p *pin) open(ctx context.Context, tempDir string) error {

@@ -1,0 +1,274 @@
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A store is a bench on which the scripts of examples are run as they are: "app.db" is the database, and the programs
+// that the scripts call are the real ones.
+type store struct {
+	*bench
+	bin string
+	env []string
+}
+
+// newStore makes one where the scripts find these programs and the usual ones. A name is tool's: bin/restic becomes restic.
+func newStore(t testing.TB, rows int, programs ...string) *store {
+	t.Helper()
+	s := &store{bench: newBench(t)}
+	s.bin = s.path("bin")
+	s.check(os.Mkdir(s.bin, 0o755))
+	s.provide("sqlite-checkpoint", binary)
+	for _, name := range programs {
+		s.provide(filepath.Base(name), tool(t, name))
+	}
+	for _, script := range scripts(t) {
+		path, err := filepath.Abs(script)
+		s.check(err)
+		s.provide(filepath.Base(script), path)
+	}
+	s.set("PATH", s.bin+":"+os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin")
+	s.set("TMPDIR", s.temp)
+	s.set("HOME", s.path("home"))
+	s.check(os.Mkdir(s.path("home"), 0o755))
+	s.newDatabase("app.db", rows)
+	return s
+}
+
+func (s *store) provide(name, path string) {
+	s.Helper()
+	s.check(os.Symlink(path, filepath.Join(s.bin, name)))
+}
+
+func (s *store) set(name, value string) { s.env = append(s.env, name+"="+value) }
+
+// spawn is a command in the store, with more variables.
+func (s *store) spawn(argv, env []string) *exec.Cmd {
+	cmd := exec.Command(argv[0], argv[1:]...)
+	if path := filepath.Join(s.bin, argv[0]); !strings.Contains(argv[0], "/") && size(path) >= 0 {
+		cmd = exec.Command(path, argv[1:]...)
+		cmd.Args[0] = argv[0]
+	}
+	cmd.Dir = s.dir
+	cmd.Env = slices.Concat(os.Environ(), s.env, env)
+	return cmd
+}
+
+// try runs a command, whose output is its own affair, and returns its exit status and what it printed.
+func (s *store) try(argv ...string) (code int, stdout, stderr string) {
+	s.Helper()
+	var out, err bytes.Buffer
+	cmd := s.spawn(argv, nil)
+	cmd.Stdout, cmd.Stderr = &out, &err
+	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		s.Fatalf("%q: %v", argv, err)
+	}
+	return status(cmd.ProcessState), out.String(), err.String()
+}
+
+// do is try for what must not fail.
+func (s *store) do(argv ...string) (stdout string) {
+	s.Helper()
+	code, stdout, stderr := s.try(argv...)
+	if code != 0 {
+		s.Fatalf("%q: exit status %d\n%s%s", argv, code, stdout, stderr)
+	}
+	return stdout
+}
+
+// refuse is try for what must fail.
+func (s *store) refuse(argv ...string) {
+	s.Helper()
+	if code, stdout, stderr := s.try(argv...); code == 0 {
+		s.Errorf("%q does not fail\n%s%s", argv, stdout, stderr)
+	}
+}
+
+// mustEqual fails the test unless the file is the image of app.db, byte for byte.
+func (s *store) mustEqual(name string) {
+	s.Helper()
+	if size(s.path("image.db")) < 0 {
+		s.do("sqlite-checkpoint", "backup", "-q", "app.db", "image.db")
+	}
+	if !bytes.Equal(s.read(name), s.read("image.db")) {
+		s.Errorf("%s is another database", name)
+	}
+}
+
+func (s *store) mustBeAbsent(names ...string) {
+	s.Helper()
+	for _, name := range names {
+		if _, err := os.Lstat(s.path(name)); err == nil {
+			s.Errorf("%s is there", name)
+		}
+	}
+}
+
+// interrupt runs a command and hits the victim in it. It tells whether the victim was hit in the middle.
+func (s *store) interrupt(v victim, argv ...string) bool {
+	s.Helper()
+	mark := fmt.Sprintf("SQLITE_CHECKPOINT_TEST_MARK=%x", rand.Uint64())
+	var out bytes.Buffer
+	cmd := s.spawn(argv, []string{mark})
+	cmd.Stdout, cmd.Stderr = &out, &out
+	s.check(cmd.Start())
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	hit := s.hunt(v, mark, ended)
+	<-ended
+	eventually(s, "no process survives", func() bool { return len(marked(mark)) == 0 })
+	if hit && status(cmd.ProcessState) == 0 {
+		s.Errorf("%q: exit status 0 although %s was hit\n%s", argv, v.program, &out)
+	}
+	return hit
+}
+
+// A victim is a process that is to be hit in the middle of a stream of app.db.
+type victim struct {
+	program string // its executable
+	hit     func(pid int) error
+	copying bool // hit it as soon as its private copy beside a destination grows: it makes a file, and no stream
+}
+
+func send(signal syscall.Signal) func(pid int) error {
+	return func(pid int) error { return syscall.Kill(pid, signal) }
+}
+
+// hunt looks for the victim among the processes with that variable, and hits it. It tells whether it was in time.
+func (b *bench) hunt(v victim, mark string, ended <-chan struct{}) bool {
+	b.Helper()
+	executable, err := filepath.EvalSymlinks(v.program)
+	b.check(err)
+	sends := v.program == binary
+	total := size(b.path("app.db"))
+	base := int64(-1) // what had passed through the victim when it began with the stream
+	for pid := 0; ; {
+		select {
+		case <-ended:
+			return false
+		default:
+		}
+		switch {
+		case pid == 0:
+			pid = find(executable, mark)
+		case v.copying && len(b.growing()) > 0:
+			return v.hit(pid) == nil
+		case v.copying:
+		case base < 0 && (!sends || privateCopy(pid) != ""):
+			base = moved(pid, sends)
+		case base >= 0 && moved(pid, sends) > base+total/4:
+			syscall.Kill(pid, syscall.SIGSTOP)
+			eventually(b, "the victim stands still", func() bool { return stopped(pid) })
+			early := moved(pid, sends) < base+total*3/4 && v.hit(pid) == nil
+			syscall.Kill(pid, syscall.SIGCONT)
+			return early
+		}
+	}
+}
+
+// stopped tells whether a process stands still, or is no more.
+func stopped(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.ContainsRune("TZX", rune(stat[bytes.LastIndexByte(stat, ')')+2]))
+}
+
+// growing are the private copies beside a destination.
+func (b *bench) growing() []string {
+	found, err := filepath.Glob(filepath.Join(b.dir, "*", ".sqlite-checkpoint-*", "image.db"))
+	b.check(err)
+	return found
+}
+
+// find returns the first process of that executable and with that variable, which is not a guard; 0 if there is none.
+func find(executable, variable string) int {
+	for _, path := range marked(variable) {
+		dir := filepath.Dir(path)
+		exe, _ := os.Readlink(filepath.Join(dir, "exe"))
+		args, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if exe == executable && !bytes.HasPrefix(args, []byte("sqlite-checkpoint-guard")) {
+			pid, _ := strconv.Atoi(filepath.Base(dir))
+			return pid
+		}
+	}
+	return 0
+}
+
+var counters = regexp.MustCompile(`(?m)^(rchar|wchar): (\d+)$`)
+
+// moved is how many bytes a process has written, or else read.
+func moved(pid int, written bool) int64 {
+	io, _ := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	for _, counter := range counters.FindAllStringSubmatch(string(io), -1) {
+		if written == (counter[1] == "wchar") {
+			n, _ := strconv.ParseInt(counter[2], 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+// scripts are those that have a verb for each way out and back. Others are hooks, which have tests of their own.
+func scripts(t testing.TB) (found []string) {
+	t.Helper()
+	all, err := filepath.Glob("examples/*.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range all {
+		if text, err := os.ReadFile(name); err == nil && verb.Match(text) {
+			found = append(found, name)
+		}
+	}
+	if len(found) < 7 {
+		t.Fatalf("too few scripts: %q", found)
+	}
+	return found
+}
+
+var verb = regexp.MustCompile(`(?m)^([a-z-]+)\)$`)
+
+// Every verb of every script is run by a test of recipes, and every verb is explained.
+func TestExamplesAreComplete(t *testing.T) {
+	run := map[string]bool{}
+	for _, r := range recipes {
+		for _, argv := range slices.Concat(r.prepare, [][]string{r.backup, r.verify, r.restore}, r.more) {
+			if len(argv) > 1 {
+				run[argv[0]+" "+argv[1]] = true
+			}
+		}
+	}
+	for _, script := range scripts(t) {
+		text, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Base(script)
+		verbs := verb.FindAllStringSubmatch(string(text), -1)
+		if len(verbs) < 2 {
+			t.Errorf("%s: too few verbs: %q", name, verbs)
+		}
+		for _, v := range verbs {
+			if !run[name+" "+v[1]] {
+				t.Errorf("%s %s is not run by a test", name, v[1])
+			}
+			if !strings.Contains(string(text), "#   "+name+" "+v[1]+" ") {
+				t.Errorf("%s does not explain %s", name, v[1])
+			}
+		}
+		if !strings.Contains(string(text), "\n# Checked by: ") {
+			t.Errorf("%s does not say how it is checked", name)
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// breaks is how often each way to break a stream is tried against each kind of consumer.
+const breaks = 200
+
+// pipeRows make a database of some 1.6 MB. All that can be on its way at a time, in pipes and buffers, is half of that.
+const pipeRows = 5_000
+
+// committerEnv makes the test binary a consumer that takes the end of its input for the end of the stream.
+const committerEnv = "SQLITE_CHECKPOINT_TEST_COMMITTER"
+
+func init() {
+	if os.Getenv(committerEnv) != "" {
+		os.Exit(commit())
+	}
+}
+
+// commit is what rclone, kopia or aws do: everything up to the end of input gets the final name.
+func commit() int {
+	out, err := os.OpenFile("t", os.O_WRONLY, 0)
+	if err != nil {
+		return 1
+	}
+	if _, err := io.Copy(out, os.Stdin); err != nil {
+		return 1
+	}
+	if err := os.Rename("t", "final"); err != nil {
+		return 1
+	}
+	return 0
+}
+
+var committers = []struct {
+	name string
+	argv []string
+}{
+	{"shell", []string{"sh", "-c", "cat > t && mv t final"}},
+	{"program", []string{"env", committerEnv + "=1", os.Args[0]}},
+}
+
+// However the stream breaks, a consumer that commits at the end of its input never does, and nobody and nothing
+// survives. What it writes goes into a named pipe that the test reads, so every break is in the middle of the stream.
+func TestPipeBreaks(t *testing.T) {
+	source := newBench(t)
+	source.newDatabase("app.db", pipeRows)
+	for _, how := range []struct {
+		name  string
+		code  int // exit status of the main process; 0 for any failure of its own
+		times int
+		hit   func(r *pipeRun)
+	}{
+		{"killed", 128 + int(syscall.SIGKILL), breaks, func(r *pipeRun) { r.signal(syscall.SIGKILL) }},
+		{"cut", 0, breaks, func(r *pipeRun) { r.check(cutCopy(r.cmd.Process.Pid)) }},
+		{"terminated", 128 + int(syscall.SIGTERM), breaks / 4, (*pipeRun).terminate},
+		{"guard killed", 1, breaks / 4, (*pipeRun).killGuard},
+	} {
+		for _, consumer := range committers {
+			t.Run(how.name+"/"+consumer.name, func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t)
+				for range how.times {
+					r := b.startPipe(source.path("app.db"), consumer.argv)
+					r.read(1 + rand.Int64N(size(source.path("app.db"))/3))
+					how.hit(r)
+					r.mustBreak(how.code)
+				}
+				t.Logf("%d streams broken, none committed", how.times)
+			})
+		}
+	}
+}
+
+// Without a break, the same consumers commit.
+func TestPipeCommits(t *testing.T) {
+	for _, consumer := range committers {
+		t.Run(consumer.name, func(t *testing.T) {
+			b := newBench(t)
+			b.newDatabase("app.db", pipeRows)
+			r := b.startPipe(b.path("app.db"), consumer.argv)
+			stream, err := io.ReadAll(r.out)
+			b.check(err)
+			r.wait().exits(0)
+			if size(b.path("final")) < 0 {
+				t.Error("not committed")
+			}
+			b.write("stream", stream)
+			b.run("verify", "stream").exits(0)
+		})
+	}
+}
+
+// A pipeRun is a run of pipe whose consumer writes what it reads to a named pipe, where the test reads it.
+type pipeRun struct {
+	*process
+	mark string
+	out  *os.File
+}
+
+func (b *bench) startPipe(db string, argv []string) *pipeRun {
+	b.Helper()
+	b.check(unix.Mkfifo(b.path("t"), 0o600))
+	cmd := b.command(append([]string{"pipe", "--grace", "1s", db, "--"}, argv...)...)
+	r := &pipeRun{mark: "SQLITE_CHECKPOINT_TEST_MARK=" + strconv.FormatUint(rand.Uint64(), 36)}
+	cmd.Env = append(cmd.Env, r.mark)
+	r.process = b.launch(cmd)
+	var err error
+	r.out, err = os.Open(b.path("t")) // returns when the consumer has opened it, too
+	b.check(err)
+	b.Cleanup(func() { r.out.Close() })
+	return r
+}
+
+// read takes so many bytes. What follows is far more than what can be on its way, so the stream is not at its end.
+func (r *pipeRun) read(n int64) {
+	r.Helper()
+	_, err := io.CopyN(io.Discard, r.out, n)
+	r.check(err)
+}
+
+// cutCopy empties the private copy of a process, as a failing disk would.
+func cutCopy(pid int) error {
+	path := privateCopy(pid)
+	if path == "" {
+		return errors.New("the copy is not open")
+	}
+	return os.Truncate(path, 0)
+}
+
+// privateCopy is a path to the copy of which the process has taken the name away: it is complete, and on its way.
+func privateCopy(pid int) string {
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, fd := range fds {
+		if target, _ := os.Readlink(fd); strings.HasSuffix(target, "/image.db (deleted)") {
+			return fd
+		}
+	}
+	return ""
+}
+
+// terminate waits, too: the program can be in the middle of anything when a signal arrives, and end well.
+func (r *pipeRun) terminate() {
+	r.Helper()
+	r.signal(syscall.SIGTERM)
+	<-r.ended
+}
+
+// killGuard kills the guard, the one child of the main process.
+func (r *pipeRun) killGuard() {
+	r.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", r.cmd.Process.Pid))
+	r.check(err)
+	for _, file := range files {
+		children, _ := os.ReadFile(file)
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(children))); err == nil {
+			r.check(unix.Kill(pid, unix.SIGKILL))
+			return
+		}
+	}
+	r.Fatal("there is no guard")
+}
+
+// mustBreak fails the test if the consumer has committed, or anything is left. Everything that is still on its way is read, so
+// that nobody waits for us.
+func (r *pipeRun) mustBreak(code int) {
+	r.Helper()
+	if _, err := io.Copy(io.Discard, r.out); err != nil {
+		r.Error(err)
+	}
+	r.out.Close()
+	o := r.wait()
+	if o.code != code && (code != 0 || o.code == 0 || o.code >= 126) {
+		r.Errorf("%s: exit status %d, want %d: %s", o.command, o.code, code, o.stderr)
+	}
+	eventually(r, "no process survives", func() bool { return len(marked(r.mark)) == 0 })
+	if _, err := os.Lstat(r.path("final")); !errors.Is(err, fs.ErrNotExist) {
+		r.Fatal("committed a broken stream")
+	}
+	r.check(os.Remove(r.path("t")))
+	r.tidy()
+}
+
+// marked are the processes that have this in their environment.
+func marked(variable string) (pids []string) {
+	found, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, path := range found {
+		if environ, err := os.ReadFile(path); err == nil && bytes.Contains(environ, []byte(variable)) {
+			pids = append(pids, path)
+		}
+	}
+	return pids
+}

@@ -1,0 +1,147 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// oddNames are names of databases that could do harm where a line of text is expected.
+func oddNames() []string {
+	const longest = 255 // bytes, in every file system that matters
+	noise := make([]byte, longest)
+	for i := range noise {
+		if noise[i] = byte(rand.IntN(256)); noise[i] == 0 || noise[i] == '/' {
+			noise[i] = '\r'
+		}
+	}
+	return []string{
+		"carriage\rreturn", "two\nlines\n", "\x1b[2J\x1b[31mclear\a", "tab\tbell\a\b\v", "\xff\xfe not UTF-8", "\u202egnol\u2028", "-", " ", "\\n", `"}`,
+		strings.Repeat("x", longest), strings.Repeat("\r", longest), strings.Repeat("\n", longest), strings.Repeat("\x01", longest), strings.Repeat("é", longest/2),
+		string(noise),
+	}
+}
+
+// Whatever the database is called and whatever becomes of it, stderr has short lines only. outcome.checkLines is the judge.
+func TestStderrWithOddNames(t *testing.T) {
+	b := newBench(t)
+	b.newDatabase("good", 10)
+	b.newCorrupt("corrupt")
+	b.write("text", []byte("no database\n"))
+	for _, name := range oddNames() {
+		for _, source := range []string{"good", "corrupt", "text", ""} {
+			if source != "" {
+				b.check(os.Link(b.path(source), b.path(name)))
+			}
+			for _, args := range [][]string{
+				{"backup", "--", name, "-"}, {"--json", "snapshot", "--", name, "-"}, {"--json", "info", "--", name}, {"verify", "--", name},
+				{"backup", "--", "good", name + "/" + name}, {"--json", "pipe", "--", "good", name}, {"--json", "--" + name}, {"restore", "good", "--", name},
+			} {
+				o := b.run(args...)
+				if good := source == "good" && len(name) < 250 && args[len(args)-1] == "-" && name != "-"; good != (o.code == 0) && good {
+					t.Errorf("%q: exit status %d\n%s", args, o.code, o.stderr)
+				}
+				if o.code != 0 && o.stderr == "" {
+					t.Errorf("%q fails without a word", args)
+				}
+			}
+			os.Remove(b.path(name))
+		}
+	}
+}
+
+// However backup fails under restic, restic ends, fails, and has no snapshot.
+func TestResticNeverHangs(t *testing.T) {
+	restic := tool(t, "bin/restic")
+	source := newBench(t)
+	source.newDatabase("app.db", recipeRows)
+	for name, c := range map[string]struct {
+		prep func(b *bench)
+		wrap []string // what runs us
+		args []string
+		hit  func(pid int) error // in the middle of the stream
+		late bool                // what hits may take its time, and the stream be complete by then
+	}{
+		"usage":             {args: []string{"backup", "--no-such-flag", "app.db", "-"}},
+		"usage, long":       {args: []string{"backup", "--" + strings.Repeat("x", 100_000), "app.db", "-"}},
+		"missing":           {args: []string{"backup", "missing.db", "-"}},
+		"long name missing": {args: []string{"--json", "backup", strings.Repeat("\r", 4000), "-"}},
+		"no database":       {prep: func(b *bench) { b.write("text", []byte("text\n")) }, args: []string{"snapshot", "text", "-"}},
+		"directory":         {args: []string{"backup", ".", "-"}},
+		"locked": {
+			prep: func(b *bench) {
+				b.sqlite("locked.db", "CREATE TABLE t(x);")
+				b.open("locked.db", "BEGIN EXCLUSIVE;")
+			},
+			args: []string{"backup", "--busy-timeout", "100ms", "locked.db", "-"},
+		},
+		"corrupt":          {prep: func(b *bench) { b.newCorrupt("corrupt.db") }, args: []string{"--json", "backup", "corrupt.db", "-"}},
+		"check incomplete": {prep: func(b *bench) { b.sqlite("c.db", "CREATE TABLE t(x);"); b.collate("c.db") }, args: []string{"backup", "--check", "full", "c.db", "-"}},
+		"no tmpdir":        {args: []string{"backup", "--tmpdir", "missing", "app.db", "-"}},
+		"unusable tmpdir":  {args: []string{"backup", "--tmpdir", "/proc/self", "app.db", "-"}},
+		"no space":         {wrap: []string{tool(t, "prlimit"), "--fsize=1000000"}, args: []string{"backup", "app.db", "-"}},
+		"sidecar exists":   {prep: func(b *bench) { b.write("s", nil) }, args: []string{"backup", "--sidecar", "s", "app.db", "-"}},
+		"report":           {args: []string{"--report", "missing/report", "backup", "app.db", "-"}},
+		"killed":           {args: []string{"backup", "app.db", "-"}, hit: send(syscall.SIGKILL)},
+		"terminated":       {args: []string{"backup", "app.db", "-"}, hit: send(syscall.SIGTERM), late: true},
+		"copy cut":         {args: []string{"backup", "app.db", "-"}, hit: cutCopy},
+		"copy cut, zstd":   {args: []string{"--json", "backup", "--zstd", "app.db", "-"}, hit: cutCopy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range 50 {
+				b := newBench(t)
+				b.check(os.Link(source.path("app.db"), b.path("app.db")))
+				if c.prep != nil {
+					c.prep(b)
+				}
+				b.finish(b.other(restic, "init")).exits(0)
+				argv := slices.Concat([]string{restic, "backup", "--stdin-filename", "app.db", "--stdin-from-command", "--"}, c.wrap, []string{binary}, c.args)
+				if b.underRestic(argv, c.hit, c.late) {
+					return
+				}
+			}
+			t.Fatal("never hit in the middle of the stream")
+		})
+	}
+}
+
+// underRestic runs restic, which runs us, and tells whether that went as far as it should.
+func (b *bench) underRestic(argv []string, hit func(pid int) error, late bool) bool {
+	b.Helper()
+	mark := fmt.Sprintf("SQLITE_CHECKPOINT_TEST_MARK=%x", rand.Uint64())
+	cmd := b.other(argv...)
+	cmd.Env = append(cmd.Env, mark)
+	p := b.launch(cmd)
+	timer := time.AfterFunc(time.Minute, func() {
+		b.Errorf("%q hangs", argv)
+		cmd.Process.Kill()
+	})
+	if hit != nil && !b.hunt(victim{program: binary, hit: hit}, mark, p.ended) {
+		<-p.ended
+		return false
+	}
+	<-p.ended
+	timer.Stop()
+	if code := status(cmd.ProcessState); code == 0 && late {
+		return false
+	} else if code == 0 {
+		b.Errorf("%q: exit status 0", argv)
+	}
+	if strings.Contains(p.stderr.String(), "\r") {
+		b.Errorf("carriage return on stderr: %q", p.stderr.String())
+	}
+	eventually(b, "no process survives", func() bool { return len(marked(mark)) == 0 })
+	var snapshots []any
+	b.check(json.Unmarshal([]byte(b.finish(b.other(argv[0], "snapshots", "--json", "--no-lock")).exits(0).stdout), &snapshots))
+	if len(snapshots) > 0 {
+		b.Errorf("%q: there is a snapshot: %v\n%s", argv, snapshots, p.stderr.String())
+	}
+	return true
+}
