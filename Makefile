@@ -2,6 +2,7 @@
 # make demo     a database that is being written to, through restic and back
 # make check    format, vet, staticcheck, shellcheck, and stream without cgo
 # make test     check, then every test; installs what the tests need, and skips none
+# make bench    against what one would type instead; BENCH='-size 8GB -pairs 3' says what
 # make fuzz     the fuzz targets, a bounded number of inputs each
 
 SHELL       := /bin/bash
@@ -22,7 +23,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PORTABLE    := ./stream ./engine/atomicfile
 FUZZ        := 200000x
 
-.PHONY: build demo check test programs fuzz clean
+.PHONY: build demo check test programs bench fuzz clean
 
 build:
 	go build -ldflags '-s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static"' \
@@ -56,9 +57,13 @@ test: programs check build bin/restic
 programs:
 	integration/install.sh
 
+bench: build
+	integration/install.sh sqlite3 zstd
+	go run ./integration/bench $(BENCH)
+
 fuzz:
-	go test -run '^$$' -fuzz '^FuzzReader$$' -fuzztime $(FUZZ) ./stream
-	go test -run '^$$' -fuzz '^FuzzWAL$$' -fuzztime $(FUZZ) ./engine
+	go test -run '^$$' -fuzz '^FuzzReader$$' -fuzztime $(FUZZ) -fuzzminimizetime 10x ./stream
+	go test -run '^$$' -fuzz '^FuzzWAL$$' -fuzztime $(FUZZ) -fuzzminimizetime 10x ./engine
 
 clean:
 	rm -rf bin

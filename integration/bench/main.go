@@ -1,0 +1,128 @@
+// Command bench measures the program against what a user would type instead, in turn and in one run, and judges it by the
+// targets that it has been given.
+//
+//	go run ./integration/bench                          100 kB, 64 MB and 1 GB, five rounds each
+//	go run ./integration/bench -size 8GB -only snapshot -pairs 3
+//
+// It is started in the repository's root, where make build has left the program.
+//
+// What is compared is in contests.go; usage.go looks at memory and disk, writer.go at an application that goes on writing.
+// Everything measured is kept in the work directory, so the tables and the plot show what earlier runs have found, too.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A bench is where and with what is measured.
+type bench struct {
+	program string
+	dir     string
+	rounds  int
+	only    []string // parts of the work; empty for all
+	out     *store
+}
+
+func main() {
+	sizes := sizeList{100e3, 64e6, 1e9}
+	flag.Var(&sizes, "size", "sizes of databases, such as 100kB,64MB,1GB,8GB")
+	pairs := flag.Int("pairs", 5, "rounds in which everything runs once, one after the other")
+	only := flag.String("only", "", "only these, separated by commas: "+strings.Join(parts(), ", "))
+	dir := flag.String("dir", filepath.Join(os.TempDir(), "sqlite-checkpoint-bench"), "work directory: databases and results stay there")
+	program := flag.String("program", "bin/sqlite-checkpoint", "what is measured")
+	plot := flag.String("plot", "", "where a plot of all results goes, as SVG; empty for none")
+	flag.Parse()
+	if err := run(&bench{program: *program, dir: *dir, rounds: *pairs, only: list(*only)}, sizes, *plot); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(b *bench, sizes []int64, plot string) (err error) {
+	if err := b.prepare(); err != nil {
+		return err
+	}
+	for _, size := range sizes {
+		if err := b.measure(size); err != nil {
+			return err
+		}
+	}
+	b.out.print(os.Stdout)
+	if plot == "" || len(b.out.curves()) == 0 {
+		return nil
+	}
+	return os.WriteFile(plot, b.out.plot(), 0o644)
+}
+
+// prepare makes the work directory, in which all programs put their temporary files: they use the same disk.
+func (b *bench) prepare() (err error) {
+	for _, part := range b.only {
+		if !slices.Contains(parts(), part) {
+			return fmt.Errorf("-only %s: there are %s", part, strings.Join(parts(), ", "))
+		}
+	}
+	if b.program, err = filepath.Abs(b.program); err != nil {
+		return err
+	}
+	if b.dir, err = filepath.Abs(b.dir); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(b.path("tmp")); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(b.path("tmp"), 0o755); err != nil {
+		return err
+	}
+	os.Setenv("TMPDIR", b.path("tmp"))
+	os.Unsetenv("SQLITE_TMPDIR")
+	b.out, err = openStore(b.path("results.json"))
+	return err
+}
+
+// measure does all the work with a database of one size.
+func (b *bench) measure(size int64) error {
+	db, err := database(b.dir, size)
+	if err != nil {
+		return err
+	}
+	for _, c := range b.contests(db) {
+		if !b.wants(c.name) {
+			continue
+		}
+		if err := b.hold(c, size); err != nil {
+			return err
+		}
+	}
+	if b.wants("usage") {
+		if err := b.usage(db, size); err != nil {
+			return err
+		}
+	}
+	if b.wants("writer") && size >= 10e6 {
+		return b.writers(db, size)
+	}
+	return nil
+}
+
+func (b *bench) wants(part string) bool { return len(b.only) == 0 || slices.Contains(b.only, part) }
+
+// path is a name in the work directory.
+func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
+
+func list(s string) []string {
+	return slices.DeleteFunc(strings.Split(s, ","), func(s string) bool { return s == "" })
+}
+
+// parts are the names for -only.
+func parts() []string {
+	names := []string{}
+	for _, c := range new(bench).contests("") {
+		names = append(names, c.name)
+	}
+	return append(names, "usage", "writer")
+}
