@@ -6,7 +6,8 @@
 // is from plain reads, and [Checkpoint] folds its write-ahead log back.
 //
 // TakeSnapshot, Inspect and Verify change nothing about the source: not a byte, not a modification time, not a
-// directory entry.
+// directory entry. (Called by root, SQLite sees to it that an existing -wal and -shm belong to the owner of the
+// database, as for every connection of root's: their change time moves, and their owner where it was another.)
 //
 // # Databases that your own process has open
 //
