@@ -4,6 +4,9 @@
 # make test     check, then every test; installs what the tests need, and skips none
 # make bench    against what one would type instead; BENCH='-size 8GB -pairs 3' says what
 # make fuzz     the fuzz targets, a bounded number of inputs each
+# make faults   the fault sweeps: every fault injected for real, at every call, until a run comes through clean
+# make soak     200 backups of each kind beside writers and an application that is killed now and then
+# make mutants  breaks the program on purpose, 28 times: the test that each patch names must turn red
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,7 +26,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PORTABLE    := ./stream ./engine/atomicfile
 FUZZ        := 200000x
 
-.PHONY: build demo check test programs bench fuzz clean
+.PHONY: build demo check test programs bench fuzz faults soak mutants clean
 
 build:
 	go build -ldflags '-s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static"' \
@@ -40,7 +43,7 @@ demo: build
 check:
 	integration/install.sh shellcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w these:"; echo "$$unformatted"; exit 1; }
-	shellcheck .ci/run $(wildcard integration/*.sh integration/examples/*.sh)
+	shellcheck .ci/run $(wildcard integration/*.sh integration/examples/*.sh integration/mutants/*.sh)
 	go vet ./...
 	go -C integration/tools vet ./...
 	go run $(STATICCHECK) ./...
@@ -64,6 +67,21 @@ bench: build
 fuzz:
 	go test -run '^$$' -fuzz '^FuzzReader$$' -fuzztime $(FUZZ) -fuzzminimizetime 10x ./stream
 	go test -run '^$$' -fuzz '^FuzzWAL$$' -fuzztime $(FUZZ) -fuzzminimizetime 10x ./engine
+	go test -run '^$$' -fuzz '^FuzzDatabase$$' -fuzztime 20000x -fuzzminimizetime 10x ./engine
+
+# What takes long is behind a build tag of its own.
+comma := ,
+faults soak mutants: export GOFLAGS := $(subst -tags=,-tags=faults$(comma),$(GOFLAGS))
+
+faults: programs build bin/restic
+	go vet ./integration
+	go test -count=1 -v -timeout 60m ./integration
+
+soak: programs build
+	SOAK=200 go test -count=1 -v -timeout 60m -run '^(TestSoak|TestWALWriterNeverWaits)$$' ./integration
+
+mutants: programs bin/restic
+	integration/mutants/run.sh
 
 clean:
 	rm -rf bin

@@ -1,0 +1,663 @@
+//go:build faults
+
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+// A matrixRow is one row of the fault matrix: something that goes wrong outside the program, injected for real.
+type matrixRow struct {
+	row    int
+	name   string
+	try    func(s *scene)
+	cannot string // why it cannot be injected on Linux in CI, in place of try
+}
+
+// Rows 14 and 15 do not exist.
+const lastRow = 111
+
+func allFaults() []matrixRow {
+	return slices.Concat(sourceFaults, lockFaults, outputFaults, streamFaults, otherFaults)
+}
+
+// TestFaults injects every fault of the matrix and says what came of it in a table, which it also writes to bin/faults.txt.
+func TestFaults(t *testing.T) {
+	report := &faultReport{}
+	program := copyOfProgram(t)
+	t.Run("row", func(t *testing.T) {
+		for _, f := range allFaults() {
+			if f.cannot != "" {
+				report.add(f, nil)
+				continue
+			}
+			t.Run(fmt.Sprintf("%03d_%s", f.row, f.name), func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, program)
+				defer report.add(f, s)
+				f.try(s)
+			})
+		}
+	})
+	text := report.String()
+	t.Log("\n" + text)
+	if err := os.WriteFile("../bin/faults.txt", []byte(text), 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEveryRowIsAccountedFor(t *testing.T) {
+	seen := map[int]bool{14: true, 15: true}
+	for _, f := range allFaults() {
+		if seen[f.row] || f.row > lastRow || f.name == "" || (f.try == nil) == (f.cannot == "") {
+			t.Errorf("row %d %q: twice, unknown, nameless, or without either injection or excuse", f.row, f.name)
+		}
+		seen[f.row] = true
+	}
+	for row := 1; row <= lastRow; row++ {
+		if !seen[row] {
+			t.Errorf("row %d is missing", row)
+		}
+	}
+}
+
+// A faultReport collects what came of each row.
+type faultReport struct {
+	mutex sync.Mutex
+	lines map[int]string
+}
+
+func (r *faultReport) add(f matrixRow, s *scene) {
+	line := fmt.Sprintf("%d\t%s\t-\tcannot be injected: %s", f.row, f.name, f.cannot)
+	if s != nil {
+		line = fmt.Sprintf("%d\t%s\t%d\t%s", f.row, f.name, s.tally.times(), s.tally.verdict(s.Failed()))
+	}
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.lines == nil {
+		r.lines = map[int]string{}
+	}
+	r.lines[f.row] = line
+}
+
+func (r *faultReport) String() string {
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "row\tfault\tinjected\toutcome")
+	for _, row := range slices.Sorted(maps.Keys(r.lines)) {
+		fmt.Fprintln(table, r.lines[row])
+	}
+	table.Flush()
+	return text.String()
+}
+
+// An exitCount counts how often a fault was injected and how the program ended.
+type exitCount struct {
+	mutex sync.Mutex
+	exits map[string]int
+}
+
+func (c *exitCount) add(outcome string, n int) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.exits == nil {
+		c.exits = map[string]int{}
+	}
+	c.exits[outcome] += n
+}
+
+func (c *exitCount) times() (n int) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	for _, times := range c.exits {
+		n += times
+	}
+	return n
+}
+
+func (c *exitCount) verdict(failed bool) string {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	var parts []string
+	for _, outcome := range slices.Sorted(maps.Keys(c.exits)) {
+		parts = append(parts, fmt.Sprintf("%s: %d", outcome, c.exits[outcome]))
+	}
+	verdict := "holds"
+	if failed {
+		verdict = "FALLS SHORT"
+	}
+	return verdict + " (" + strings.Join(parts, ", ") + ")"
+}
+
+// The exit statuses of the program.
+const (
+	codeDone    = 0
+	codeOther   = 1
+	codeUsage   = 2
+	codeSource  = 3
+	codeBusy    = 4
+	codeCorrupt = 5
+	codeSpace   = 6
+	codeOutput  = 7
+	codeStream  = 8
+	codeExists  = 9
+)
+
+// copyOfProgram copies the program to where every user can run it and nobody builds a new one meanwhile.
+func copyOfProgram(t testing.TB) string {
+	t.Helper()
+	data, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := publicDir(t)
+	path := filepath.Join(dir, "sqlite-checkpoint")
+	if err := os.WriteFile(path, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// publicDir is a new directory that other users can enter, which that of t.TempDir is not.
+func publicDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "faults")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// A scene is where a fault happens: a source in a directory of its own, a temporary directory, and one for output.
+type scene struct {
+	*testing.T
+	program           string
+	root              string
+	source, temp, out string   // directories
+	db                string   // the source
+	wrapper           []string // runs the program in every trial
+	traces            atomic.Int32
+	tally             *exitCount
+}
+
+func newScene(t *testing.T, program string) *scene {
+	t.Helper()
+	root := publicDir(t)
+	s := &scene{T: t, program: program, root: root, tally: &exitCount{}}
+	for name, dir := range map[string]*string{"source": &s.source, "temp": &s.temp, "out": &s.out} {
+		*dir = filepath.Join(root, name)
+		s.must(os.Mkdir(*dir, 0o755))
+	}
+	s.must(os.Chmod(s.temp, 0o1777))
+	s.db = filepath.Join(s.source, "app.db")
+	return s
+}
+
+// part is a scene of its own for one of several cases of a row; it counts for the row.
+func (s *scene) part(name string, try func(s *scene)) {
+	s.T.Run(strings.ReplaceAll(name, "/", "_"), func(t *testing.T) {
+		part := newScene(t, s.program)
+		part.tally = s.tally
+		try(part)
+	})
+}
+
+func (s *scene) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// A trial is one run of the program, what is done to it, and what must come of it. Unless it says otherwise the source is
+// untouched (U), nothing is left in the temporary and output directories (N), and nothing comes out of a run that fails (Z).
+type trial struct {
+	args   []string // default: backup DB -
+	under  []string // a program that runs ours: strace, setpriv, ...
+	env    []string
+	dir    string
+	stdin  io.Reader
+	stdout *os.File // nil: a pipe, and what comes out of it is in the aftermath
+	stall  bool     // nobody reads that pipe until release
+
+	codes []int    // default: 0
+	says  []string // of the error: the path, and the cause
+	makes []string // what a run that succeeds leaves in the output directory
+
+	moves  bool // somebody else changes the source
+	sends  bool // bytes may be out when it fails, but they are no stream (T)
+	spoils bool // what is sent is damaged on the way out
+	litter bool // private directories may stay, or come and go: it is killed, or not alone
+	silent bool // there may be no error line for people: it is killed, or asked for JSON
+	killed bool // what it makes may be there when it has failed
+	prints bool // stdout is for people
+	weigh  bool // processor time and memory count
+}
+
+// A running is a trial under way.
+type running struct {
+	*scene
+	trial   trial
+	cmd     *exec.Cmd
+	mark    string
+	weights string
+	before  [3]picture
+	start   time.Time
+	stderr  bytes.Buffer
+	output  bytes.Buffer
+	pipe    *os.File // the read end of its stdout
+	reading chan struct{}
+	read    chan struct{}
+	release func()
+	ended   chan struct{}
+}
+
+// An aftermath is what came of a trial.
+type aftermath struct {
+	*scene
+	code    int // -1 when a signal ended it
+	stdout  []byte
+	stderr  string
+	elapsed time.Duration
+	cpu     float64 // seconds, if weighed
+	rss     int64   // KiB, if weighed
+	trace   string
+}
+
+// hangs is when a run is given up.
+const hangs = 2 * time.Minute
+
+var sceneMarks atomic.Int64
+
+func (s *scene) start(tr trial) *running {
+	s.Helper()
+	if tr.args == nil {
+		tr.args = []string{"backup", s.db, "-"}
+	}
+	if tr.codes == nil {
+		tr.codes = []int{codeDone}
+	}
+	p := &running{scene: s, trial: tr, read: make(chan struct{}), reading: make(chan struct{}), ended: make(chan struct{})}
+	p.release = sync.OnceFunc(func() { close(p.reading) })
+	if !tr.stall {
+		p.release()
+	}
+	p.mark = fmt.Sprintf("FAULT=%d.%d", os.Getpid(), sceneMarks.Add(1))
+	argv := slices.Concat(s.wrapper, tr.under, []string{s.program}, tr.args)
+	if tr.weigh {
+		// What the system says of a process includes what it was before exec: this one, which is large.
+		p.weights = filepath.Join(s.root, fmt.Sprintf("weights.%d", s.traces.Add(1)))
+		argv = slices.Concat([]string{tool(s.T, "time"), "-q", "-o", p.weights, "-f", "%U %S %M"}, argv)
+	}
+	p.cmd = exec.Command(argv[0], argv[1:]...)
+	p.cmd.Dir = tr.dir
+	p.cmd.Env = slices.Concat(os.Environ(), []string{"TMPDIR=" + s.temp, "SQLITE_TMPDIR=", p.mark}, tr.env)
+	p.cmd.Stdin, p.cmd.Stderr = tr.stdin, &p.stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.WaitDelay = hangs
+	stdout := p.connect()
+	if !tr.moves {
+		p.before[0] = s.picture(s.source)
+	}
+	p.before[1], p.before[2] = s.picture(s.temp), s.picture(s.out)
+	p.start = time.Now()
+	s.must(p.cmd.Start())
+	s.Cleanup(func() { syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL); p.release() })
+	if stdout != nil {
+		stdout.Close()
+	}
+	return p
+}
+
+// connect gives the program its stdout and reads what comes.
+func (p *running) connect() (ours *os.File) {
+	if p.trial.stdout != nil {
+		p.cmd.Stdout = p.trial.stdout
+		close(p.read)
+		return nil
+	}
+	r, w, err := os.Pipe()
+	p.must(err)
+	p.cmd.Stdout, p.pipe = w, r
+	go func() {
+		defer close(p.read)
+		defer r.Close()
+		<-p.reading
+		io.Copy(&p.output, r)
+	}()
+	return w
+}
+
+// try runs the program and checks all that the trial says.
+func (s *scene) try(tr trial) *aftermath {
+	s.Helper()
+	return s.start(tr).finish()
+}
+
+// finish waits for the end and checks all that the trial says.
+func (p *running) finish() *aftermath {
+	p.Helper()
+	late := time.AfterFunc(hangs, func() { syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) })
+	err := p.cmd.Wait()
+	elapsed := time.Since(p.start)
+	if !late.Stop() {
+		p.Errorf("still running after %v", hangs)
+	}
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		p.Fatal(err)
+	}
+	p.release()
+	<-p.read
+	o := &aftermath{
+		scene:   p.scene,
+		code:    p.cmd.ProcessState.ExitCode(),
+		stdout:  p.output.Bytes(),
+		stderr:  p.stderr.String(),
+		elapsed: elapsed,
+	}
+	if p.trial.weigh {
+		var user, system float64
+		_, err := fmt.Sscan(string(p.readFile(p.weights)), &user, &system, &o.rss)
+		p.must(err)
+		o.cpu = user + system
+	}
+	if i := slices.Index(p.trial.under, "-o"); i >= 0 {
+		trace, _ := os.ReadFile(p.trial.under[i+1])
+		o.trace = string(trace)
+	}
+	p.judge(o)
+	return o
+}
+
+// judge compares an aftermath with what the trial demands.
+func (p *running) judge(o *aftermath) {
+	p.Helper()
+	p.tally.add(codeName(o.code), 1)
+	if !slices.Contains(p.trial.codes, o.code) {
+		p.Errorf("exit status %d, want one of %d: %s", o.code, p.trial.codes, o.stderr)
+	}
+	p.judgeWords(o)
+	p.judgeDirectories(o)
+	p.judgeOutput(o)
+	if left := p.children(); len(left) > 0 {
+		p.Errorf("processes are left: %v", left)
+	}
+	if p.Failed() {
+		p.Logf("ran: %q", p.cmd.Args)
+	}
+}
+
+// judgeWords wants one error line of a run that failed, and only then.
+func (p *running) judgeWords(o *aftermath) {
+	p.Helper()
+	if strings.Contains(o.stderr, "goroutine ") || strings.Contains(o.stderr, "panic") {
+		if !p.trial.silent {
+			p.Errorf("it crashed: %s", o.stderr)
+		}
+		return
+	}
+	lines := strings.Count(o.stderr, "sqlite-checkpoint: error: ")
+	if lines != 0 && o.code == 0 || lines != 1 && o.code != 0 && !p.trial.silent {
+		p.Errorf("exit status %d, and %d error lines: %q", o.code, lines, o.stderr)
+	}
+	for _, text := range p.trial.says {
+		if o.code != 0 && !strings.Contains(o.stderr, text) {
+			p.Errorf("it does not say %q: %s", text, o.stderr)
+		}
+	}
+}
+
+// judgeDirectories wants the source untouched, and nothing left behind.
+func (p *running) judgeDirectories(o *aftermath) {
+	p.Helper()
+	if !p.trial.moves {
+		if diff := p.before[0].diff(p.picture(p.source), true); diff != "" {
+			p.Errorf("the source has changed:\n%s", diff)
+		}
+	}
+	for i, dir := range []string{p.temp, p.out} {
+		after := p.picture(dir)
+		if p.trial.litter {
+			p.before[i+1].forgetPrivate()
+			after.forgetPrivate()
+		}
+		if dir == p.out && (o.code == 0 || p.trial.killed) {
+			for _, name := range p.trial.makes {
+				if after["/"+name] == "" && o.code == 0 {
+					p.Errorf("%s was not made", name)
+				}
+				delete(after, "/"+name)
+			}
+		}
+		if diff := p.before[i+1].diff(after, false); diff != "" {
+			p.Errorf("%s has changed:\n%s", dir, diff)
+		}
+	}
+}
+
+// judgeOutput wants no stream out of a run that failed, and a whole one out of one that did not.
+func (p *running) judgeOutput(o *aftermath) {
+	p.Helper()
+	if p.trial.stdout != nil || p.trial.spoils || p.trial.prints {
+		return
+	}
+	switch {
+	case o.code == 0 && slices.Contains(p.trial.args, "-") && slices.Contains([]string{"backup", "snapshot"}, p.trial.args[0]):
+		if err := readStream(o.stdout, stream.ReaderOptions{Unproven: slices.Contains(p.trial.args, "--no-trailer")}); err != nil {
+			p.Errorf("exit status 0, and %d bytes that are no stream: %v", len(o.stdout), err)
+		}
+	case o.code == 0:
+	case len(o.stdout) > 0 && !p.trial.sends:
+		p.Errorf("exit status %d, and %d bytes came out", o.code, len(o.stdout))
+	case len(o.stdout) > 0 && readStream(o.stdout, stream.ReaderOptions{}) == nil:
+		p.Errorf("exit status %d, and a whole stream came out", o.code)
+	}
+}
+
+// readStream reads a stream to its end.
+func readStream(data []byte, opts stream.ReaderOptions) error {
+	r := stream.NewReader(bytes.NewReader(data), opts)
+	defer r.Close()
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
+func codeName(code int) string {
+	if code < 0 {
+		return "killed"
+	}
+	return fmt.Sprintf("exit %d", code)
+}
+
+// children are the processes of the trial that still run.
+func (p *running) children() []int {
+	var pids []int
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		env, err := os.ReadFile("/proc/" + entry.Name() + "/environ")
+		if err == nil && bytes.Contains(env, []byte(p.mark+"\x00")) {
+			var pid int
+			fmt.Sscan(entry.Name(), &pid)
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+// pid waits for the program itself, which may run under another, and returns its process ID.
+func (p *running) pid() int {
+	p.Helper()
+	found := 0
+	p.await("the program runs", func() bool {
+		for _, pid := range p.children() {
+			if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && exe == p.program {
+				found = pid
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// await waits for something that must come, while the program runs.
+func (s *scene) await(what string, done func() bool) {
+	s.Helper()
+	for deadline := time.Now().Add(hangs); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// copying waits until the private copy is there, which is at the beginning of the page copy.
+func (p *running) copying() (image string) {
+	p.Helper()
+	p.await("the copy begins", func() bool {
+		found, _ := filepath.Glob(filepath.Join(p.temp, atomicfile.Prefix+"*", "image.db"))
+		if len(found) > 0 {
+			image = found[0]
+		}
+		return image != "" || p.over()
+	})
+	return image
+}
+
+// sending waits until the first bytes are in the pipe: the copy is checked and has lost its name.
+func (p *running) sending() {
+	p.Helper()
+	p.await("something is sent", func() bool {
+		n, err := unix.IoctlGetInt(int(p.pipe.Fd()), unix.TIOCINQ)
+		return err != nil || n > 0 || p.over()
+	})
+}
+
+// idle waits until the program does nothing more but wait for its reader.
+func (p *running) idle() {
+	p.Helper()
+	p.sending()
+	stat, last, same := fmt.Sprintf("/proc/%d/stat", p.pid()), "", 0
+	p.await("it is idle", func() bool {
+		data, _ := os.ReadFile(stat)
+		fields := strings.Fields(string(data))
+		if len(fields) < 15 {
+			return true
+		}
+		spent := fields[13] + " " + fields[14]
+		if same++; spent != last {
+			last, same = spent, 0
+		}
+		time.Sleep(10 * time.Millisecond)
+		return same > 50
+	})
+}
+
+func (p *running) over() bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	_, state, _ := bytes.Cut(stat, []byte(") "))
+	return err != nil || len(state) > 0 && state[0] == 'Z'
+}
+
+func (p *running) signal(sig syscall.Signal) {
+	p.Helper()
+	p.must(syscall.Kill(p.pid(), sig))
+}
+
+// strace is a command that runs another one under strace with these options.
+func (s *scene) strace(options ...string) []string {
+	file := filepath.Join(s.root, fmt.Sprintf("trace.%d", s.traces.Add(1)))
+	return slices.Concat([]string{tool(s.T, "strace"), "-f", "--seccomp-bpf", "-qq", "-o", file}, options)
+}
+
+// slowly makes every read of path take so many milliseconds.
+func (s *scene) slowly(path string, milliseconds int) []string {
+	return s.strace("-P", path, "-e", "trace=pread64", "-e", fmt.Sprintf("inject=pread64:delay_enter=%d", milliseconds*1000))
+}
+
+// user is a command that runs another one as a user.
+func (s *scene) user(uid int) []string {
+	return []string{tool(s.T, "setpriv"), fmt.Sprintf("--reuid=%d", uid), fmt.Sprintf("--regid=%d", uid), "--clear-groups"}
+}
+
+// mounted is a command that runs another one in a mount namespace of its own, after the script.
+func (s *scene) mounted(script string) []string {
+	return []string{tool(s.T, "unshare"), "--mount", "sh", "-ec", script + "\nexec \"$@\"", "sh"}
+}
+
+// limited is a command that runs another one with a resource limit of prlimit.
+func (s *scene) limited(limit string) []string { return []string{tool(s.T, "prlimit"), limit} }
+
+// injected is how many system calls strace failed.
+func (o *aftermath) injected() int { return strings.Count(o.trace, "(INJECTED)") }
+
+func (s *scene) picture(dir string) picture { s.Helper(); return takePicture(s.T, dir) }
+
+// diff lists what is different in after; the directory itself counts only if it must be untouched, too.
+func (p picture) diff(after picture, itself bool) string {
+	var lines []string
+	for name, was := range p {
+		if is := after[name]; is != was && (name != "" || itself) {
+			lines = append(lines, name+"\n  was "+was+"\n  is  "+is)
+		}
+	}
+	for name, is := range after {
+		if _, known := p[name]; !known {
+			lines = append(lines, name+"\n  is  "+is)
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// forgetPrivate leaves out the program's private directories.
+func (p picture) forgetPrivate() {
+	for name := range p {
+		if strings.Contains(name, "/"+atomicfile.Prefix) {
+			delete(p, name)
+		}
+	}
+}
+
+// age makes everything private in the directories old enough for a sweep.
+func (s *scene) age(dirs ...string) (n int) {
+	s.Helper()
+	old := time.Now().Add(-time.Hour)
+	for _, dir := range dirs {
+		found, err := filepath.Glob(filepath.Join(dir, atomicfile.Prefix+"*"))
+		s.must(err)
+		for _, path := range found {
+			s.must(os.Chtimes(path, old, old))
+		}
+		n += len(found)
+	}
+	return n
+}
