@@ -35,7 +35,6 @@ type claim struct {
 type sizes struct{ from, to int64 }
 
 var (
-	anySize = sizes{0, math.MaxInt64}
 	tiny    = sizes{0, 1e6}
 	notTiny = sizes{10e6, math.MaxInt64}
 	large   = sizes{900e6, math.MaxInt64}
