@@ -31,7 +31,6 @@ func BenchmarkWriter(b *testing.B) {
 		{"raw-hashed", WriterOptions{Hash: func() (hash.Hash, error) { return sha256.New(), nil }}},
 		{"zstd-1", WriterOptions{Format: Zstd, Level: LevelFastest}},
 		{"zstd-default", WriterOptions{Format: Zstd}},
-		{"zstd-3", WriterOptions{Format: Zstd, Level: LevelMiddle}},
 	} {
 		for _, workers := range []int{1, 2} {
 			b.Run(fmt.Sprintf("%s/workers=%d", test.name, workers), func(b *testing.B) {

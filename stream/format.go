@@ -54,7 +54,7 @@ type Summary struct {
 	ImageSHA256  Digest // of the image
 	Check        string // "none", "structural", "quick" or "full"; "" when there was no trailer
 	StreamSize   int64  // bytes, all of them
-	StreamSHA256 Digest // of every byte of the stream
+	StreamSHA256 Digest // of every byte of the stream; zero if the Writer was told to leave it out
 	Trailer      bool   // the stream has one
 	Proven       bool   // a trailer or a given digest vouches for the image
 }

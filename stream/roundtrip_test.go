@@ -278,7 +278,7 @@ func TestUnchangedPiecesStay(t *testing.T) {
 func TestLevels(t *testing.T) {
 	image := largeImage(t, 5*65536, text)
 	sizes := map[Level]int64{}
-	for _, s := range []string{"fastest", "fast", "default", "Better", "best", "1", "4", "7", "22"} {
+	for _, s := range []string{"fastest", "default", "Better", "best", "1", "4", "7", "22"} {
 		level, err := ParseLevel(s)
 		if err != nil {
 			t.Fatal(err)

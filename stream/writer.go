@@ -10,12 +10,13 @@ import (
 
 // WriterOptions say how a [Writer] works. Only Size has no usable zero value.
 type WriterOptions struct {
-	Format    Format // "" is Raw
-	Level     Level  // of compression, Zstd only; 0 is the default
-	Size      int64  // bytes of the image, as its header has it
-	Check     string // what the image was checked with: "none", "structural", "quick" or "full"; "" is "none"
-	NoTrailer bool   // leave the trailer out: only a digest told elsewhere can prove such a stream
-	Workers   int    // goroutines that compress, Zstd only; 0 is one per CPU up to 4; never changes the output
+	Format       Format // "" is Raw
+	Level        Level  // of compression, Zstd only; 0 is the default
+	Size         int64  // bytes of the image, as its header has it
+	Check        string // what the image was checked with: "none", "structural", "quick" or "full"; "" is "none"
+	NoTrailer    bool   // leave the trailer out: only a digest told elsewhere can prove such a stream
+	NoStreamHash bool   // leave Summary.StreamSHA256 of a compressed stream zero, which saves a second digest
+	Workers      int    // goroutines that compress, Zstd only; 0 is one per CPU up to 4; never changes the output
 
 	// Hash, if not nil, spares the Writer hashing the image. It is called once, by Close, may block, and gives a
 	// SHA-256 that has consumed the image, the whole image and nothing else. The Writer may write into it.
@@ -91,7 +92,9 @@ func NewWriter(dst io.Writer, opts WriterOptions) (*Writer, error) {
 		w.image = newDigester()
 	}
 	if opts.Format == Zstd {
-		w.dst.digest = newDigester()
+		if !opts.NoStreamHash {
+			w.dst.digest = newDigester()
+		}
 		w.body = newZstdWriter(w.dst, w.image, opts.Level, opts.Workers)
 	} else {
 		w.dst.digest = w.image
@@ -222,7 +225,10 @@ func (w *Writer) finish() error {
 			return err
 		}
 	}
-	sum.StreamSize, sum.StreamSHA256 = w.dst.size, w.dst.digest.sum()
+	sum.StreamSize = w.dst.size
+	if w.dst.digest != nil {
+		sum.StreamSHA256 = w.dst.digest.sum()
+	}
 	w.sum = sum
 	return nil
 }
@@ -258,7 +264,7 @@ func (w *Writer) tail(sum Summary) []byte {
 // An output counts and hashes what goes to w.
 type output struct {
 	w      io.Writer
-	digest *digester // nil where the caller hashes
+	digest *digester // nil where the caller hashes, or nobody wants to know
 	size   int64
 }
 

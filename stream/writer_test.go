@@ -194,3 +194,20 @@ func TestWriterDoesNotKeepInput(t *testing.T) {
 		}
 	}
 }
+
+func TestNoStreamHash(t *testing.T) {
+	image := largeImage(t, 3*PieceSize, text)
+	for _, format := range formats {
+		want, full := encode(t, image, WriterOptions{Format: format})
+		got, sum := encode(t, image, WriterOptions{Format: format, NoStreamHash: true})
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: another stream", format)
+		}
+		if format == Zstd {
+			full.StreamSHA256 = Digest{}
+		}
+		if sum != full {
+			t.Errorf("%s: %+v, want %+v", format, sum, full)
+		}
+	}
+}

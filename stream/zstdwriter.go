@@ -21,11 +21,10 @@ func workers(n int) int {
 // caller's. Every goroutine handles one piece and ends with it.
 type zstdWriter struct {
 	dst   *output
-	image *digester       // nil if the caller hashes
-	enc   []*zstd.Encoder // pieces take them in turn
-	next  int             // the one whose turn it is
-	ahead int             // jobs that may be under way
-	queue []*encodeJob    // under way, oldest first
+	image *digester // nil if the caller hashes
+	enc   *zstd.Encoder
+	ahead int          // jobs that may be under way
+	queue []*encodeJob // under way, oldest first
 	spare []*encodeJob
 	job   *encodeJob // being filled
 }
@@ -38,11 +37,7 @@ type encodeJob struct {
 
 func newZstdWriter(dst *output, image *digester, level Level, n int) *zstdWriter {
 	n = workers(n)
-	w := &zstdWriter{dst: dst, image: image, ahead: n + 1}
-	for _, l := range level.encoders() {
-		w.enc = append(w.enc, newEncoder(l, n))
-	}
-	return w
+	return &zstdWriter{dst: dst, image: image, enc: newEncoder(level.encoder(), n), ahead: n + 1}
 }
 
 func newEncoder(level zstd.EncoderLevel, n int) *zstd.Encoder {
@@ -99,9 +94,7 @@ func (w *zstdWriter) compress() error {
 	if w.image != nil {
 		w.image.start(job.piece)
 	}
-	enc := w.enc[w.next]
-	w.next = (w.next + 1) % len(w.enc)
-	job.busy.Go(func() { job.frame = enc.EncodeAll(job.piece, job.frame[:0]) })
+	job.busy.Go(func() { job.frame = w.enc.EncodeAll(job.piece, job.frame[:0]) })
 	if len(w.queue) <= w.ahead {
 		return nil
 	}
@@ -141,7 +134,5 @@ func (w *zstdWriter) close() {
 		w.image.wait()
 	}
 	w.queue, w.spare, w.job = nil, nil, nil
-	for _, enc := range w.enc {
-		enc.Close()
-	}
+	w.enc.Close()
 }

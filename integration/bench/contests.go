@@ -57,7 +57,7 @@ const (
 
 // contests are all that there are.
 func (b *bench) contests(db string) []contest {
-	return []contest{b.snapshot(db), b.compressed(db), b.fullCheck(db), b.restore(db), b.verify(db)}
+	return []contest{b.snapshot(db), b.compressed(db), b.fullCheck(db), b.restore(db), b.verify(db), b.workers(db)}
 }
 
 const shellLine = "integration/bench/shell-line.sh"
@@ -165,6 +165,26 @@ func (b *bench) verify(db string) contest {
 	}
 }
 
+// workers compares one process with two that do the same amount of work on a core each.
+func (b *bench) workers(db string) contest {
+	const together, apart = "one process, two workers", "two processes, a worker each"
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return contest{
+		name:   "workers",
+		inputs: []string{db},
+		tasks: []task{
+			{name: together, run: command("env", "GOMAXPROCS=2", self, compressCommand, db, "2")},
+			{name: apart, run: command("env", "GOMAXPROCS=1", "sh", "-c", `"$0" "$@" 1 & "$0" "$@" 1 & wait`, self, compressCommand, db)},
+		},
+		claims: []claim{
+			{what: "throughput of two processes with a worker each : one with two", of: ratio(together, apart), limit: 1 / 0.9, over: notTiny, told: notTiny},
+		},
+	}
+}
+
 func ratio(ours, theirs string) func(round) float64 {
 	return func(r round) float64 { return r.seconds(ours) / r.seconds(theirs) }
 }
@@ -230,7 +250,7 @@ func (c contest) round(number int, size int64) (round, error) {
 		}
 		r[t.name] = o
 		if !tiny.contain(size) {
-			fmt.Fprintf(os.Stderr, "%s %d %s: %v\n", sizeName(size), number+1, t.name, o.took.Round(time.Millisecond))
+			fmt.Fprintf(os.Stderr, "%s %d %s: %v, %.0f %% stolen\n", sizeName(size), number+1, t.name, o.took.Round(time.Millisecond), 100*o.stolen)
 		}
 	}
 	return r, nil

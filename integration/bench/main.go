@@ -29,6 +29,13 @@ type bench struct {
 }
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == compressCommand {
+		if err := compress(os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	sizes := sizeList{100e3, 64e6, 1e9}
 	flag.Var(&sizes, "size", "sizes of databases, such as 100kB,64MB,1GB,8GB")
 	pairs := flag.Int("pairs", 5, "rounds in which everything runs once, one after the other")
