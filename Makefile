@@ -4,7 +4,7 @@
 # make test     check, then every test; installs what the tests need, and skips none
 # make bench    against what one would type instead; BENCH='-size 8GB -pairs 3' says what
 # make fuzz     the fuzz targets, a bounded number of inputs each
-# make faults   the fault sweeps: every fault injected for real, at every call, until a run comes through clean
+# make faults   the fault sweeps alone, which make test runs, too: prints their table, integration/FAULTS.md
 # make soak     200 backups of each kind beside writers and an application that is killed now and then
 # make mutants  breaks the program on purpose, 28 times: the test that each patch names must turn red
 
@@ -69,13 +69,10 @@ fuzz:
 	go test -run '^$$' -fuzz '^FuzzWAL$$' -fuzztime $(FUZZ) -fuzzminimizetime 10x ./engine
 	go test -run '^$$' -fuzz '^FuzzDatabase$$' -fuzztime 20000x -fuzzminimizetime 10x ./engine
 
-# What takes long is behind a build tag of its own.
-comma := ,
-faults soak mutants: export GOFLAGS := $(subst -tags=,-tags=faults$(comma),$(GOFLAGS))
-
 faults: programs build bin/restic
-	go vet ./integration
-	go test -count=1 -v -timeout 60m ./integration
+	go test -count=1 -timeout 60m -run '^Test(Faults|EveryRow|ErrorsAtEvery|SizeLimit|KilledAtEvery|Hostile)' ./integration
+	cp bin/faults.md integration/FAULTS.md
+	@cat bin/faults.md
 
 soak: programs build
 	SOAK=200 go test -count=1 -v -timeout 60m -run '^(TestSoak|TestWALWriterNeverWaits)$$' ./integration

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
 )
 
 // TestMain lets the test binary be the writer of a test, too: a process of its own, as an application is.
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	os.Exit(leaks.Checked(m).Run())
 }
 
 // invariant is the sum over both tables that every commit keeps.

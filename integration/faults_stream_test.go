@@ -1,5 +1,3 @@
-//go:build faults
-
 package integration
 
 import (
@@ -403,7 +401,7 @@ func syncOrder(s *scene) {
 		"backup":  {[]string{"backup", s.db, filepath.Join(s.out, "new.db")}, []string{"new.db", "new.db.sha256"}},
 		"zstd":    {[]string{"backup", "--zstd", s.db, filepath.Join(s.out, "new.db")}, []string{"new.db"}},
 	} {
-		o := s.try(trial{args: c.args, makes: c.makes, under: s.strace("-y", "-e", "trace=fsync,fdatasync,linkat,renameat2,renameat,rename,write,exit_group")})
+		o := s.try(trial{args: c.args, makes: c.makes, under: s.strace("-y", "-e", "trace=fsync,fdatasync,linkat,renameat2,renameat,rename,write,pwrite64,exit_group")})
 		for _, made := range c.makes {
 			s.durable(name, o.trace, made)
 		}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
 )
 
 // binary is the absolute path of the program under test: the static one that make builds, however the tests were started.
@@ -31,7 +33,12 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	binary = filepath.Join(path, "sqlite-checkpoint")
-	os.Exit(m.Run())
+	code := leaks.Checked(m).Run()
+	if err := outcomes.write(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 func TestBinaryIsStatic(t *testing.T) {

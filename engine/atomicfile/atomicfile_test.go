@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
 )
 
 // TestMain lets the test binary be another process that holds a private directory.
@@ -21,7 +23,7 @@ func TestMain(m *testing.M) {
 		bufio.NewReader(os.Stdin).ReadByte()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(leaks.Checked(m).Run())
 }
 
 func names(t *testing.T, dir string) string {
