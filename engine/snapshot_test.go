@@ -675,6 +675,28 @@ func TestSnapshotGuard(t *testing.T) {
 	}
 }
 
+// TestSnapshotLock: an application that closes while the source is read does not take its -wal away.
+func TestSnapshotLock(t *testing.T) {
+	db := newWAL(t)
+	src, err := openSource("open", db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	p, err := src.pin(context.Background(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for _, pinned := range []bool{true, false} {
+		sqlite(t, db, addRows)
+		if _, err := os.Stat(db + "-wal"); (err == nil) != pinned {
+			t.Errorf("read %v: after the application has closed, the -wal: %v", pinned, err)
+		}
+		p.Close()
+	}
+}
+
 // TestCheckFullFindsTheSame: split over connections, the full check finds what integrity_check finds.
 func TestCheckFullFindsTheSame(t *testing.T) {
 	const writable = "PRAGMA writable_schema=ON;"
@@ -694,6 +716,14 @@ func TestCheckFullFindsTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 			clear(data[5*4096 : 6*4096])
+			writeFile(t, db, data)
+		},
+		"cell beyond its page": func(db string) {
+			data, err := os.ReadFile(db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copy(data[5*4096+8:], "\x0f\xff") // the first cell pointer of a leaf
 			writeFile(t, db, data)
 		},
 	}
@@ -720,6 +750,9 @@ func integrityCheck(t testing.TB, db string) []string {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	if err := c.exec(context.Background(), "PRAGMA cell_size_check=OFF"); err != nil { // as it is in the shell
+		t.Fatal(err)
+	}
 	k := checker{conn: c}
 	var found *findings
 	if err := k.run(context.Background(), "integrity_check", ""); !errors.As(err, &found) {

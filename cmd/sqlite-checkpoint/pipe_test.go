@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -136,6 +137,7 @@ func (r *pipeRun) finish(code int) string {
 	rest, err := io.ReadAll(r.told)
 	if err != nil {
 		r.Errorf("something has survived: %v", err)
+		r.killSurvivors()
 	}
 	<-r.ended
 	state := r.cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -153,6 +155,17 @@ func (r *pipeRun) finish(code int) string {
 		r.Error("the end was taken for a true one")
 	}
 	return string(rest)
+}
+
+// killSurvivors ends whatever still works in the directory of the run: it would keep the test waiting.
+func (r *pipeRun) killSurvivors() {
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, link := range links {
+		if dir, _ := os.Readlink(link); dir == r.dir {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+			unix.Kill(pid, unix.SIGKILL)
+		}
+	}
 }
 
 // What CMD does in these: it reads a little, says so, and then waits, so that everything happens in the middle of the stream.

@@ -12,7 +12,7 @@ import (
 )
 
 // Checked wraps the tests of a package: goroutines, descriptors, child processes and temporary files must be gone when they
-// have passed. They get a temporary directory of their own, which every user can enter. Where there is no /proc, descriptors
+// have passed. They get a temporary directory of their own, which every user can write to. Where there is no /proc, descriptors
 // and children are not looked for.
 func Checked(m *testing.M) interface{ Run() int } { return checked{m} }
 
@@ -21,7 +21,7 @@ type checked struct{ m *testing.M }
 func (c checked) Run() int {
 	temp, err := os.MkdirTemp("", "test")
 	if err == nil {
-		err = os.Chmod(temp, 0o755)
+		err = os.Chmod(temp, 0o777|os.ModeSticky)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
