@@ -65,7 +65,7 @@ func BenchmarkCheckImage(b *testing.B) {
 		b.Run(string(check), func(b *testing.B) {
 			b.SetBytes(size)
 			for b.Loop() {
-				if _, _, err := checkImage(context.Background(), path, path, check); err != nil {
+				if _, _, err := checkImage(context.Background(), path, path, check, Background); err != nil {
 					b.Fatal(err)
 				}
 			}

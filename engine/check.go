@@ -15,11 +15,11 @@ const maxFindings = 10
 const maxMapped = 0x7fff0000
 
 // checkImage has SQLite check the private file path and returns the level it has passed, with the reason if that is less than
-// was asked for. name is what messages call the database.
+// was asked for. name is what messages call the database, start what begins a goroutine.
 //
 // The connection is read-only on purpose: only then does the check not run the CHECK constraints of a hostile
 // schema. Mapping the file is safe because nobody else can cut it short.
-func checkImage(ctx context.Context, path, name string, check Check) (Level, string, error) {
+func checkImage(ctx context.Context, path, name string, check Check, start func(func())) (Level, string, error) {
 	if check == CheckNone {
 		return LevelNone, "", nil
 	}
@@ -31,7 +31,7 @@ func checkImage(ctx context.Context, path, name string, check Check) (Level, str
 	k := checker{conn: c, name: name}
 	switch check {
 	case CheckFull:
-		return k.strict(ctx, LevelFull, func() error { return k.full(ctx, path) })
+		return k.strict(ctx, LevelFull, func() error { return k.full(ctx, path, start) })
 	case CheckQuick:
 		return k.strict(ctx, LevelQuick, func() error { return k.run(ctx, "quick_check", "") })
 	default:

@@ -15,7 +15,7 @@ const maxCheckers = 8
 
 // full does what PRAGMA integrity_check does, on all cores: one check of the structure of everything, the freelist and
 // unused pages included, beside one check of the contents of each table and its indexes.
-func (k *checker) full(ctx context.Context, path string) error {
+func (k *checker) full(ctx context.Context, path string, start func(func())) error {
 	tables, err := k.tablesBySize(ctx)
 	if err != nil {
 		return err
@@ -26,7 +26,9 @@ func (k *checker) full(ctx context.Context, path string) error {
 	jobs := make(chan int)
 	var workers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), maxCheckers, len(results)) {
-		workers.Go(func() {
+		workers.Add(1)
+		start(func() {
+			defer workers.Done()
 			c, err := openImage(ctx, path)
 			if err == nil {
 				defer c.Close()

@@ -16,14 +16,14 @@ type digest struct {
 	err    error
 }
 
-// startDigest begins to hash size bytes of the file, which stays the caller's but must not be closed before wait or stop has returned.
+// startDigest begins to hash, in the background, size bytes of the file, which stays the caller's but must not be closed before wait or stop has returned.
 func startDigest(ctx context.Context, file *os.File, size int64) *digest {
 	ctx, cancel := context.WithCancel(ctx)
 	d := &digest{cancel: cancel, done: make(chan struct{})}
-	go func() {
+	Background(func() {
 		defer close(d.done)
 		d.hash, d.err = hashFile(ctx, file, size)
-	}()
+	})
 	return d
 }
 

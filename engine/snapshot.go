@@ -68,14 +68,24 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 	}
 	s.digest = startDigest(ctx, s.file, s.info.Size)
 	opts.progress(Progress{Phase: PhaseCheck, Total: s.info.Size})
-	s.info.Level, s.info.Reason, err = checkImage(ctx, path, s.source, opts.Check)
-	if err != nil {
+	if err := s.check(ctx, path, opts.Check); err != nil {
 		return err
 	}
 	if opts.Destination == "" {
 		return s.unlink(path)
 	}
 	return nil
+}
+
+// check checks the copy, in the background: the source is free, and its application goes first.
+func (s *Snapshot) check(ctx context.Context, path string, check Check) (err error) {
+	done := make(chan struct{})
+	Background(func() {
+		defer close(done)
+		s.info.Level, s.info.Reason, err = checkImage(ctx, path, s.source, check, Background)
+	})
+	<-done
+	return err
 }
 
 // copy makes one attempt at a consistent copy. The source is free again when it returns.

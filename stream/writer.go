@@ -18,6 +18,9 @@ type WriterOptions struct {
 	NoStreamHash bool   // leave Summary.StreamSHA256 of a compressed stream zero, which saves a second digest
 	Workers      int    // goroutines that compress, Zstd only; 0 is one per CPU up to 4; never changes the output
 
+	// Go, if not nil, runs functions that compress in goroutines instead of the go statement.
+	Go func(f func())
+
 	// Hash, if not nil, spares the Writer hashing the image. It is called once, by Close, may block, and gives a
 	// SHA-256 that has consumed the image, the whole image and nothing else. The Writer may write into it.
 	Hash func() (hash.Hash, error)
@@ -95,7 +98,7 @@ func NewWriter(dst io.Writer, opts WriterOptions) (*Writer, error) {
 		if !opts.NoStreamHash {
 			w.dst.digest = newDigester()
 		}
-		w.body = newZstdWriter(w.dst, w.image, opts.Level, opts.Workers)
+		w.body = newZstdWriter(w.dst, w.image, opts)
 	} else {
 		w.dst.digest = w.image
 		w.body = &rawWriter{dst: w.dst}

@@ -23,6 +23,7 @@ type zstdWriter struct {
 	dst   *output
 	image *digester // nil if the caller hashes
 	enc   *zstd.Encoder
+	start func(func()) // begins a goroutine
 	ahead int          // jobs that may be under way
 	queue []*encodeJob // under way, oldest first
 	spare []*encodeJob
@@ -35,9 +36,13 @@ type encodeJob struct {
 	busy         sync.WaitGroup
 }
 
-func newZstdWriter(dst *output, image *digester, level Level, n int) *zstdWriter {
-	n = workers(n)
-	return &zstdWriter{dst: dst, image: image, enc: newEncoder(level.encoder(), n), ahead: n + 1}
+func newZstdWriter(dst *output, image *digester, opts WriterOptions) *zstdWriter {
+	n := workers(opts.Workers)
+	w := &zstdWriter{dst: dst, image: image, enc: newEncoder(opts.Level.encoder(), n), start: opts.Go, ahead: n + 1}
+	if w.start == nil {
+		w.start = func(f func()) { go f() }
+	}
+	return w
 }
 
 func newEncoder(level zstd.EncoderLevel, n int) *zstd.Encoder {
@@ -94,7 +99,11 @@ func (w *zstdWriter) compress() error {
 	if w.image != nil {
 		w.image.start(job.piece)
 	}
-	job.busy.Go(func() { job.frame = w.enc.EncodeAll(job.piece, job.frame[:0]) })
+	job.busy.Add(1)
+	w.start(func() {
+		defer job.busy.Done()
+		job.frame = w.enc.EncodeAll(job.piece, job.frame[:0])
+	})
 	if len(w.queue) <= w.ahead {
 		return nil
 	}

@@ -87,6 +87,7 @@ func (e *emission) send(dst io.Writer, snap *engine.Snapshot) (stream.Summary, e
 		Check:     string(snap.Info().Level),
 		Hash:      snap.Hash,
 		NoTrailer: e.NoTrailer,
+		Go:        engine.Background,
 		// Only a sidecar and a result in JSON tell it.
 		NoStreamHash: e.sidecar == nil && !e.con.tellsJSON(),
 	}

@@ -33,7 +33,7 @@ const maxStolen = 0.03
 
 // perform runs a task until the host has left it alone, up to a number of times, and takes the run that was disturbed least.
 func (t task) perform(inputs ...string) (best outcome, err error) {
-	for range 6 {
+	for range 3 {
 		before := stolen()
 		o, err := t.once(inputs...)
 		if err != nil {
