@@ -161,7 +161,8 @@ func (r *pipeRun) terminate() {
 	<-r.ended
 }
 
-// killGuard kills the guard, the one child of the main process.
+// killGuard kills the guard, the one child of the main process, and waits for its death: until then the main process goes on,
+// and were its reader to go on, too, the stream could still become whole.
 func (r *pipeRun) killGuard() {
 	r.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", r.cmd.Process.Pid))
@@ -170,6 +171,10 @@ func (r *pipeRun) killGuard() {
 		children, _ := os.ReadFile(file)
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(children))); err == nil {
 			r.check(unix.Kill(pid, unix.SIGKILL))
+			eventually(r, "the guard is dead", func() bool {
+				stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+				return err != nil || bytes.Contains(stat, []byte(") Z "))
+			})
 			return
 		}
 	}
