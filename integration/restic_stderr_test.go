@@ -123,12 +123,12 @@ func (b *bench) underRestic(argv []string, hit func(pid int) error, late bool) b
 		b.Errorf("%q hangs", argv)
 		cmd.Process.Kill()
 	})
+	defer timer.Stop()
 	if hit != nil && !b.hunt(victim{program: binary, hit: hit}, mark, p.ended) {
 		<-p.ended
 		return false
 	}
 	<-p.ended
-	timer.Stop()
 	if code := status(cmd.ProcessState); code == 0 && late {
 		return false
 	} else if code == 0 {
