@@ -66,7 +66,7 @@ func (s *store) plot() []byte {
 	c.printf(`<rect width="%d" height="%d" rx="8" fill="#ffffff"/>`, width, height)
 	c.printf(`<text x="76" y="34" font-size="18" font-weight="600">A checked and digested snapshot into a pipe: wall time by size</text>`)
 	c.printf(`<text x="76" y="56" fill="%s">both axes logarithmic; medians, with the fastest and the slowest run</text>`, faint)
-	c.grid(s.sizes())
+	c.grid(s.timedSizes())
 	for _, curve := range curves {
 		c.draw(curve)
 	}

@@ -106,6 +106,11 @@ func (s *store) sizes() []int64 {
 	return slices.Compact(all)
 }
 
+// timedSizes are those for which there are snapshots in the plot.
+func (s *store) timedSizes() []int64 {
+	return slices.DeleteFunc(s.sizes(), func(size int64) bool { return len(s.timing(size, rawOurs).Seconds) == 0 })
+}
+
 // timing is what is known of a task, which may be nothing.
 func (s *store) timing(size int64, task string) timing {
 	for _, t := range s.Times {
