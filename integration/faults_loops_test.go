@@ -171,30 +171,36 @@ func (s *scene) clearTemp() {
 
 // TestSizeLimitEverywhere stops every write at every so many bytes, as a full disk does.
 func TestSizeLimitEverywhere(t *testing.T) {
+	eachSweptCommand(t, func(s *scene, name string, tr trial) {
+		defer func() {
+			outcomes.add(0, name+": no more than N bytes in a file", s.tally.times(), s.tally.verdict(s.Failed()))
+		}()
+		for limit := 0; ; limit += 509 {
+			tr.under = s.limited(fmt.Sprintf("--fsize=%d", limit))
+			tr.codes, tr.says = []int{codeDone, codeSpace}, []string{s.root}
+			o := s.try(tr)
+			if o.code == codeDone && len(tr.makes) > 0 {
+				s.mustBeWhole(tr)
+			}
+			s.clearOut()
+			if s.Failed() {
+				s.Fatalf("at %d bytes", limit)
+			}
+			if o.code == codeDone {
+				return
+			}
+		}
+	})
+}
+
+// eachSweptCommand runs a loop over each command, in a scene of its own.
+func eachSweptCommand(t *testing.T, loop func(s *scene, name string, tr trial)) {
 	program := copyOfProgram(t)
 	for _, command := range sweptCommands() {
 		t.Run(command.name, func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, program)
-			tr := command.trial(s)
-			defer func() {
-				outcomes.add(0, command.name+": no more than N bytes in a file", s.tally.times(), s.tally.verdict(t.Failed()))
-			}()
-			for limit := 0; ; limit += 509 {
-				tr.under = s.limited(fmt.Sprintf("--fsize=%d", limit))
-				tr.codes, tr.says = []int{codeDone, codeSpace}, []string{s.root}
-				o := s.try(tr)
-				if o.code == codeDone && len(tr.makes) > 0 {
-					s.mustBeWhole(tr)
-				}
-				s.clearOut()
-				if t.Failed() {
-					t.Fatalf("at %d bytes", limit)
-				}
-				if o.code == codeDone {
-					return
-				}
-			}
+			loop(s, command.name, command.trial(s))
 		})
 	}
 }
@@ -289,14 +295,8 @@ func restoreSweep(s *scene) {
 
 // TestKilledAtEveryWrite kills each command that writes, at every write.
 func TestKilledAtEveryWrite(t *testing.T) {
-	program := copyOfProgram(t)
-	for _, command := range sweptCommands() {
-		t.Run(command.name, func(t *testing.T) {
-			t.Parallel()
-			s := newScene(t, program)
-			tr := command.trial(s)
-			kills := s.killAtEachWrite(tr)
-			outcomes.add(0, command.name+": SIGKILL at the Nth call that writes", kills, s.tally.verdict(t.Failed()))
-		})
-	}
+	eachSweptCommand(t, func(s *scene, name string, tr trial) {
+		kills := s.killAtEachWrite(tr)
+		outcomes.add(0, name+": SIGKILL at the Nth call that writes", kills, s.tally.verdict(s.Failed()))
+	})
 }
