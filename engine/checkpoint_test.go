@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
 func TestCheckpoint(t *testing.T) {
@@ -22,13 +24,13 @@ func TestCheckpoint(t *testing.T) {
 		{"passive beside a reader", Passive, oldReader, func(r CheckpointResult) bool { return !r.Busy && !r.Complete && r.Checkpointed < r.Pages }},
 		{"full beside a reader", Full, oldReader, func(r CheckpointResult) bool { return r.Busy && !r.Complete && r.Pages > 0 }},
 		{"truncate beside a reader", Truncate, oldReader, func(r CheckpointResult) bool { return r.Busy && !r.Complete }},
-		{"restart beside a writer", Restart, func(t *testing.T, db string) { openShell(t, db, "BEGIN IMMEDIATE;", addRows) },
+		{"restart beside a writer", Restart, func(t *testing.T, db string) { open(t, db, "BEGIN IMMEDIATE;", addRows) },
 			func(r CheckpointResult) bool { return r.Busy && !r.Complete }},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			db := newWAL(t)
-			writer := openShell(t, db, "PRAGMA wal_autocheckpoint=0;", addRows)
+			writer := open(t, db, "PRAGMA wal_autocheckpoint=0;", addRows)
 			if c.other != nil {
 				c.other(t, db)
 				writer.run("PRAGMA busy_timeout=0;")
@@ -49,17 +51,17 @@ func TestCheckpoint(t *testing.T) {
 
 // oldReader holds a snapshot from before the last commit.
 func oldReader(t *testing.T, db string) {
-	openShell(t, db, "BEGIN; SELECT count(*) FROM t;")
+	open(t, db, "BEGIN; SELECT count(*) FROM t;")
 }
 
 func TestCheckpointNotWAL(t *testing.T) {
 	db := newRollback(t)
-	before := takePicture(t, db)
+	before := picture.Take(t, db)
 	result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: Truncate})
 	if err != nil || result.WAL || !result.Complete || result.Pages != 0 {
 		t.Errorf("%v, %+v", err, result)
 	}
-	before.mustMatch(t, db)
+	before.MustMatch(t, db)
 }
 
 // TestCheckpointCold: on a database that nobody has open, the last close folds everything back.
@@ -81,7 +83,7 @@ func TestCheckpointCold(t *testing.T) {
 
 func TestCheckpointBusy(t *testing.T) {
 	db := newRollback(t)
-	openShell(t, db, "PRAGMA locking_mode=EXCLUSIVE;", "PRAGMA journal_mode=WAL;", addRows)
+	open(t, db, "PRAGMA locking_mode=EXCLUSIVE;", "PRAGMA journal_mode=WAL;", addRows)
 	_, err := Checkpoint(context.Background(), db, CheckpointOptions{BusyTimeout: 200 * time.Millisecond})
 	wantKind(t, err, KindBusy)
 }

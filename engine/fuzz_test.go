@@ -24,7 +24,7 @@ func FuzzDatabase(f *testing.F) {
 		f.Add(readFile(f, db), []byte{})
 	}
 	live := newWAL(f)
-	openShell(f, live, addRows)
+	open(f, live, addRows)
 	f.Add(readFile(f, live), readFile(f, live+"-wal"))
 	refused := []Kind{KindNotDatabase, KindUnreadable, KindHotJournal, KindCorrupt, KindCheckIncomplete, KindNoSpace}
 	f.Fuzz(func(t *testing.T, data, wal []byte) {

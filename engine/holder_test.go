@@ -54,7 +54,7 @@ func TestLockView(t *testing.T) {
 	}
 	for _, c := range cases {
 		db := rollbackDatabase(t)
-		openShell(t, db, c.statements)
+		open(t, db, c.statements)
 		if got := viewLocks(t, db); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.state, got, c.want)
 		}
@@ -64,12 +64,12 @@ func TestLockView(t *testing.T) {
 // A writer that waits for a reader to end holds PENDING.
 func TestLockViewPending(t *testing.T) {
 	db := rollbackDatabase(t)
-	openShell(t, db, "BEGIN; SELECT count(*) FROM t;")
-	writer := openShell(t, db, "BEGIN; INSERT INTO t VALUES(1);")
+	open(t, db, "BEGIN; SELECT count(*) FROM t;")
+	writer := open(t, db, "BEGIN; INSERT INTO t VALUES(1);")
 	if got := viewLocks(t, db); got.excluding {
 		t.Errorf("before the commit: %+v", got)
 	}
-	if out := writer.try("COMMIT;"); !strings.Contains(out, "locked") {
+	if out, err := writer.Try("COMMIT;"); err != nil || !strings.Contains(out, "locked") {
 		t.Fatalf("the commit: %s", out)
 	}
 	if got := viewLocks(t, db); !got.excluding {
@@ -90,13 +90,13 @@ func viewLocks(t *testing.T, db string) lockView {
 // A connection that has a WAL database open, idle, holds the dead man's switch.
 func TestHeldInWAL(t *testing.T) {
 	db := walDatabase(t)
-	live := openShell(t, db, "SELECT count(*) FROM t;")
+	live := open(t, db, "SELECT count(*) FROM t;")
 	shm := openSibling(db + "-shm")
 	defer shm.close()
 	if got := heldInWAL(shm.file); got != HeldYes {
 		t.Errorf("with an idle connection: %s", got)
 	}
-	live.kill()
+	live.Kill()
 	if got := heldInWAL(shm.file); got != HeldNo {
 		t.Errorf("after its death: %s", got)
 	}

@@ -15,17 +15,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
 // inspect inspects db and holds it to what every inspection promises: nothing has changed, and it was quick.
 func inspect(t *testing.T, db string) Inspection {
 	t.Helper()
-	before := takePicture(t, filepath.Dir(db))
+	before := picture.Take(t, filepath.Dir(db))
 	in, err := Inspect(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before.mustMatch(t, filepath.Dir(db))
+	before.MustMatch(t, filepath.Dir(db))
 	return in
 }
 
@@ -47,14 +49,14 @@ func rollbackDatabase(t *testing.T) string {
 // liveWAL has a connection, and three frames of which none is checkpointed.
 func liveWAL(t *testing.T) string {
 	db := walDatabase(t)
-	openShell(t, db, "PRAGMA wal_autocheckpoint=0; CREATE TABLE u(x); INSERT INTO u VALUES(1);")
+	open(t, db, "PRAGMA wal_autocheckpoint=0; CREATE TABLE u(x); INSERT INTO u VALUES(1);")
 	return db
 }
 
 // spilled has a transaction under way that has reached the main file.
 func spilled(t *testing.T) string {
 	db := rollbackDatabase(t)
-	openShell(t, db, "PRAGMA cache_size=1; PRAGMA cache_spill=1; BEGIN; INSERT INTO t VALUES(zeroblob(500000));")
+	open(t, db, "PRAGMA cache_size=1; PRAGMA cache_spill=1; BEGIN; INSERT INTO t VALUES(zeroblob(500000));")
 	return db
 }
 
@@ -108,29 +110,29 @@ func TestInspectStates(t *testing.T) {
 		}, "wal", "true 0 0", false, JournalNone, HeldNo, "copies under a guard"},
 		{"WAL, exclusive", func(t *testing.T) string {
 			db := walDatabase(t)
-			openShell(t, db, "PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES(1);")
+			open(t, db, "PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES(1);")
 			return db
 		}, "wal", "true 1 1", false, JournalNone, HeldYes, "waits"},
 		{"rollback, closed", rollbackDatabase, "delete", "false 0 0", false, JournalNone, HeldUnknown, "reads the database"},
 		{"rollback, idle connection", func(t *testing.T) string {
 			db := rollbackDatabase(t)
-			openShell(t, db, "SELECT count(*) FROM t;")
+			open(t, db, "SELECT count(*) FROM t;")
 			return db
 		}, "delete", "false 0 0", false, JournalNone, HeldUnknown, "reads the database"},
 		{"rollback, reader", func(t *testing.T) string {
 			db := rollbackDatabase(t)
-			openShell(t, db, "BEGIN; SELECT count(*) FROM t;")
+			open(t, db, "BEGIN; SELECT count(*) FROM t;")
 			return db
 		}, "delete", "false 0 0", false, JournalNone, HeldYes, "reads the database"},
 		{"rollback, writer", func(t *testing.T) string {
 			db := rollbackDatabase(t)
-			openShell(t, db, "BEGIN IMMEDIATE;")
+			open(t, db, "BEGIN IMMEDIATE;")
 			return db
 		}, "delete", "false 0 0", false, JournalNone, HeldYes, "reads the database"},
 		{"rollback, writer that has spilled", spilled, "delete", "false 0 0", false, JournalPresent, HeldYes, "waits"},
 		{"rollback, exclusive", func(t *testing.T) string {
 			db := rollbackDatabase(t)
-			openShell(t, db, "BEGIN EXCLUSIVE;")
+			open(t, db, "BEGIN EXCLUSIVE;")
 			return db
 		}, "delete", "false 0 0", false, JournalNone, HeldYes, "waits"},
 		{"rollback, hot journal", func(t *testing.T) string { return copyDatabase(t, spilled(t), "-journal") },
@@ -270,9 +272,9 @@ func TestInspectNotADatabase(t *testing.T) {
 			if err := c.make(path); err != nil {
 				t.Fatal(err)
 			}
-			before := takePicture(t, filepath.Dir(path))
+			before := picture.Take(t, filepath.Dir(path))
 			_, err := Inspect(t.Context(), path)
-			before.mustMatch(t, filepath.Dir(path))
+			before.MustMatch(t, filepath.Dir(path))
 			if !IsKind(err, c.kind) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v, want of kind %s and to say %q", err, c.kind, c.says)
 			}
@@ -310,7 +312,7 @@ func TestInspectMatchesPragmas(t *testing.T) {
 				t.Parallel()
 				db := filepath.Join(t.TempDir(), "a.db")
 				vacuum := vacuums[i/2%3]
-				live := openShell(t, db, fmt.Sprintf("PRAGMA page_size=%d; PRAGMA encoding='%s'; PRAGMA auto_vacuum=%s; PRAGMA journal_mode=%s;",
+				live := open(t, db, fmt.Sprintf("PRAGMA page_size=%d; PRAGMA encoding='%s'; PRAGMA auto_vacuum=%s; PRAGMA journal_mode=%s;",
 					pageSize, encodings[i%3], vacuum, mode),
 					"PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES(1);")
 				comparePragmas(t, live, db)
@@ -326,14 +328,14 @@ func TestInspectMatchesPragmas(t *testing.T) {
 				if mode == "WAL" && in.WAL.Frames <= in.WAL.CommittedFrames {
 					t.Errorf("%d frames, %d committed: the log has not started over", in.WAL.Frames, in.WAL.CommittedFrames)
 				}
-				live.close()
-				comparePragmas(t, openShell(t, copyDatabase(t, db)), db)
+				live.Close()
+				comparePragmas(t, open(t, copyDatabase(t, db)), db)
 			})
 		}
 	}
 }
 
-func comparePragmas(t *testing.T, live *shell, db string) Inspection {
+func comparePragmas(t *testing.T, live application, db string) Inspection {
 	t.Helper()
 	in := inspect(t, db)
 	got := fmt.Sprint(in.JournalMode, in.PageSize, in.PageCount, in.FreelistCount, in.Encoding,
@@ -361,11 +363,11 @@ func comparePragmas(t *testing.T, live *shell, db string) Inspection {
 // A reader that stays on an old snapshot keeps a checkpoint from going on; what it has done is in the -shm.
 func TestInspectPartlyCheckpointed(t *testing.T) {
 	db := walDatabase(t)
-	writer := openShell(t, db, "PRAGMA wal_autocheckpoint=0;")
+	writer := open(t, db, "PRAGMA wal_autocheckpoint=0;")
 	for i := range 10 {
 		writer.run(fmt.Sprintf("INSERT INTO t VALUES(%d);", i))
 	}
-	reader := openShell(t, db, "BEGIN; SELECT count(*) FROM t;")
+	reader := open(t, db, "BEGIN; SELECT count(*) FROM t;")
 	writer.run("CREATE TABLE u(x); CREATE TABLE v(x);")
 	for _, then := range []string{"COMMIT;", "SELECT 1;"} {
 		result := strings.Split(writer.run("PRAGMA wal_checkpoint(PASSIVE);"), "|")
@@ -386,7 +388,7 @@ func TestInspectPartlyCheckpointed(t *testing.T) {
 func TestInspectUncommittedFrames(t *testing.T) {
 	db := liveWAL(t)
 	before := inspect(t, db)
-	openShell(t, db, "PRAGMA cache_size=1; PRAGMA cache_spill=1; BEGIN; INSERT INTO t VALUES(zeroblob(500000));")
+	open(t, db, "PRAGMA cache_size=1; PRAGMA cache_spill=1; BEGIN; INSERT INTO t VALUES(zeroblob(500000));")
 	after := inspect(t, db)
 	if after.WAL.Frames <= before.WAL.Frames {
 		t.Fatal("the transaction has not spilled into the WAL")
@@ -427,7 +429,7 @@ func TestInspectNamesAndOwner(t *testing.T) {
 	if err := os.Symlink(db, link); err != nil {
 		t.Fatal(err)
 	}
-	openShell(t, db, "CREATE TABLE u(x);")
+	open(t, db, "CREATE TABLE u(x);")
 	in, err := Inspect(t.Context(), link)
 	if err != nil {
 		t.Fatal(err)
@@ -619,11 +621,11 @@ func TestInspectReadOnlyDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	before := takePicture(t, filepath.Dir(db))
+	before := picture.Take(t, filepath.Dir(db))
 	if out := asNobody(t, db); !strings.Contains(out, "held=yes committed=3") {
 		t.Errorf("with an -shm that cannot be read: %s", out)
 	}
-	before.mustMatch(t, filepath.Dir(db))
+	before.MustMatch(t, filepath.Dir(db))
 	if err := os.Chmod(db+"-wal", 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"golang.org/x/sys/unix"
 )
 
@@ -54,10 +55,10 @@ func TestInstallRefusesNeighbours(t *testing.T) {
 			} else {
 				writeFile(t, dst+suffix, []byte("mine"))
 			}
-			before := takePicture(t, dir)
+			before := picture.Take(t, dir)
 			_, err := Install(context.Background(), bytes.NewReader(b), dst, InstallOptions{})
 			wantKind(t, err, KindExists)
-			before.mustMatch(t, dir)
+			before.MustMatch(t, dir)
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
 // TestInstallSetAside: the old database moves with its WAL, and stays a database.
@@ -48,11 +50,11 @@ func TestInstallSetAsideInUse(t *testing.T) {
 	b := image(t)
 	for _, make := range []func(testing.TB) string{newRollback, newWAL} {
 		db := make(t)
-		openShell(t, db, "SELECT count(*) FROM t;")
-		before := takePicture(t, filepath.Dir(db))
+		open(t, db, "SELECT count(*) FROM t;")
+		before := picture.Take(t, filepath.Dir(db))
 		_, err := Install(context.Background(), bytes.NewReader(b), db, InstallOptions{SetAside: db + ".old"})
 		wantKind(t, err, KindBusy)
-		before.mustMatch(t, filepath.Dir(db))
+		before.MustMatch(t, filepath.Dir(db))
 	}
 }
 
@@ -62,7 +64,7 @@ func TestInstallSetAsideLate(t *testing.T) {
 	db := newRollback(t)
 	before := sqlite(t, db, "SELECT count(*) FROM t;")
 	r := io.MultiReader(bytes.NewReader(b), readerFunc(func([]byte) (int, error) {
-		openShell(t, db, "SELECT count(*) FROM t;")
+		open(t, db, "SELECT count(*) FROM t;")
 		return 0, io.EOF
 	}))
 	_, err := Install(context.Background(), r, db, InstallOptions{SetAside: db + ".old"})
@@ -75,15 +77,15 @@ func TestInstallSetAsideLate(t *testing.T) {
 func TestInstallSetAsideFails(t *testing.T) {
 	broken := errors.New("broken")
 	db := newWAL(t)
-	before := takePicture(t, filepath.Dir(db))
+	before := picture.Take(t, filepath.Dir(db))
 	delete(before, ".") // its time changes with the private directory
 	_, err := Install(context.Background(), iotest.ErrReader(broken), db, InstallOptions{SetAside: db + ".old"})
 	if !errors.Is(err, broken) {
 		t.Error(err)
 	}
-	after := takePicture(t, filepath.Dir(db))
+	after := picture.Take(t, filepath.Dir(db))
 	delete(after, ".")
-	if diff := before.diff(after); diff != "" {
+	if diff := before.Diff(after); diff != "" {
 		t.Error(diff)
 	}
 	writeFile(t, db+".old-wal", nil)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/mattn/go-sqlite3"
 )
 
@@ -102,12 +103,12 @@ func TestSnapshotStates(t *testing.T) {
 		{"rollback", accessReadOnly, "500", func(t *testing.T) string { return newRollback(t) }},
 		{"rollback, held", accessReadOnly, "600", func(t *testing.T) string {
 			db := newRollback(t)
-			openShell(t, db, addRows, "BEGIN; SELECT count(*) FROM t;")
+			open(t, db, addRows, "BEGIN; SELECT count(*) FROM t;")
 			return db
 		}},
 		{"rollback, reserved by a writer", accessReadOnly, "500", func(t *testing.T) string {
 			db := newRollback(t)
-			openShell(t, db, "BEGIN IMMEDIATE;", addRows)
+			open(t, db, "BEGIN IMMEDIATE;", addRows)
 			return db
 		}},
 		{"rollback, zeroed journal", accessReadOnly, "600", func(t *testing.T) string {
@@ -117,7 +118,7 @@ func TestSnapshotStates(t *testing.T) {
 		}},
 		{"rollback, truncated journal", accessReadOnly, "600", func(t *testing.T) string {
 			db := newRollback(t)
-			openShell(t, db, "PRAGMA journal_mode=TRUNCATE;", addRows)
+			open(t, db, "PRAGMA journal_mode=TRUNCATE;", addRows)
 			return db
 		}},
 		{"rollback, stray WAL", accessCopy, "500", func(t *testing.T) string {
@@ -157,17 +158,17 @@ func TestSnapshotStates(t *testing.T) {
 		}},
 		{"WAL, live", accessShared, "600", func(t *testing.T) string {
 			db := newWAL(t)
-			openShell(t, db, addRows)
+			open(t, db, addRows)
 			return db
 		}},
 		{"WAL, live, transaction open", accessShared, "600", func(t *testing.T) string {
 			db := newWAL(t)
-			openShell(t, db, addRows, "BEGIN IMMEDIATE;", addRows)
+			open(t, db, addRows, "BEGIN IMMEDIATE;", addRows)
 			return db
 		}},
 		{"WAL, live, truncated", accessShared, "600", func(t *testing.T) string {
 			db := newWAL(t)
-			openShell(t, db, addRows, "PRAGMA wal_checkpoint(TRUNCATE);")
+			open(t, db, addRows, "PRAGMA wal_checkpoint(TRUNCATE);")
 			return db
 		}},
 		{"WAL, crashed", accessShared, "600", func(t *testing.T) string { return crashed(t, "-wal", "-shm") }},
@@ -201,7 +202,7 @@ func TestSnapshotStates(t *testing.T) {
 			if err != nil || state.access() != c.how {
 				t.Fatalf("state %+v is access %d (%v), want %d", state, state.access(), err, c.how)
 			}
-			before := takePicture(t, filepath.Dir(db))
+			before := picture.Take(t, filepath.Dir(db))
 			first, info, err := snapshot(t, db, Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -213,7 +214,7 @@ func TestSnapshotStates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			before.mustMatch(t, filepath.Dir(db))
+			before.MustMatch(t, filepath.Dir(db))
 			if !bytes.Equal(first, second) {
 				t.Error("two snapshots of an unchanged database differ")
 			}
@@ -228,7 +229,7 @@ func TestSnapshotStates(t *testing.T) {
 func crashed(t testing.TB, suffixes ...string) string {
 	t.Helper()
 	db := newWAL(t)
-	openShell(t, db, addRows)
+	open(t, db, addRows)
 	return copyDatabase(t, db, suffixes...)
 }
 
@@ -243,26 +244,26 @@ func writeFile(t testing.TB, path string, data []byte) {
 func hot(t testing.TB) string {
 	t.Helper()
 	db := newRollback(t)
-	openShell(t, db, "PRAGMA cache_size=5;", "BEGIN;", "UPDATE t SET v = v || 'y';")
+	open(t, db, "PRAGMA cache_size=5;", "BEGIN;", "UPDATE t SET v = v || 'y';")
 	return copyDatabase(t, db, "-journal")
 }
 
 func TestSnapshotHotJournal(t *testing.T) {
 	db := hot(t)
-	before := takePicture(t, filepath.Dir(db))
+	before := picture.Take(t, filepath.Dir(db))
 	_, _, err := snapshot(t, db, Options{BusyTimeout: 100 * time.Millisecond})
 	wantKind(t, err, KindHotJournal)
-	before.mustMatch(t, filepath.Dir(db))
+	before.MustMatch(t, filepath.Dir(db))
 }
 
 // TestSnapshotWaits: a transaction that has spilled holds EXCLUSIVE and has a journal with a valid header; it is
 // no crash, and its end is waited for.
 func TestSnapshotWaits(t *testing.T) {
 	db := newRollback(t)
-	writer := openShell(t, db, "PRAGMA cache_size=5;", "BEGIN;", "UPDATE t SET v = v || 'y';", addRows)
+	writer := open(t, db, "PRAGMA cache_size=5;", "BEGIN;", "UPDATE t SET v = v || 'y';", addRows)
 	_, _, err := snapshot(t, db, Options{BusyTimeout: 100 * time.Millisecond})
 	wantKind(t, err, KindBusy)
-	time.AfterFunc(200*time.Millisecond, func() { io.WriteString(writer.in, "COMMIT;\n") })
+	time.AfterFunc(200*time.Millisecond, func() { writer.Try("COMMIT;") })
 	image, _, err := snapshot(t, db, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -277,15 +278,15 @@ func TestSnapshotExclusive(t *testing.T) {
 	for _, mode := range []string{"DELETE", "WAL"} {
 		t.Run(mode, func(t *testing.T) {
 			db := newRollback(t)
-			openShell(t, db, "PRAGMA locking_mode=EXCLUSIVE;", "PRAGMA journal_mode="+mode+";", addRows)
-			before := takePicture(t, filepath.Dir(db))
+			open(t, db, "PRAGMA locking_mode=EXCLUSIVE;", "PRAGMA journal_mode="+mode+";", addRows)
+			before := picture.Take(t, filepath.Dir(db))
 			start := time.Now()
 			_, _, err := snapshot(t, db, Options{BusyTimeout: 300 * time.Millisecond})
 			wantKind(t, err, KindBusy)
 			if waited := time.Since(start); waited < 250*time.Millisecond || waited > 5*time.Second {
 				t.Errorf("waited %v", waited)
 			}
-			before.mustMatch(t, filepath.Dir(db))
+			before.MustMatch(t, filepath.Dir(db))
 		})
 	}
 }
@@ -328,10 +329,10 @@ func TestSnapshotUnsuitable(t *testing.T) {
 		in("magic"): KindNotDatabase, in("random"): KindNotDatabase, ":memory:": KindMissing, "file:x?mode=rwc": KindMissing,
 	}
 	for name, kind := range cases {
-		before := takePicture(t, dir)
+		before := picture.Take(t, dir)
 		_, _, err := snapshot(t, name, Options{})
 		wantKind(t, err, kind)
-		before.mustMatch(t, dir)
+		before.MustMatch(t, dir)
 	}
 }
 
@@ -348,13 +349,13 @@ func TestSnapshotOddNeighbours(t *testing.T) {
 			if suffix == "-shm" {
 				writeFile(t, db+"-wal", nil)
 			}
-			before := takePicture(t, filepath.Dir(db))
+			before := picture.Take(t, filepath.Dir(db))
 			if _, _, err := snapshot(t, db, Options{}); err == nil {
 				t.Errorf("%s for a %s: no error", name, suffix)
 			} else {
 				wantKind(t, err, KindUnreadable)
 			}
-			before.mustMatch(t, filepath.Dir(db))
+			before.MustMatch(t, filepath.Dir(db))
 		}
 	}
 }
@@ -368,19 +369,19 @@ func TestSnapshotNames(t *testing.T) {
 		if err := os.Rename(db, odd); err != nil {
 			t.Fatal(err)
 		}
-		before := takePicture(t, dir)
+		before := picture.Take(t, dir)
 		if image, _, err := snapshot(t, odd, Options{}); err != nil {
 			t.Errorf("%q: %v", name, err)
 		} else if got := rows(t, image); got != "ok\n500" {
 			t.Errorf("%q: the image says %q", name, got)
 		}
-		before.mustMatch(t, dir)
+		before.MustMatch(t, dir)
 	}
 }
 
 func TestSnapshotSymlink(t *testing.T) {
 	db := newWAL(t)
-	openShell(t, db, addRows)
+	open(t, db, addRows)
 	link := filepath.Join(t.TempDir(), "link.db")
 	if err := os.Symlink(db, link); err != nil {
 		t.Fatal(err)
@@ -476,13 +477,13 @@ func TestSnapshotDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			db := newRollback(t)
 			damage(t, db)
-			before := takePicture(t, filepath.Dir(db))
+			before := picture.Take(t, filepath.Dir(db))
 			_, _, err := snapshot(t, db, Options{})
 			e := wantKind(t, err, KindCorrupt)
 			if len(e.Findings) == 0 || len(e.Findings) > maxFindings {
 				t.Errorf("findings %q", e.Findings)
 			}
-			before.mustMatch(t, filepath.Dir(db))
+			before.MustMatch(t, filepath.Dir(db))
 		})
 	}
 	t.Run("check none still copies", func(t *testing.T) {

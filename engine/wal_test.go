@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
 // specSum is the checksum as the file format's text states it, written down apart from the code under test.
@@ -130,7 +132,7 @@ func TestWALEndsAtTheFirstWrongFrame(t *testing.T) {
 // A log may be cut, in a copy or by a crash, at any byte. What counts is what SQLite itself finds then.
 func TestWALCutAnywhere(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
-	live := openShell(t, db, "PRAGMA page_size=512; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x);")
+	live := open(t, db, "PRAGMA page_size=512; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x);")
 	for i := range 6 {
 		live.run(fmt.Sprintf("BEGIN; PRAGMA user_version=%d; INSERT INTO t VALUES(zeroblob(%d)); COMMIT;", i+1, 200+200*i))
 	}
@@ -198,12 +200,12 @@ func compareWithSQLite(t *testing.T, db string, wal []byte, what string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := takePicture(t, filepath.Dir(db))
+	before := picture.Take(t, filepath.Dir(db))
 	in, err := Inspect(t.Context(), db)
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	before.mustMatch(t, filepath.Dir(db))
+	before.MustMatch(t, filepath.Dir(db))
 	got := fmt.Sprintf("%d %d %d %d", in.UserVersion, in.PageCount, in.FreelistCount, in.WAL.CommittedFrames)
 	if want := recoveredBySQLite(t, db); got != want {
 		t.Errorf("%s: user version, pages, freelist, frames: %s, want as SQLite says %s", what, got, want)
@@ -310,7 +312,7 @@ func (r brokenReader) ReadAt(p []byte, offset int64) (int, error) {
 // A wal-index counts only if both copies of its header agree and their checksum holds.
 func TestWALIndex(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
-	live := openShell(t, db, "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES(1);")
+	live := open(t, db, "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES(1);")
 	live.run("PRAGMA wal_checkpoint(PASSIVE);")
 	shm, err := os.ReadFile(db + "-shm")
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,15 +37,15 @@ func TestBlockedCheckpoint(t *testing.T) {
 	if left := size(b.path("app.db-wal")); left != 0 {
 		t.Errorf("TRUNCATE left a WAL of %d bytes", left)
 	}
-	reader.close()
-	writer.close()
+	reader.Close()
+	writer.Close()
 }
 
 // Nobody has it open: the checkpoint closes it as any application would, and the WAL is gone.
 func TestCheckpointAfterCrash(t *testing.T) {
 	for _, mode := range []string{"passive", "truncate"} {
 		b := newBench(t)
-		b.open("app.db", "PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1);").kill()
+		b.open("app.db", "PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1);").Kill()
 		b.run("checkpoint", "-m", mode, "app.db").exits(0)
 		if _, err := os.Stat(b.path("app.db-wal")); !os.IsNotExist(err) {
 			t.Errorf("%s: the WAL is still there: %v", mode, err)
@@ -59,11 +60,11 @@ func TestCheckpointWithoutWAL(t *testing.T) {
 	b := newBench(t)
 	b.newDatabase("app.db", 10)
 	nothing := answer{"busy": false, "wal_pages": 0, "checkpointed_pages": 0, "fully_checkpointed": true}
-	before := takePicture(t, b.dir)
+	before := picture.Take(t, b.dir)
 	for _, mode := range []string{"passive", "full", "restart", "truncate"} {
 		b.run("--json", "checkpoint", "-m", mode, "app.db").exits(0).says("note: ", "not in WAL mode").json().mustBe(t, nothing)
 	}
-	before.mustMatch(t, b.dir, "checkpoint")
+	before.MustMatch(t, b.dir)
 	b.run("--json", "snapshot", "app.db", "copy.db").exits(0).says("not in WAL mode").json().at("checkpoint").mustBe(t, nothing)
 }
 
@@ -91,5 +92,5 @@ func TestCheckpointBesideAnother(t *testing.T) {
 	if after := size(b.path("app.db-wal")); after != before {
 		t.Errorf("the WAL had %d bytes, has %d", before, after)
 	}
-	s.close()
+	s.Close()
 }

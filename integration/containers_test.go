@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
 // decodeYAML decodes the one document of a YAML file. A Kubernetes object is checked against Kubernetes' own types on the way.
@@ -188,7 +190,7 @@ func TestDockerFromScratch(t *testing.T) {
 	}
 	b.newDatabase("root/data/app.db", 100)
 	b.open("root/data/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
-	before := takePicture(t, b.path("root/data"))
+	before := picture.Take(t, b.path("root/data"))
 	in := func(stdin string, args ...string) outcome {
 		cmd := exec.Command(tool(t, "chroot"), slices.Concat([]string{"--userspec=" + i.user, b.path("root")}, i.entrypoint, args)...)
 		cmd.Env, cmd.Stdin = i.env, strings.NewReader(stdin)
@@ -205,7 +207,7 @@ func TestDockerFromScratch(t *testing.T) {
 	piped := b.other(slices.Concat([]string{tool(t, "unshare"), "--mount", "bash", "-euc", mounts, "bash", "env", "-i"}, i.env,
 		[]string{tool(t, "chroot"), "--userspec=" + i.user, b.path("root")}, i.entrypoint, []string{"pipe", "/data/app.db", "--"}, i.entrypoint, []string{"verify", "-"})...)
 	b.finish(piped).exits(0)
-	before.mustMatch(t, b.path("root/data"), "the container")
+	before.MustMatch(t, b.path("root/data"))
 	if rows := b.sqlite("root/tmp/new.db", "SELECT count(*) FROM t; PRAGMA integrity_check;"); rows != "101\nok" {
 		t.Errorf("restored %q", rows)
 	}

@@ -3,6 +3,8 @@ package integration
 import (
 	"os"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
 // A destination that is taken, by whatever and under whatever name, is refused before any work: the source is locked,
@@ -30,13 +32,13 @@ func TestDestinationRefused(t *testing.T) {
 			b.newDatabase("app.db", 10)
 			b.bash(dest.prepare).exits(0)
 			b.open("app.db", "BEGIN EXCLUSIVE;")
-			before := takePicture(t, b.dir)
+			before := picture.Take(t, b.dir)
 			for _, command := range []string{"backup", "snapshot"} {
 				o := b.run(command, "--json", "--busy-timeout", "5m", "app.db", dest.name).exits(9).silent().soon()
 				if message, _ := o.json()["message"].(string); message == "" {
 					t.Errorf("no message: %s", o.stderr)
 				}
-				before.mustMatch(t, b.dir, command)
+				before.MustMatch(t, b.dir)
 			}
 		})
 	}
@@ -47,12 +49,12 @@ func TestSourceByAnotherName(t *testing.T) {
 	b := newBench(t)
 	b.newDatabase("app.db", 10)
 	b.check(os.Symlink("app.db", b.path("link.db")))
-	before := takePicture(t, b.dir)
+	before := picture.Take(t, b.dir)
 	b.run("backup", "link.db", "app.db").exits(9)
 	b.run("snapshot", "link.db", "link.db").exits(9)
 	b.run("restore", "--unproven", "app.db", "app.db").exits(9)
 	b.run("restore", "--unproven", "link.db", "app.db").exits(9)
-	before.mustMatch(t, b.dir, "a refusal")
+	before.MustMatch(t, b.dir)
 }
 
 // What stands beside a restored database would become a part of it.
@@ -65,9 +67,9 @@ func TestRestoreRefused(t *testing.T) {
 		`echo stale >new.db-journal`, `ln -s nowhere new.db-journal`,
 	} {
 		b.bash(prepare).exits(0)
-		before := takePicture(t, b.dir)
+		before := picture.Take(t, b.dir)
 		b.feed(stream, "restore", "-", "new.db").exits(9).silent().says("hint: ", "new.db")
-		before.mustMatch(t, b.dir, "restore after "+prepare)
+		before.MustMatch(t, b.dir)
 		b.bash(`rm -r new.db*`).exits(0)
 	}
 	b.feed(stream, "restore", "-", "new.db").exits(0)

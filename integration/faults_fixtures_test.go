@@ -1,17 +1,17 @@
 package integration
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/shell"
 )
 
 // rowsSQL makes a table of n rows with an index.
@@ -34,13 +34,13 @@ func (s *scene) sql(db string, statements ...string) string {
 
 // trySQL is sql that may fail, under another program (setpriv ...) if there is one.
 func (s *scene) trySQL(under []string, db string, statements ...string) (string, error) {
-	argv := append(append([]string{}, under...), tool(s.T, "sqlite3"), "-batch", "-bail", db)
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Stdin = strings.NewReader(strings.Join(statements, "\n") + "\n")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	return strings.TrimSpace(string(out) + stderr.String()), err
+	return shell.Run(s.sqlite3(under, "-bail", db), statements...)
+}
+
+// sqlite3 is a stock shell, under another program if there is one.
+func (s *scene) sqlite3(under []string, args ...string) *exec.Cmd {
+	argv := slices.Concat(under, []string{tool(s.T, "sqlite3"), "-batch"}, args)
+	return exec.Command(argv[0], argv[1:]...)
 }
 
 // rollback makes the source a database of 500 rows in rollback mode.
@@ -61,7 +61,7 @@ func (s *scene) crashedOf(statements string, suffixes ...string) {
 	s.sql(live, statements)
 	app := s.application(live, moreRows)
 	s.copyFiles(live, append([]string{""}, suffixes...)...)
-	app.kill()
+	app.Kill()
 }
 
 // hot makes the source a database with a hot journal.
@@ -71,7 +71,7 @@ func (s *scene) hot() {
 	s.sql(live, rowsSQL(500))
 	app := s.application(live, "PRAGMA cache_size=5;", "BEGIN;", "UPDATE t SET v = v || 'y';")
 	s.copyFiles(live, "", "-journal")
-	app.kill()
+	app.Kill()
 }
 
 // copyFiles copies the files of the database from, those that exist, to the source.
@@ -155,65 +155,15 @@ func (o *aftermath) warns(text string) {
 	}
 }
 
-// An application is a sqlite3 shell that keeps its connection.
-type application struct {
-	*scene
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-}
-
-func (s *scene) application(db string, statements ...string) *application {
+// application is a stock shell that keeps its connection until the test ends.
+func (s *scene) application(db string, statements ...string) *session {
 	s.Helper()
 	return s.applicationAs(nil, db, statements...)
 }
 
-func (s *scene) applicationAs(under []string, db string, statements ...string) *application {
+func (s *scene) applicationAs(under []string, db string, statements ...string) *session {
 	s.Helper()
-	argv := append(append([]string{}, under...), tool(s.T, "sqlite3"), "-batch", db)
-	a := &application{scene: s, cmd: exec.Command(argv[0], argv[1:]...)}
-	var err error
-	a.in, err = a.cmd.StdinPipe()
-	s.must(err)
-	out, err := a.cmd.StdoutPipe()
-	s.must(err)
-	a.cmd.Stderr = a.cmd.Stdout
-	a.out = bufio.NewReader(out)
-	s.must(a.cmd.Start())
-	s.Cleanup(a.kill)
-	if printed := a.run(statements...); strings.Contains(printed, "rror") {
-		s.Fatalf("sqlite3: %s", printed)
-	}
-	return a
-}
-
-// run runs statements, which may fail, and returns what they print.
-func (a *application) run(statements ...string) string {
-	a.Helper()
-	const mark = "=== done ==="
-	_, err := io.WriteString(a.in, strings.Join(statements, "\n")+"\n.print "+mark+"\n")
-	a.must(err)
-	var printed strings.Builder
-	for {
-		line, err := a.out.ReadString('\n')
-		a.must(err)
-		if strings.TrimSpace(line) == mark {
-			return strings.TrimSpace(printed.String())
-		}
-		printed.WriteString(line)
-	}
-}
-
-// close ends it as an application ends.
-func (a *application) close() {
-	a.in.Close()
-	a.cmd.Wait()
-}
-
-// kill ends it as a crash would.
-func (a *application) kill() {
-	a.cmd.Process.Kill()
-	a.cmd.Wait()
+	return openSession(s.T, s.sqlite3(under, db), statements...)
 }
 
 // own gives all files of the source to the application, in a directory that everybody can write to.

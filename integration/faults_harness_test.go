@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -288,7 +289,7 @@ type running struct {
 	cmd     *exec.Cmd
 	mark    string
 	weights string
-	before  [3]picture
+	before  [3]picture.Picture
 	start   time.Time
 	stderr  bytes.Buffer
 	output  bytes.Buffer
@@ -344,9 +345,9 @@ func (s *scene) start(tr trial) *running {
 	p.cmd.WaitDelay = hangs
 	stdout := p.connect()
 	if !tr.moves {
-		p.before[0] = s.picture(s.source)
+		p.before[0] = picture.Take(s.T, s.source)
 	}
-	p.before[1], p.before[2] = s.picture(s.temp), s.picture(s.out)
+	p.before[1], p.before[2] = s.inside(s.temp), s.inside(s.out)
 	p.start = time.Now()
 	s.must(p.cmd.Start())
 	s.Cleanup(func() { syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL); p.release() })
@@ -458,25 +459,22 @@ func (p *running) judgeWords(o *aftermath) {
 func (p *running) judgeDirectories(o *aftermath) {
 	p.Helper()
 	if !p.trial.moves {
-		if diff := p.before[0].diff(p.picture(p.source), true); diff != "" {
-			p.Errorf("the source has changed:\n%s", diff)
-		}
+		p.before[0].MustMatch(p.T, p.source)
 	}
 	for i, dir := range []string{p.temp, p.out} {
-		after := p.picture(dir)
+		before, after := p.before[i+1], p.inside(dir)
 		if p.trial.litter {
-			p.before[i+1].forgetPrivate()
-			after.forgetPrivate()
+			before, after = withoutPrivate(before), withoutPrivate(after)
 		}
 		if dir == p.out && (o.code == 0 || p.trial.killed) {
 			for _, name := range p.trial.makes {
-				if after["/"+name] == "" && o.code == 0 {
+				if after[name] == "" && o.code == 0 {
 					p.Errorf("%s was not made", name)
 				}
-				delete(after, "/"+name)
+				delete(after, name)
 			}
 		}
-		if diff := p.before[i+1].diff(after, false); diff != "" {
+		if diff := before.Diff(after); diff != "" {
 			p.Errorf("%s has changed:\n%s", dir, diff)
 		}
 	}
@@ -648,32 +646,18 @@ func (s *scene) limited(limit string) []string { return []string{tool(s.T, "prli
 // injected is how many system calls strace failed.
 func (o *aftermath) injected() int { return strings.Count(o.trace, "(INJECTED)") }
 
-func (s *scene) picture(dir string) picture { s.Helper(); return takePicture(s.T, dir) }
-
-// diff lists what is different in after; the directory itself counts only if it must be untouched, too.
-func (p picture) diff(after picture, itself bool) string {
-	var lines []string
-	for name, was := range p {
-		if is := after[name]; is != was && (name != "" || itself) {
-			lines = append(lines, name+"\n  was "+was+"\n  is  "+is)
-		}
-	}
-	for name, is := range after {
-		if _, known := p[name]; !known {
-			lines = append(lines, name+"\n  is  "+is)
-		}
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
+// inside is a picture of what is in dir, which itself may change.
+func (s *scene) inside(dir string) picture.Picture {
+	s.Helper()
+	p := picture.Take(s.T, dir)
+	delete(p, ".")
+	return p
 }
 
-// forgetPrivate leaves out the program's private directories.
-func (p picture) forgetPrivate() {
-	for name := range p {
-		if strings.Contains(name, "/"+atomicfile.Prefix) {
-			delete(p, name)
-		}
-	}
+// withoutPrivate leaves out the program's private directories.
+func withoutPrivate(p picture.Picture) picture.Picture {
+	maps.DeleteFunc(p, func(name, _ string) bool { return strings.Contains("/"+name, "/"+atomicfile.Prefix) })
+	return p
 }
 
 // age makes everything private in the directories old enough for a sweep.

@@ -76,7 +76,7 @@ var lockFaults = []matrixRow{
 			app := s.applicationAs(s.user(app), s.db, "PRAGMA locking_mode=EXCLUSIVE;", "BEGIN EXCLUSIVE;")
 			s.try(trial{under: s.user(nobody), args: s.waiting(), codes: []int{codeBusy}, says: []string{"app.db", "locked"}})
 			app.run("COMMIT;")
-			app.close()
+			app.Close()
 			s.stillWrites(500)
 		})
 	}},
@@ -94,7 +94,7 @@ var lockFaults = []matrixRow{
 			s.own(0o644)
 			app := s.applicationAs(s.user(app), s.db, "PRAGMA locking_mode=EXCLUSIVE;", moreRows)
 			s.try(trial{under: s.user(nobody), args: s.waiting(), codes: []int{codeBusy}, says: []string{"app.db", "locked"}})
-			app.close()
+			app.Close()
 			s.stillWrites(600)
 		})
 	}},
@@ -204,7 +204,7 @@ func (s *scene) foreignBesideLive() {
 	if got := live.run("INSERT INTO t(v) VALUES('live'); SELECT changes();"); got != "1" {
 		s.Errorf("the application's insert says %q", got)
 	}
-	live.close()
+	live.Close()
 	s.stillWrites(601)
 }
 

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -279,13 +280,11 @@ func changedCopy(s *scene) {
 // onTerminal runs a command line on a terminal of its own.
 func (s *scene) onTerminal(line string) *aftermath {
 	s.Helper()
-	before := s.picture(s.source)
+	before := picture.Take(s.T, s.source)
 	cmd := exec.Command(tool(s.T, "script"), "--quiet", "--return", "--command", line, "/dev/null")
 	cmd.Stdin = nil
 	out, err := cmd.CombinedOutput()
-	if diff := before.diff(s.picture(s.source), true); diff != "" {
-		s.Errorf("the source has changed:\n%s", diff)
-	}
+	before.MustMatch(s.T, s.source)
 	if cmd.ProcessState == nil {
 		s.Fatal(err)
 	}
@@ -368,7 +367,7 @@ func failingProducer(s *scene) {
 		s.tally.add(codeName(cmd.ProcessState.ExitCode()), 1)
 		return string(out), err
 	}
-	before := s.picture(s.source)
+	before := picture.Take(s.T, s.source)
 	restic, borg := tool(s.T, "bin/restic"), tool(s.T, "borg")
 	for _, c := range []struct{ init, backup, list, empty string }{
 		{restic + " -r " + repo + ".restic init",
@@ -391,9 +390,7 @@ func failingProducer(s *scene) {
 	if out, err := shell(s.program + " backup " + s.db + " - | cat >/dev/null"); err == nil {
 		s.Errorf("a pipe with pipefail succeeded: %s", out)
 	}
-	if diff := before.diff(s.picture(s.source), true); diff != "" {
-		s.Errorf("the source has changed:\n%s", diff)
-	}
+	before.MustMatch(s.T, s.source)
 }
 
 // grudgingOutput writes to descriptors that somebody made non-blocking, and that take little at a time.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -367,7 +368,7 @@ func (s *scene) targetAppears(suffix string) {
 		return len(found) > 0 || p.over()
 	})
 	s.write(target+suffix, []byte("precious"))
-	p.before[2]["/new.db"+suffix], err = portrait(target + suffix)
+	p.before[2]["new.db"+suffix], err = picture.Line(target + suffix)
 	s.must(err)
 	_, err = w.Write(raw[len(raw)-1:])
 	s.must(err)

@@ -179,7 +179,7 @@ func damagedWALs(s *scene) (all []specimen) {
 	s.sql(live, "PRAGMA page_size=512; PRAGMA journal_mode=WAL;", rowsSQL(20))
 	app := s.application(live, "INSERT INTO t(v) SELECT v FROM t;", "DELETE FROM t WHERE id > 30;")
 	base, wal := s.readFile(live), s.readFile(live+"-wal")
-	app.kill()
+	app.Kill()
 	for i := range wal {
 		if i >= 200 && i%37 != 0 {
 			continue

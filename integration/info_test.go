@@ -19,8 +19,8 @@ func TestInfo(t *testing.T) {
 			t.Errorf("no %q in\n%s", words, human)
 		}
 	}
-	reader.kill()
-	writer.kill()
+	reader.Kill()
+	writer.Kill()
 	b.run("--json", "info", "app.db").exits(0).json().mustBe(t, answer{"held": "no", "wal_committed_frames": 2})
 	b.sqlite("app.db", "SELECT 1 FROM t;")
 	b.run("--json", "info", "app.db").exits(0).json().mustBe(t, answer{"held": "no", "wal_file_exists": false, "wal_size_bytes": 0, "wal_committed_frames": 0})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/mattn/go-sqlite3"
 )
 
@@ -95,7 +96,7 @@ func (o outcome) stderrJSON() answer {
 func TestCorruptSource(t *testing.T) {
 	b := newBench(t)
 	b.newCorrupt("app.db")
-	before := takePicture(t, b.path("app.db"))
+	before := picture.Take(t, b.path("app.db"))
 	findings := b.run("--json", "backup", "app.db", "-").exits(5).silent().json()["findings"].([]any)
 	if len(findings) == 0 || len(findings) > 10 {
 		t.Errorf("%d findings: %q", len(findings), findings)
@@ -113,5 +114,5 @@ func TestCorruptSource(t *testing.T) {
 	}
 	b.feed([]byte(o.stdout), "verify", "-").exits(0)
 	b.feed([]byte(o.stdout), "restore", "-", "new.db").exits(5)
-	before.mustMatch(t, b.path("app.db"), "backup")
+	before.MustMatch(t, b.path("app.db"))
 }

@@ -27,7 +27,7 @@ func TestSnapshotsAreIdentical(t *testing.T) {
 		}
 		b.run("backup", form, "--no-sidecar", "app.db", "copy"+form).exits(0)
 	}
-	live.close()
+	live.Close()
 	b.run("backup", "--no-sidecar", "app.db", "again.db").exits(0)
 	if !bytes.Equal(b.read("again.db"), b.read("copy--no-progress")) {
 		t.Error("two copies of one database differ")

@@ -105,7 +105,7 @@ func TestREADME(t *testing.T) {
 			continue
 		}
 		if strings.Contains(line.text, "--set-aside") {
-			r.live.close() // "with the application stopped"
+			r.live.Close() // "with the application stopped"
 		}
 		o := r.finish(r.withTools(r.other("bash", "-euo", "pipefail", "-c", line.text)))
 		if o.code != 0 {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
 // recipeRows make a database of some 7 MB: the program is still sending when it is hit.
@@ -144,7 +146,7 @@ func TestRecipes(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			s := newRecipe(t, r)
-			before := takePicture(t, s.path("app.db"))
+			before := picture.Take(t, s.path("app.db"))
 			s.do(s.expand(r.backup)...)
 			s.do(s.expand(r.verify)...)
 			s.do(s.expand(r.restore)...)
@@ -155,7 +157,7 @@ func TestRecipes(t *testing.T) {
 			if size(s.path("plain.db")) >= 0 {
 				s.mustEqual("plain.db")
 			}
-			before.mustMatch(t, s.path("app.db"), "the recipe")
+			before.MustMatch(t, s.path("app.db"))
 		})
 	}
 }

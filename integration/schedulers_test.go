@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
 // A site is a machine as the examples know it: a live database with a row that is only in its WAL, a restic repository, a
@@ -185,13 +187,13 @@ func TestSystemdService(t *testing.T) {
 	for _, word := range strings.Fields(setting(t, unit, "ExecStart")) {
 		words = append(words, "'"+instance.Replace(word)+"'")
 	}
-	before := takePicture(t, s.path("app"))
+	before := picture.Take(t, s.path("app"))
 	s.mustBackUp(s.path("app/app.db"), strings.Join(words, " "), func(command string) outcome {
 		o := s.finish(s.other(s.sandboxed(unit, command)...))
 		o.command = command // not hundreds of system calls
 		return o
 	})
-	before.mustMatch(t, s.path("app"), "the service")
+	before.MustMatch(t, s.path("app"))
 	var report answer
 	s.check(json.Unmarshal(s.read("lib/sqlite-checkpoint/"+s.escaped()+".json"), &report))
 	report.mustBe(t, answer{"kind": "missing"}) // of the second run, which found no database

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,12 +83,12 @@ func TestTerminated(t *testing.T) {
 			if s.prep != nil {
 				s.prep(b)
 			}
-			files, before := names(t, b.dir), takePicture(t, b.path("app.db"))
+			files, before := names(t, b.dir), picture.Take(t, b.path("app.db"))
 			p := b.caught(s)
 			p.signal(syscall.SIGTERM)
 			p.signal(syscall.SIGCONT)
 			p.wait().exits(128 + int(syscall.SIGTERM)).soon().says("interrupted by SIGTERM")
-			before.mustMatch(t, b.path("app.db"), "a terminated run")
+			before.MustMatch(t, b.path("app.db"))
 			if left := names(t, b.dir); len(left) != len(files) {
 				t.Errorf("left in the directory: %q, before: %q", left, files)
 			}
@@ -130,11 +131,11 @@ func TestKilled(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			b := newBench(t)
 			b.check(os.Link(source.path("app.db"), b.path("app.db")))
-			before := takePicture(t, b.path("app.db"))
+			before := picture.Take(t, b.path("app.db"))
 			p := b.caught(s)
 			p.signal(syscall.SIGKILL)
 			p.wait().exits(128 + int(syscall.SIGKILL))
-			before.mustMatch(t, b.path("app.db"), "a killed backup")
+			before.MustMatch(t, b.path("app.db"))
 			left := b.private()
 			if len(left) == 0 {
 				t.Fatal("nothing was left to be swept")
@@ -168,7 +169,7 @@ func (b *bench) sweep(dest string, left int) {
 func TestReaderLeaves(t *testing.T) {
 	b := newBench(t)
 	b.newDatabase("app.db", 3000)
-	before := takePicture(t, b.path("app.db"))
+	before := picture.Take(t, b.path("app.db"))
 	o := b.bash(`set +e; sqlite-checkpoint backup app.db - | head -c 1000 | wc -c; echo "${PIPESTATUS[0]}"`).exits(0)
 	if o.stdout != "1000\n7\n" {
 		t.Errorf("%q, want 1000 bytes and exit status 7", o.stdout)
@@ -179,7 +180,7 @@ func TestReaderLeaves(t *testing.T) {
 	if message := b.read("error"); len(message) == 0 {
 		t.Error("a terminal is refused without a word")
 	}
-	before.mustMatch(t, b.path("app.db"), "an unread backup")
+	before.MustMatch(t, b.path("app.db"))
 }
 
 // Twenty at once, in one temp directory and into one directory, as different users' cron jobs are.
@@ -189,7 +190,7 @@ func TestConcurrentBackups(t *testing.T) {
 	b.newDatabase("app.db", 3000)
 	b.sqlite("app.db", "PRAGMA journal_mode=WAL;")
 	live := b.open("app.db", "INSERT INTO t VALUES(NULL, 'only in the WAL');")
-	defer live.close()
+	defer live.Close()
 	b.check(os.Mkdir(b.path("copies"), 0o755))
 	want := b.run("backup", "app.db", "-").exits(0).stdout
 	var streams, files []*process

@@ -1,14 +1,12 @@
 package integration
 
 import (
-	"bufio"
-	"bytes"
-	"io"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/shell"
 )
 
 // app is the user that the databases of these tests belong to where it matters; nobody is another one.
@@ -33,14 +31,11 @@ func (b *bench) sqlite(db string, statements ...string) string {
 
 func (b *bench) sqliteAs(uid uint32, db string, statements ...string) string {
 	b.Helper()
-	cmd := as(uid, b.shell(db, "-bail"))
-	cmd.Stdin = strings.NewReader(strings.Join(statements, "\n") + "\n")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		b.Fatalf("sqlite3 %s: %v\n%s", db, err, out.String())
+	out, err := shell.Run(as(uid, b.shell(db, "-bail")), statements...)
+	if err != nil {
+		b.Fatalf("sqlite3 %s: %v\n%s", db, err, out)
 	}
-	return strings.TrimSpace(out.String())
+	return out
 }
 
 func (b *bench) shell(db string, flags ...string) *exec.Cmd {
@@ -52,10 +47,8 @@ func (b *bench) shell(db string, flags ...string) *exec.Cmd {
 
 // A session is a stock shell that keeps its connection, as an application does.
 type session struct {
+	*shell.Session
 	testing.TB
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
 }
 
 // open starts a session that ends with the test.
@@ -66,16 +59,17 @@ func (b *bench) open(db string, statements ...string) *session {
 
 func (b *bench) openAs(uid uint32, db string, statements ...string) *session {
 	b.Helper()
-	s := &session{TB: b.TB, cmd: as(uid, b.shell(db))}
-	var err error
-	s.in, err = s.cmd.StdinPipe()
-	b.check(err)
-	out, err := s.cmd.StdoutPipe()
-	b.check(err)
-	s.cmd.Stderr = s.cmd.Stdout
-	s.out = bufio.NewReader(out)
-	b.check(s.cmd.Start())
-	b.Cleanup(s.kill)
+	return openSession(b.TB, as(uid, b.shell(db)), statements...)
+}
+
+func openSession(t testing.TB, cmd *exec.Cmd, statements ...string) *session {
+	t.Helper()
+	started, err := shell.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(started.Kill)
+	s := &session{started, t}
 	s.run(statements...)
 	return s
 }
@@ -83,31 +77,9 @@ func (b *bench) openAs(uid uint32, db string, statements ...string) *session {
 // run runs statements, none of which may fail, and returns what they print.
 func (s *session) run(statements ...string) string {
 	s.Helper()
-	const mark = "=== done ==="
-	if _, err := io.WriteString(s.in, strings.Join(statements, "\n")+"\n.print "+mark+"\n"); err != nil {
-		s.Fatalf("sqlite3: %v", err)
+	out, err := s.Session.Run(statements...)
+	if err != nil {
+		s.Fatal(err)
 	}
-	var printed strings.Builder
-	for {
-		line, err := s.out.ReadString('\n')
-		if err != nil || strings.Contains(line, "error near line") {
-			s.Fatalf("sqlite3: %v: %s%s", err, printed.String(), line)
-		}
-		if strings.TrimSpace(line) == mark {
-			return strings.TrimSpace(printed.String())
-		}
-		printed.WriteString(line)
-	}
-}
-
-// close ends the session as an application ends: the last one folds the WAL back and removes it.
-func (s *session) close() {
-	s.in.Close()
-	s.cmd.Wait()
-}
-
-// kill ends it as a crash does.
-func (s *session) kill() {
-	s.cmd.Process.Kill()
-	s.cmd.Wait()
+	return out
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
 // A condition is a state in which a database is found. Each is made by its application, the user app, in a directory that
@@ -19,21 +21,21 @@ var conditions = []struct {
 		return b.openAs(app, db, "PRAGMA journal_mode=WAL;", threeRows)
 	}},
 	{"WAL, cleanly closed", 0, func(b *bench, db string) *session {
-		b.openAs(app, db, "PRAGMA journal_mode=WAL;", threeRows).close()
+		b.openAs(app, db, "PRAGMA journal_mode=WAL;", threeRows).Close()
 		return nil
 	}},
 	{"WAL, crashed", 3, func(b *bench, db string) *session {
-		b.openAs(app, db, "PRAGMA journal_mode=WAL;", threeRows).kill()
+		b.openAs(app, db, "PRAGMA journal_mode=WAL;", threeRows).Kill()
 		return nil
 	}},
 	{"WAL, crashed, without shm", 3, func(b *bench, db string) *session {
-		b.openAs(app, db, "PRAGMA journal_mode=WAL;", threeRows).kill()
+		b.openAs(app, db, "PRAGMA journal_mode=WAL;", threeRows).Kill()
 		b.check(os.Remove(db + "-shm"))
 		return nil
 	}},
 	{"rollback, live", 0, func(b *bench, db string) *session { return b.openAs(app, db, threeRows) }},
 	{"rollback, closed", 0, func(b *bench, db string) *session {
-		b.openAs(app, db, threeRows).close()
+		b.openAs(app, db, threeRows).Close()
 		return nil
 	}},
 }
@@ -91,13 +93,13 @@ func (b *bench) become(uid int) {
 
 func (b *bench) observe(dir, db string, verify int) {
 	b.Helper()
-	before := takePicture(b, dir)
+	before := picture.Take(b, dir)
 	copied := b.run("backup", db, "-").exits(0)
-	before.mustMatch(b, dir, "backup")
+	before.MustMatch(b, dir)
 	b.run("info", db).exits(0)
-	before.mustMatch(b, dir, "info")
+	before.MustMatch(b, dir)
 	b.run("verify", "--unproven", db).exits(verify)
-	before.mustMatch(b, dir, "verify")
+	before.MustMatch(b, dir)
 	b.write("copy.db", []byte(copied.stdout))
 	if rows := b.sqlite("copy.db", "SELECT group_concat(x) FROM t;"); rows != "1,2,3" {
 		b.Errorf("the copy has the rows %s", rows)
@@ -111,7 +113,7 @@ func (b *bench) mustStillWrite(live *session, db string) {
 	rows := ""
 	if live != nil {
 		rows = live.run(write)
-		live.close()
+		live.Close()
 	} else {
 		rows = b.sqliteAs(app, db, write)
 	}

@@ -7,8 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -28,39 +26,11 @@ type outcome struct {
 	stolen float64       // the part of the CPUs that the host took away
 }
 
-// maxStolen is the part of the CPUs that a virtual machine's host may take away during a task for its time to count.
-const maxStolen = 0.03
-
-// perform runs a task until the host has left it alone, up to a number of times, and takes the run that was disturbed least.
-func (t task) perform(inputs ...string) (best outcome, err error) {
-	for range 3 {
-		before := stolen()
-		o, err := t.once(inputs...)
-		if err != nil {
-			return outcome{}, err
-		}
-		o.stolen = (stolen() - before).Seconds() / o.took.Seconds() / float64(runtime.NumCPU())
-		if best.took == 0 || o.stolen < best.stolen {
-			best = o
-		}
-		if best.stolen <= maxStolen {
-			break
-		}
-	}
-	return best, nil
-}
-
-// stolen is how long all CPUs together have had to wait for the host so far; see proc(5), /proc/stat.
-func stolen() time.Duration {
-	const column, tick = 8, 10 * time.Millisecond
-	data, _ := os.ReadFile("/proc/stat")
-	line, _, _ := bytes.Cut(data, []byte("\n"))
-	fields := bytes.Fields(line)
-	if len(fields) <= column {
-		return 0
-	}
-	n, _ := strconv.ParseInt(string(fields[column]), 10, 64)
-	return time.Duration(n) * tick
+// perform runs a task, again if the host disturbs it.
+func (t task) perform(inputs ...string) (outcome, error) {
+	o, stolen, err := leftAlone(func() (outcome, error) { return t.once(inputs...) })
+	o.stolen = stolen
+	return o, err
 }
 
 // once runs a task from a state that is the same for all: its inputs in the page cache, nothing left to be written.

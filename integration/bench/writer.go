@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -12,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/shell"
 )
 
 // A mode is how an application writes.
@@ -50,7 +50,7 @@ func (b *bench) writer(m mode, db string, size int64) ([]figure, error) {
 		return nil, err
 	}
 	defer func() {
-		a.close()
+		a.Close()
 		for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 			os.Remove(name + suffix)
 		}
@@ -58,28 +58,35 @@ func (b *bench) writer(m mode, db string, size int64) ([]figure, error) {
 	var w waits
 	// Enough commits for the slowest of a hundred to mean something.
 	for i := 0; i < b.rounds || len(w.busy) < 500; i++ {
-		seen := len(w.busy)
-		took, held, err := b.beside(a, name, &w.busy)
+		busy, stolenBusy, err := leftAlone(func() (spell, error) { return b.beside(a, name) })
 		if err != nil {
 			return nil, err
 		}
-		w.copies = append(w.copies, 1000*held.Seconds())
-		w.longer = append(w.longer, slices.Max(w.busy[seen:])-1000*held.Seconds())
-		a.writeFor(max(took, time.Second), &w.quiet)
-		if a.err != nil {
-			return nil, a.err
+		quiet, stolenQuiet, err := leftAlone(func() (spell, error) { return a.alone(max(busy.took, time.Second)) })
+		if err != nil {
+			return nil, err
 		}
+		w.add(busy, quiet)
+		fmt.Fprintf(os.Stderr, "%s %d writer, %s: p99 %.2f ms beside a snapshot, %.0f %% stolen; %.2f ms without, %.0f %% stolen\n",
+			sizeName(size), i+1, m.name, busy.commits.at(0.99), 100*stolenBusy, quiet.commits.at(0.99), 100*stolenQuiet)
 	}
 	return w.figures(m), nil
 }
 
-// beside takes a snapshot beside the application, and tells how long it took, and how long it held the database.
-func (b *bench) beside(a *application, name string, into *commits) (took, held time.Duration, err error) {
+// A spell is a time in which an application has written.
+type spell struct {
+	commits commits
+	took    time.Duration
+	held    time.Duration // of it, how long the database was held by a snapshot
+}
+
+// beside takes a snapshot beside the application.
+func (b *bench) beside(a *application, name string) (s spell, err error) {
 	syscall.Sync()
 	begin := time.Now()
 	p, err := start(b.program, "backup", "-q", name, "-")
 	if err != nil {
-		return 0, 0, err
+		return spell{}, err
 	}
 	locked := make(chan time.Duration, 1)
 	go func() { locked <- watchLocks(p.cmd.Process.Pid, name) }()
@@ -88,15 +95,16 @@ func (b *bench) beside(a *application, name string, into *commits) (took, held t
 		_, err := p.wait()
 		ended <- err
 	}()
-	for running := true; running; {
+	for running := true; running && err == nil; {
 		select {
 		case err = <-ended:
 			running = false
 		default:
-			a.writeOne(into)
+			err = a.writeOne(&s.commits)
 		}
 	}
-	return time.Since(begin), <-locked, err
+	s.took, s.held = time.Since(begin), <-locked
+	return s, err
 }
 
 // watchLocks tells for how long the process has a lock on the file, its end awaited.
@@ -139,6 +147,14 @@ type waits struct {
 	longer      []float64 // the longest commit beside each snapshot, less that
 }
 
+func (w *waits) add(busy, quiet spell) {
+	held := 1000 * busy.held.Seconds()
+	w.busy = append(w.busy, busy.commits...)
+	w.quiet = append(w.quiet, quiet.commits...)
+	w.copies = append(w.copies, held)
+	w.longer = append(w.longer, slices.Max(busy.commits)-held)
+}
+
 func (w *waits) figures(m mode) []figure {
 	var all []figure
 	tell := func(what string, limit float64, values ...float64) {
@@ -158,80 +174,45 @@ func (w *waits) figures(m mode) []figure {
 	return all
 }
 
-// An application is a sqlite3 shell that keeps its connection and is given one transaction after another.
+// An application keeps its connection and commits one transaction after another.
 type application struct {
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	out    *bufio.Reader
+	*shell.Session
 	random *rand.Rand
 	rows   int64
 	due    time.Time // when the next transaction is to begin
-	err    error
 }
 
 func openApplication(db, pragmas string) (*application, error) {
-	a := &application{cmd: exec.Command("sqlite3", "-batch", "-bail", db), random: rand.New(rand.NewPCG(6, 6))}
-	var err error
-	if a.in, err = a.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := a.cmd.StdoutPipe()
+	session, err := shell.Start(exec.Command("sqlite3", "-batch", db))
 	if err != nil {
 		return nil, err
 	}
-	a.out = bufio.NewReader(out)
-	a.cmd.Stderr = os.Stderr
-	if err := a.cmd.Start(); err != nil {
-		return nil, err
+	a := &application{Session: session, random: rand.New(rand.NewPCG(6, 6))}
+	answer, err := a.Run(pragmas + " PRAGMA busy_timeout=600000; SELECT max(id) FROM event;")
+	if err == nil {
+		a.rows, err = strconv.ParseInt(answer[strings.LastIndex(answer, "\n")+1:], 10, 64)
 	}
-	answer := a.ask(pragmas + " PRAGMA busy_timeout=600000; SELECT max(id) FROM event;")
-	if len(answer) > 0 && a.err == nil {
-		a.rows, a.err = strconv.ParseInt(answer[len(answer)-1], 10, 64)
-	}
-	return a, a.err
-}
-
-// ask gives statements to the shell and returns the lines that it prints.
-func (a *application) ask(sql string) (answer []string) {
-	const mark = "=== done ==="
-	if a.err != nil {
-		return nil
-	}
-	if _, a.err = io.WriteString(a.in, sql+"\n.print "+mark+"\n"); a.err != nil {
-		return nil
-	}
-	for {
-		line, err := a.out.ReadString('\n')
-		if err != nil {
-			a.err = fmt.Errorf("the sqlite3 shell ended: %w", err)
-			return nil
-		}
-		if line = strings.TrimSpace(line); line == mark {
-			return answer
-		}
-		answer = append(answer, line)
-	}
+	return a, err
 }
 
 // writeOne commits a transaction when it is due, and notes how long that took.
-func (a *application) writeOne(into *commits) {
+func (a *application) writeOne(into *commits) error {
 	const pace = 5 * time.Millisecond
 	time.Sleep(time.Until(a.due))
 	sql := fmt.Sprintf("BEGIN IMMEDIATE; UPDATE event SET at = at + 1, body = body || 'x' WHERE id IN (%d, %d); COMMIT;",
 		1+a.random.Int64N(a.rows), 1+a.random.Int64N(a.rows))
 	begin := time.Now()
-	a.ask(sql)
+	_, err := a.Run(sql)
 	*into = append(*into, 1000*time.Since(begin).Seconds())
 	a.due = begin.Add(pace)
+	return err
 }
 
-func (a *application) writeFor(d time.Duration, into *commits) {
-	for end := time.Now().Add(d); time.Now().Before(end) && a.err == nil; {
-		a.writeOne(into)
+// alone writes for a while that no snapshot disturbs.
+func (a *application) alone(d time.Duration) (s spell, err error) {
+	syscall.Sync()
+	for begin := time.Now(); s.took < d && err == nil; s.took = time.Since(begin) {
+		err = a.writeOne(&s.commits)
 	}
-}
-
-func (a *application) close() {
-	a.in.Close()
-	a.cmd.Wait()
+	return s, err
 }
