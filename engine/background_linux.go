@@ -6,27 +6,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lowest is the nice value that gives way to every other.
-const lowest = 19
+// Nice values.
+const (
+	polite = 10 // gives way, and still gets a tenth of a CPU that is wanted all the time
+	lowest = 19 // gives way to every other
+)
 
-// Background runs f in a goroutine whose thread has the lowest priority: an application that wants the CPU gets it at once. That
-// is only for what nobody but the caller waits for, never for what is done under a lock. Linux only; elsewhere it is the go statement.
-func Background(f func()) {
-	go func() {
+// Background starts f in a goroutine whose thread has the lowest priority, and returns what waits for its end: an application
+// that wants the CPU gets it at once. That is only for what nobody but the caller waits for, never for what is done under a
+// lock. Linux only; elsewhere it is the go statement.
+func Background(f func()) (wait func()) { return goNice(lowest, f) }
+
+// politely is Background for what should come to an end on a busy machine, too.
+func politely(f func()) (wait func()) { return goNice(polite, f) }
+
+func goNice(nice int, f func()) (wait func()) {
+	return inForeground(func() {
 		// In Linux each thread has a nice value of its own, see setpriority(2). This one ends with its goroutine, which never unlocks it.
 		runtime.LockOSThread()
 		if unix.Gettid() != unix.Getpid() {
-			unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), lowest)
+			unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice)
 			f()
 			return
 		}
 		// The main thread cannot end. While it is locked here, f gets another one.
 		defer runtime.UnlockOSThread()
-		done := make(chan struct{})
-		Background(func() {
-			defer close(done)
-			f()
-		})
-		<-done
-	}()
+		goNice(nice, f)()
+	})
 }

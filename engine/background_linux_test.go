@@ -15,13 +15,7 @@ func TestBackground(t *testing.T) {
 	before := niceValues(t)
 	nice := make(chan int)
 	for range 100 {
-		Background(func() {
-			value, err := unix.Getpriority(unix.PRIO_PROCESS, unix.Gettid())
-			if err != nil {
-				t.Error(err)
-			}
-			nice <- 20 - value // as the system call has it
-		})
+		Background(func() { nice <- ownNice(t) })
 	}
 	for range 100 {
 		if got := <-nice; got != lowest {
@@ -35,6 +29,27 @@ func TestBackground(t *testing.T) {
 	}
 }
 
+// TestCopyGivesWay: but not where writers wait for its end.
+func TestCopyGivesWay(t *testing.T) {
+	for _, c := range []struct {
+		db   string
+		want int
+	}{{newWAL(t), polite}, {newRollback(t), ownNice(t)}} {
+		var seen []int
+		_, _, err := snapshot(t, c.db, Options{Progress: func(p Progress) {
+			if p.Phase == PhaseCopy {
+				seen = append(seen, ownNice(t))
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(seen) == 0 || seen[0] != c.want {
+			t.Errorf("%s: copied with the nice values %v, want %d", c.db, seen, c.want)
+		}
+	}
+}
+
 func TestDigestGivesWay(t *testing.T) {
 	before := niceValues(t)[lowest]
 	d := startDigest(context.Background(), endless(t), 1<<40)
@@ -44,6 +59,16 @@ func TestDigestGivesWay(t *testing.T) {
 			t.Fatal("the digest has not the lowest priority")
 		}
 	}
+}
+
+// ownNice is the nice value of the thread that calls it.
+func ownNice(t *testing.T) int {
+	t.Helper()
+	value, err := unix.Getpriority(unix.PRIO_PROCESS, unix.Gettid())
+	if err != nil {
+		t.Error(err)
+	}
+	return 20 - value // as the system call has it
 }
 
 // endless is a file that takes long to hash.

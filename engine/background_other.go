@@ -2,5 +2,7 @@
 
 package engine
 
-// Background runs f in a goroutine.
-func Background(f func()) { go f() }
+// Background starts f in a goroutine and returns what waits for its end.
+func Background(f func()) (wait func()) { return inForeground(f) }
+
+func politely(f func()) (wait func()) { return inForeground(f) }

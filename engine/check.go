@@ -15,11 +15,11 @@ const maxFindings = 10
 const maxMapped = 0x7fff0000
 
 // checkImage has SQLite check the private file path and returns the level it has passed, with the reason if that is less than
-// was asked for. name is what messages call the database, start what begins a goroutine.
+// was asked for. name is what messages call the database, start how its goroutines begin.
 //
 // The connection is read-only on purpose: only then does the check not run the CHECK constraints of a hostile
 // schema. Mapping the file is safe because nobody else can cut it short.
-func checkImage(ctx context.Context, path, name string, check Check, start func(func())) (Level, string, error) {
+func checkImage(ctx context.Context, path, name string, check Check, start starter) (Level, string, error) {
 	if check == CheckNone {
 		return LevelNone, "", nil
 	}

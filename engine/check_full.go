@@ -15,7 +15,7 @@ const maxCheckers = 8
 
 // full does what PRAGMA integrity_check does, on all cores: one check of the structure of everything, the freelist and
 // unused pages included, beside one check of the contents of each table and its indexes.
-func (k *checker) full(ctx context.Context, path string, start func(func())) error {
+func (k *checker) full(ctx context.Context, path string, start starter) error {
 	tables, err := k.tablesBySize(ctx)
 	if err != nil {
 		return err

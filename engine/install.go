@@ -165,7 +165,7 @@ func (l *landing) land(ctx context.Context, r io.Reader) (Info, error) {
 		return Info{}, err
 	}
 	l.tell(Progress{Phase: PhaseCheck, Total: size})
-	info.Level, info.Reason, err = checkImage(ctx, path, l.name, l.check, func(f func()) { go f() })
+	info.Level, info.Reason, err = checkImage(ctx, path, l.name, l.check, inForeground)
 	return info, err
 }
 

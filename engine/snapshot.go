@@ -79,12 +79,9 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 
 // check checks the copy, in the background: the source is free, and its application goes first.
 func (s *Snapshot) check(ctx context.Context, path string, check Check) (err error) {
-	done := make(chan struct{})
 	Background(func() {
-		defer close(done)
 		s.info.Level, s.info.Reason, err = checkImage(ctx, path, s.source, check, Background)
-	})
-	<-done
+	})()
 	return err
 }
 
@@ -112,7 +109,13 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 		return tempError("create", path, err)
 	}
 	f.Close()
-	pages, err := copyPages(ctx, p, path, opts)
+	var pages int64
+	copying := func() { pages, err = copyPages(ctx, p, path, opts) }
+	if src.header.wal() {
+		politely(copying)()
+	} else { // whose writers wait for its end
+		copying()
+	}
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func (e *emission) send(dst io.Writer, snap *engine.Snapshot) (stream.Summary, e
 		Check:     string(snap.Info().Level),
 		Hash:      snap.Hash,
 		NoTrailer: e.NoTrailer,
-		Go:        engine.Background,
+		Go:        func(f func()) { engine.Background(f) },
 		// Only a sidecar and a result in JSON tell it.
 		NoStreamHash: e.sidecar == nil && !e.con.tellsJSON(),
 	}
@@ -99,7 +99,8 @@ func (e *emission) send(dst io.Writer, snap *engine.Snapshot) (stream.Summary, e
 		return stream.Summary{}, err
 	}
 	defer w.Close()
-	if _, err := io.Copy(w, e.con.progress.follow(snap, "sending", snap.Size())); err != nil {
+	engine.Background(func() { _, err = io.Copy(w, e.con.progress.follow(snap, "sending", snap.Size())) })()
+	if err != nil {
 		return stream.Summary{}, err
 	}
 	if err := w.Close(); err != nil {

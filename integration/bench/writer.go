@@ -143,6 +143,7 @@ func (c commits) at(part float64) float64 {
 // waits are what an application went through, in milliseconds.
 type waits struct {
 	quiet, busy commits   // without and beside a snapshot
+	ratios      []float64 // the p99 beside each snapshot to that without, just after
 	copies      []float64 // for how long each snapshot held the database
 	longer      []float64 // the longest commit beside each snapshot, less that
 }
@@ -151,6 +152,7 @@ func (w *waits) add(busy, quiet spell) {
 	held := 1000 * busy.held.Seconds()
 	w.busy = append(w.busy, busy.commits...)
 	w.quiet = append(w.quiet, quiet.commits...)
+	w.ratios = append(w.ratios, busy.commits.at(0.99)/quiet.commits.at(0.99))
 	w.copies = append(w.copies, held)
 	w.longer = append(w.longer, slices.Max(busy.commits)-held)
 }
@@ -165,7 +167,7 @@ func (w *waits) figures(m mode) []figure {
 	tell("p99, no snapshot, ms", 0, w.quiet.at(0.99))
 	tell("p99, beside snapshots, ms", 0, w.busy.at(0.99))
 	if m.wal {
-		tell("p99, beside snapshots : no snapshot", 2, w.busy.at(0.99)/w.quiet.at(0.99))
+		tell("p99, beside snapshots : no snapshot", 2, w.ratios...)
 	}
 	tell("max, no snapshot, ms", 0, slices.Max(w.quiet))
 	tell("max, beside snapshots, ms", 0, slices.Max(w.busy))
