@@ -134,11 +134,11 @@ func (c *canvas) label(curves []curve) {
 	y := math.Inf(-1)
 	for _, curve := range curves {
 		p := last(curve)
-		x, end := c.x.at(p.size), c.y.at(p.median)
+		x, end, column := c.x.at(p.size), c.y.at(p.median), c.x.to+36
 		y = max(y+apart, end-apart/2)
-		c.printf(`<path d="M%.1f %.1fL%.1f %.1fH%.1f" fill="none" stroke="%s" stroke-opacity="0.5"/>`, x+7, end, x+24, y-4, x+32, curve.colour)
-		c.printf(`<text x="%.1f" y="%.1f" fill="%s" font-size="13">%s</text>`, x+36, y-2, curve.colour, escape(curve.label))
-		c.printf(`<text x="%.1f" y="%.1f" fill="%s" font-size="12">%s for %s</text>`, x+36, y+14, faint, seconds(p.median), spaced(int64(p.size)))
+		c.printf(`<path d="M%.1f %.1fL%.1f %.1fH%.1f" fill="none" stroke="%s" stroke-opacity="0.5"/>`, x+7, end, column-12, y-4, column-4, curve.colour)
+		c.printf(`<text x="%.1f" y="%.1f" fill="%s" font-size="13">%s</text>`, column, y-2, curve.colour, escape(curve.label))
+		c.printf(`<text x="%.1f" y="%.1f" fill="%s" font-size="12">%s for %s</text>`, column, y+14, faint, seconds(p.median), spaced(int64(p.size)))
 	}
 }
 

@@ -153,6 +153,7 @@ func machine() string {
 			}
 		}
 	}
-	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	return fmt.Sprintf("%s, %d cores, %s SHA instructions, Linux %s.", cpu, runtime.NumCPU(), sha, strings.TrimSpace(string(kernel)))
+	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	kernel, _, _ := strings.Cut(string(release), "-")
+	return fmt.Sprintf("%s, %d cores, %s SHA instructions, Linux %s.", cpu, runtime.NumCPU(), sha, strings.TrimSpace(kernel))
 }
