@@ -11,7 +11,7 @@ import (
 // A digest is a SHA-256 that is being computed in its own goroutine, beside whatever else is done with the file.
 type digest struct {
 	cancel context.CancelFunc
-	done   chan struct{}
+	ended  func() // waits until hash or err is there
 	hash   hash.Cloner
 	err    error
 }
@@ -19,11 +19,8 @@ type digest struct {
 // startDigest begins to hash, in the background, size bytes of the file, which stays the caller's but must not be closed before wait or stop has returned.
 func startDigest(ctx context.Context, file *os.File, size int64) *digest {
 	ctx, cancel := context.WithCancel(ctx)
-	d := &digest{cancel: cancel, done: make(chan struct{})}
-	Background(func() {
-		defer close(d.done)
-		d.hash, d.err = hashFile(ctx, file, size)
-	})
+	d := &digest{cancel: cancel}
+	d.ended = Background(func() { d.hash, d.err = hashFile(ctx, file, size) })
 	return d
 }
 
@@ -48,7 +45,7 @@ func hashFile(ctx context.Context, file *os.File, size int64) (hash.Cloner, erro
 
 // wait returns a clone of the finished hash.
 func (d *digest) wait() (hash.Hash, error) {
-	<-d.done
+	d.ended()
 	if d.err != nil {
 		return nil, d.err
 	}
@@ -58,5 +55,5 @@ func (d *digest) wait() (hash.Hash, error) {
 // stop ends the goroutine. It is idempotent.
 func (d *digest) stop() {
 	d.cancel()
-	<-d.done
+	d.ended()
 }

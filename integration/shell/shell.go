@@ -42,7 +42,7 @@ func Start(cmd *exec.Cmd) (*Session, error) {
 // Run runs statements, none of which may fail, and returns what they print.
 func (s *Session) Run(statements ...string) (string, error) {
 	printed, err := s.Try(statements...)
-	if err == nil && strings.Contains(printed, "error near line") {
+	if err == nil && strings.Contains(printed, "rror") { // Error: ..., Parse error near line ...
 		err = fmt.Errorf("sqlite3: %s", printed)
 	}
 	return printed, err
