@@ -237,7 +237,7 @@ func scripts(t testing.TB) (found []string) {
 	return found
 }
 
-var verb = regexp.MustCompile(`(?m)^([a-z-]+)\)$`)
+var verb = regexp.MustCompile(`(?m)^([a-z-]+)/\d\)$`)
 
 // Every verb of every script is run by a test of recipes, and every verb is explained.
 func TestExamplesAreComplete(t *testing.T) {

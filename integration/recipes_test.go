@@ -162,6 +162,21 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
+// One repository, databases of one name from two directories and two hosts: each comes back from its own snapshots.
+func TestRecipeResticSharedRepository(t *testing.T) {
+	s := newStore(t, 10, "bin/restic")
+	resticStore(s)
+	s.do("restic", "init")
+	s.check(os.Mkdir(s.path("other"), 0o755))
+	s.newDatabase("other/app.db", 1)
+	s.do("restic.sh", "backup", "app.db")
+	s.do("restic.sh", "backup", "other/app.db")
+	path := s.path("app.db")
+	s.do("bash", "-c", "sqlite-checkpoint backup other/app.db - | restic backup --host elsewhere --stdin --stdin-filename "+path)
+	s.do("restic.sh", "restore", "app.db", "new.db")
+	s.mustEqual("new.db")
+}
+
 // The program killed in the middle of the stream: the script fails, and what the consumer has is nothing, or no database.
 func TestRecipesKilled(t *testing.T) {
 	for _, r := range recipes {

@@ -9,16 +9,16 @@
 # Checked by: every line is run by a test with a real age, with the program killed half way, too.
 set -euo pipefail
 
-case ${1-} in
-backup)
+case ${1-}/$# in
+backup/4)
 	# shellcheck disable=SC2016 # the inner shell expands them
 	sqlite-checkpoint pipe --zstd "$2" -- \
 		sh -c 'age -r "$1" >"$0.part" && sync "$0.part" && mv "$0.part" "$0"' "$3" "$4"
 	;;
-verify)
+verify/3)
 	age -d -i "$3" "$2" | sqlite-checkpoint verify -
 	;;
-restore)
+restore/4)
 	age -d -i "$3" "$2" | sqlite-checkpoint restore - "$4"
 	;;
 *)

@@ -2,7 +2,7 @@
 # A SQLite database through borg 1.2 or newer. BORG_REPO and BORG_PASSPHRASE say where to.
 #
 #   borg.sh backup app.db app-2026-11-22         borg starts us: if we fail, there is no archive
-#   borg.sh backup-pipe app.db app-2026-11-22    we start borg: pipe kills it before it could take a break for the end
+#   borg.sh backup-pipe app.db app-2026-11-22    we start borg: pipe kills it before it could take a broken stream for a whole one
 #   borg.sh backup-fifo app.db app-2026-11-22    through a named pipe, beside other files of the same archive
 #   borg.sh verify app.db app-2026-11-22
 #   borg.sh restore app.db app-2026-11-22 new.db
@@ -13,31 +13,34 @@
 set -euo pipefail
 
 chunker=fixed,65536
+name=$(realpath -m -- "${2:-.}") # as borg stores it: the whole path, without the first slash
+name=${name#/}
 
-case ${1-} in
-backup)
-	borg create --chunker-params "$chunker" --stdin-name "$2" --content-from-command "::$3" -- sqlite-checkpoint backup "$2" -
+case ${1-}/$# in
+backup/3)
+	borg create --chunker-params "$chunker" --stdin-name "$name" --content-from-command "::$3" -- sqlite-checkpoint backup "$2" -
 	;;
-backup-pipe)
-	sqlite-checkpoint pipe "$2" -- borg create --chunker-params "$chunker" --stdin-name "$2" "::$3" -
+backup-pipe/3)
+	sqlite-checkpoint pipe "$2" -- borg create --chunker-params "$chunker" --stdin-name "$name" "::$3" -
 	;;
-backup-fifo)
+backup-fifo/3)
 	# A stream that breaks leaves an archive here; so it bears another name until it has been proven. borg cannot cut what
 	# comes from a named pipe into chunks of a fixed size (it wants to seek); these are the next best ones.
 	dir=$(mktemp -d)
 	trap 'rm -rf "$dir"; borg delete "::$3.unproven" 2>/dev/null || true' EXIT
-	mkfifo "$dir/$2"
-	sqlite-checkpoint backup --timeout 30m "$2" "$dir/$2" &
-	(cd "$dir" && borg create --chunker-params buzhash,15,19,17,4095 --read-special "::$3.unproven" "$2")
+	mkdir -p "$dir/$(dirname "$name")"
+	mkfifo "$dir/$name"
+	sqlite-checkpoint backup --timeout 30m "$2" "$dir/$name" &
+	(cd "$dir" && borg create --chunker-params buzhash,15,19,17,4095 --read-special "::$3.unproven" "$name")
 	wait $!
-	borg extract --stdout "::$3.unproven" "$2" | sqlite-checkpoint verify -
+	borg extract --stdout "::$3.unproven" "$name" | sqlite-checkpoint verify -
 	borg rename "::$3.unproven" "$3"
 	;;
-verify)
-	borg extract --stdout "::$3" "$2" | sqlite-checkpoint verify -
+verify/3)
+	borg extract --stdout "::$3" "$name" | sqlite-checkpoint verify -
 	;;
-restore)
-	borg extract --stdout "::$3" "$2" | sqlite-checkpoint restore - "$4"
+restore/4)
+	borg extract --stdout "::$3" "$name" | sqlite-checkpoint restore - "$4"
 	;;
 *)
 	sed -n 's/^#   //p' "$0" >&2

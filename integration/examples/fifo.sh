@@ -9,8 +9,8 @@
 # Checked by: every line is run by a test, with the program killed half way, too.
 set -euo pipefail
 
-case ${1-} in
-backup)
+case ${1-}/$# in
+backup/3)
 	dir=$(mktemp -d)
 	trap 'rm -rf "$dir" "$3.unproven"' EXIT
 	mkfifo "$dir/pipe"
@@ -20,7 +20,7 @@ backup)
 	sqlite-checkpoint verify "$3.unproven"
 	mv "$3.unproven" "$3"
 	;;
-restore)
+restore/3)
 	mkfifo "$3.pipe"
 	trap 'rm -f "$3.pipe"' EXIT
 	cat "$2" >"$3.pipe" &

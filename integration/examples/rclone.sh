@@ -5,19 +5,19 @@
 #   rclone.sh verify remote:bucket/app-2026-11-22.db
 #   rclone.sh restore remote:bucket/app-2026-11-22.db new.db
 #
-# rclone takes any end of its input for the end of the file. That is why pipe starts it, and not a shell's pipeline.
+# rclone commits the file when its input ends, for whatever reason. That is why pipe starts it, and not a shell's pipeline.
 # Checked by: every line is run by a test against a real rclone and a local directory, with the program killed half way, too.
 # Not run by the tests: remotes over a network.
 set -euo pipefail
 
-case ${1-} in
-backup)
+case ${1-}/$# in
+backup/3)
 	sqlite-checkpoint pipe "$2" -- rclone rcat --size '{size}' "$3"
 	;;
-verify)
+verify/2)
 	rclone cat "$2" | sqlite-checkpoint verify -
 	;;
-restore)
+restore/3)
 	rclone cat "$2" | sqlite-checkpoint restore - "$3"
 	;;
 *)

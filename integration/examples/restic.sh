@@ -2,30 +2,35 @@
 # A SQLite database through restic. RESTIC_REPOSITORY and RESTIC_PASSWORD_FILE say where to.
 #
 #   restic.sh backup app.db          restic starts us: if we fail, there is no snapshot. Needs restic 0.17
-#   restic.sh backup-pipe app.db     any restic: pipe kills it before it could take a break for the end
+#   restic.sh backup-pipe app.db     any restic: pipe kills it before it could take a broken stream for a whole one
 #   restic.sh backup-stdin app.db    any restic: a broken stream fails here, but its snapshot stays; verify refuses it
-#   restic.sh verify app.db          is what the latest snapshot has of app.db whole?
+#   restic.sh verify app.db          is what this host's latest snapshot has of app.db whole?
 #   restic.sh restore app.db new.db
 #
+# A repository may hold databases of many hosts, and many that are called app.db: the stream bears the whole path, and
+# what comes back is asked for by host and path. On another machine, put the name of the first one in place of hostname.
 # The stream goes in uncompressed: restic finds what has not changed since the last time, and compresses the rest.
 # Checked by: every line is run by a test against real restics, with the program killed half way, too.
 set -euo pipefail
+path=$(realpath -m -- "${2:-.}")
 
-case ${1-} in
-backup)
-	restic backup --stdin-filename "$2" --stdin-from-command -- sqlite-checkpoint backup "$2" -
+dump() { restic dump --host "$(hostname)" --path "$path" latest "$path"; }
+
+case ${1-}/$# in
+backup/2)
+	restic backup --stdin-filename "$path" --stdin-from-command -- sqlite-checkpoint backup "$2" -
 	;;
-backup-pipe)
-	sqlite-checkpoint pipe "$2" -- restic backup --stdin --stdin-filename "$2"
+backup-pipe/2)
+	sqlite-checkpoint pipe "$2" -- restic backup --stdin --stdin-filename "$path"
 	;;
-backup-stdin)
-	sqlite-checkpoint backup "$2" - | restic backup --stdin --stdin-filename "$2"
+backup-stdin/2)
+	sqlite-checkpoint backup "$2" - | restic backup --stdin --stdin-filename "$path"
 	;;
-verify)
-	restic dump latest "$2" | sqlite-checkpoint verify -
+verify/2)
+	dump | sqlite-checkpoint verify -
 	;;
-restore)
-	restic dump latest "$2" | sqlite-checkpoint restore - "$3"
+restore/3)
+	dump | sqlite-checkpoint restore - "$3"
 	;;
 *)
 	sed -n 's/^#   //p' "$0" >&2

@@ -12,19 +12,19 @@
 set -euo pipefail
 # shellcheck disable=SC2029 # names are expanded here, on purpose
 
-case ${1-} in
-backup)
+case ${1-}/$# in
+backup/3)
 	sqlite-checkpoint pipe --zstd "$2" -- ssh "$BACKUP_HOST" \
 		"t=$3.\$\$ && trap 'rm -f \$t' EXIT && cat >\$t && sqlite-checkpoint verify \$t && mv \$t $3"
 	;;
-backup-plain)
+backup-plain/3)
 	sqlite-checkpoint pipe "$2" -- ssh "$BACKUP_HOST" \
 		"t=$3.\$\$ && trap 'rm -f \$t' EXIT && cat >\$t && head -c {image_size} \$t | sha256sum | grep -q {sha256} && mv \$t $3"
 	;;
-verify)
+verify/2)
 	ssh "$BACKUP_HOST" "sqlite-checkpoint verify $2"
 	;;
-restore)
+restore/3)
 	ssh "$BACKUP_HOST" "cat $2" | sqlite-checkpoint restore - "$3"
 	;;
 *)
