@@ -92,7 +92,7 @@ func TestKubernetes(t *testing.T) {
 			}
 			c := pod.mustBeModest(t)
 			s := newSite(t)
-			s.mustBackUp("app.db", s.paths.Replace(strings.Join(c.argv(), "\x00")), func(command string) outcome {
+			s.mustBackUp(s.path("app/app.db"), s.paths.Replace(strings.Join(c.argv(), "\x00")), func(command string) outcome {
 				return s.finish(s.other(append([]string{"env"}, strings.Split(command, "\x00")...)...))
 			})
 		})
@@ -103,7 +103,7 @@ func TestKubernetes(t *testing.T) {
 func (c container) argv() []string {
 	argv := slices.Concat(c.Command, c.Args)
 	for i, arg := range argv {
-		argv[i] = strings.ReplaceAll(arg, "sleep 86400", "break")
+		argv[i] = strings.ReplaceAll(arg, "sleep 86400 & wait $!", "break")
 	}
 	return argv
 }

@@ -76,7 +76,7 @@ func (s *site) snapshots() int {
 // mustHave brings the newest snapshot of a stream back.
 func (s *site) mustHave(name string) {
 	s.Helper()
-	s.bash("rm -f new.db* && restic dump latest '" + name + "' | sqlite-checkpoint restore - new.db").exits(0)
+	s.bash("rm -f new.db* && restic dump --path '" + name + "' latest '" + name + "' | sqlite-checkpoint restore - new.db").exits(0)
 	s.mustBeWhole("new.db")
 }
 
@@ -297,7 +297,7 @@ func TestCrontab(t *testing.T) {
 			t.Errorf("crontab: what is %q?", line)
 		default:
 			jobs++
-			s.mustBackUp("app.db", match[1], func(command string) outcome { return s.cron(env, command) })
+			s.mustBackUp(s.path("app/app.db"), match[1], func(command string) outcome { return s.cron(env, command) })
 		}
 	}
 	if jobs != 1 {
