@@ -55,8 +55,9 @@ func TestHooksResticprofile(t *testing.T) {
 	decodeYAML(t, "examples/resticprofile.yaml", &config, true)
 	s, backup := newSite(t), config.App.Backup
 	restic := s.paths.Replace("restic --repo " + config.App.Repository + " --password-file " + config.App.PasswordFile)
-	s.bash(s.paths.Replace(backup.StdinCommand) + " | " + restic + " backup --stdin --stdin-filename " + backup.StdinFilename).exits(0)
-	s.mustHave(backup.StdinFilename)
+	name := s.paths.Replace(backup.StdinFilename)
+	s.bash(s.paths.Replace(backup.StdinCommand) + " | " + restic + " backup --stdin --stdin-filename " + name).exits(0)
+	s.mustHave(name)
 	s.bash(s.broken(s.paths.Replace(backup.StdinCommand))).exits(3).silent()
 	s.finish(s.other(tool(t, "systemd-analyze"), "calendar", backup.Schedule)).exits(0)
 }
