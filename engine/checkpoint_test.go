@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"golang.org/x/sys/unix"
 )
 
 func TestCheckpoint(t *testing.T) {
@@ -52,6 +53,32 @@ func TestCheckpoint(t *testing.T) {
 // oldReader holds a snapshot from before the last commit.
 func oldReader(t *testing.T, db string) {
 	open(t, db, "BEGIN; SELECT count(*) FROM t;")
+}
+
+// TestCheckpointBesideAnother: SQLite answers "busy, -1, -1" while another connection checkpoints, which is not to have no WAL. Only a
+// passive checkpoint was not to wait for that one, and is not busy.
+func TestCheckpointBesideAnother(t *testing.T) {
+	db := newWAL(t)
+	open(t, db, addRows)
+	shm, err := os.OpenFile(db+"-shm", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shm.Close()
+	const checkpointLock = 121 // https://www.sqlite.org/walformat.html#wal_locks
+	if err := setLock(shm, unix.F_WRLCK, checkpointLock, 1); err != nil {
+		t.Fatal(err)
+	}
+	before := stampPath(db + "-wal")
+	for _, mode := range []Mode{Passive, Full, Restart, Truncate} {
+		result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode, BusyTimeout: 50 * time.Millisecond})
+		if err != nil || !result.WAL || result.Complete || result.Busy != (mode != Passive) {
+			t.Errorf("%s: %v, %+v", mode, err, result)
+		}
+	}
+	if stampPath(db+"-wal") != before {
+		t.Error("the WAL has changed")
+	}
 }
 
 func TestCheckpointNotWAL(t *testing.T) {

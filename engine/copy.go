@@ -15,7 +15,7 @@ const stepBytes = 4 << 20
 // source makes it one consistent image however many steps it takes: SQLite starts a backup over only when a new
 // read transaction finds the file changed. It never sleeps: in rollback mode a writer is waiting.
 func copyPages(ctx context.Context, p *pin, dst string, opts Options) (pages int64, err error) {
-	to, err := openConn(dst, "mode=rw", "_journal_mode=OFF", "_synchronous=OFF", "_locking_mode=EXCLUSIVE")
+	to, err := openConn(dst, "mode=rw", "_busy_timeout=0", "_journal_mode=OFF", "_synchronous=OFF", "_locking_mode=EXCLUSIVE")
 	if err != nil {
 		return 0, tempError("open", dst, err)
 	}

@@ -147,3 +147,20 @@ func TestCheckDestinationSameFile(t *testing.T) {
 	}
 	wantKind(t, CheckDestination(db, filepath.Join(dir, "no", "dir")), KindTemp)
 }
+
+// TestNoSpaceIsFoundFirst: an image that cannot fit is not read.
+func TestNoSpaceIsFoundFirst(t *testing.T) {
+	const size = 1 << 60
+	unread := readerFunc(func([]byte) (int, error) {
+		t.Error("it was read")
+		return 0, io.EOF
+	})
+	dir := t.TempDir()
+	_, err := Install(context.Background(), unread, filepath.Join(dir, "new.db"), InstallOptions{Size: size})
+	wantKind(t, err, KindNoSpace)
+	_, err = Verify(context.Background(), unread, "app.db", VerifyOptions{Size: size, TempDir: dir})
+	wantKind(t, err, KindNoSpace)
+	if names, _ := os.ReadDir(dir); len(names) > 0 {
+		t.Errorf("left behind: %v", names)
+	}
+}

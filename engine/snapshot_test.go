@@ -137,6 +137,11 @@ func TestSnapshotStates(t *testing.T) {
 			writeFile(t, db+"-wal", nil)
 			return db
 		}},
+		{"WAL, closed, zeroed journal", accessImmutable, "500", func(t *testing.T) string {
+			db := newWAL(t)
+			writeFile(t, db+"-journal", make([]byte, 512))
+			return db
+		}},
 		{"WAL, closed, stray shm", accessImmutable, "500", func(t *testing.T) string {
 			db := newWAL(t)
 			writeFile(t, db+"-shm", make([]byte, 32768))
@@ -474,17 +479,19 @@ func TestSnapshotDamage(t *testing.T) {
 		},
 	}
 	for name, damage := range cases {
-		t.Run(name, func(t *testing.T) {
-			db := newRollback(t)
-			damage(t, db)
-			before := picture.Take(t, filepath.Dir(db))
-			_, _, err := snapshot(t, db, Options{})
-			e := wantKind(t, err, KindCorrupt)
-			if len(e.Findings) == 0 || len(e.Findings) > maxFindings {
-				t.Errorf("findings %q", e.Findings)
-			}
-			before.MustMatch(t, filepath.Dir(db))
-		})
+		for mode, make := range map[string]func(testing.TB) string{"rollback": newRollback, "WAL": newWAL} {
+			t.Run(name+", "+mode, func(t *testing.T) {
+				db := make(t)
+				damage(t, db)
+				before := picture.Take(t, filepath.Dir(db))
+				_, _, err := snapshot(t, db, Options{})
+				e := wantKind(t, err, KindCorrupt)
+				if len(e.Findings) == 0 || len(e.Findings) > maxFindings {
+					t.Errorf("findings %q", e.Findings)
+				}
+				before.MustMatch(t, filepath.Dir(db))
+			})
+		}
 	}
 	t.Run("check none still copies", func(t *testing.T) {
 		db := newRollback(t)

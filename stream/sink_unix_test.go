@@ -194,19 +194,19 @@ func TestSinkReaderStalls(t *testing.T) {
 	}
 }
 
-// TestSinkSlowReader: a reader that takes its time is no stalled one.
+// TestSinkSlowReader: a reader that takes 64 KiB now and then is no stalled one, though more takes it longer than the timeout.
 func TestSinkSlowReader(t *testing.T) {
 	const timeout = 3 * time.Second
+	const piece, size = 64 << 10, 5 * 64 << 10
 	for _, c := range channels() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s, r := c.open(t, t.Context(), timeout)
 			defer s.Close()
-			const size = 2 << 20
 			go func() {
-				buf := make([]byte, 64<<10)
+				buf := make([]byte, piece)
 				for total := 0; total < size; {
-					time.Sleep(timeout / 20)
+					time.Sleep(timeout * 2 / 5)
 					n, err := io.ReadFull(r, buf)
 					if total += n; err != nil {
 						return

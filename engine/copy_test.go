@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// pinned begins to read a database, which ends with the test.
+func pinned(t testing.TB, db string) *pin {
+	t.Helper()
+	p, err := openForTest(t, db).pin(context.Background(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// TestCopyWithoutProgress: the driver takes a locked destination for success, and would go on for ever.
+func TestCopyWithoutProgress(t *testing.T) {
+	p := pinned(t, newRollback(t))
+	dst := filepath.Join(t.TempDir(), "image.db")
+	writeFile(t, dst, nil)
+	held, err := os.Open(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if _, err := lockShared(held); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, err = copyPages(ctx, p, dst, Options{})
+	if wantKind(t, err, KindInternal); !errors.Is(err, errNoProgress) {
+		t.Error(err)
+	}
+}
+
+// TestCheckCopy: a copy that is not exactly what was to be copied is refused, though SQLite's check may like it.
+func TestCheckCopy(t *testing.T) {
+	db := newRollback(t)
+	p := pinned(t, db)
+	good, err := os.ReadFile(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(t.TempDir(), "empty.db")
+	sqlite(t, empty, "PRAGMA page_size=4096;", "VACUUM;")
+	other, err := os.ReadFile(empty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := func(offset int, value uint32) []byte {
+		b := bytes.Clone(good)
+		binary.BigEndian.PutUint32(b[offset:], value)
+		return b
+	}
+	cases := []struct {
+		name  string
+		copy  []byte
+		pages int64 // that the backup says
+		kind  Kind
+	}{
+		{"the database", good, p.pages, ""},
+		{"nothing", nil, p.pages, KindTemp},
+		{"zeros", make([]byte, len(good)), p.pages, KindTemp},
+		{"cut by a byte", good[:len(good)-1], p.pages, KindTemp},
+		{"cut by a page", good[:len(good)-4096], p.pages, KindTemp},
+		{"longer by a page", append(bytes.Clone(good), make([]byte, 4096)...), p.pages, KindTemp},
+		{"an empty database", other, int64(len(other) / 4096), KindInternal},
+		{"a page fewer, which all agree on", header(28, uint32(p.pages-1))[:len(good)-4096], p.pages - 1, KindInternal},
+		{"another page count", header(28, uint32(p.pages-1)), p.pages, KindInternal},
+		{"a page count that is not valid", header(92, 0), p.pages, KindInternal},
+		{"another page size", header(16, 2048<<16|0x0101), p.pages, KindInternal},
+	}
+	for _, c := range cases {
+		path := filepath.Join(t.TempDir(), "image.db")
+		writeFile(t, path, c.copy)
+		err := checkCopy(p, path, c.pages)
+		if c.kind == "" && err != nil || c.kind != "" && !IsKind(err, c.kind) {
+			t.Errorf("%s: %v, want kind %q", c.name, err, c.kind)
+		}
+	}
+}
+
+// TestReadOfCutCopy: the end of a copy that was cut short behind our back is not taken for the end of the database.
+func TestReadOfCutCopy(t *testing.T) {
+	s, err := TakeSnapshot(context.Background(), newRollback(t), Options{Destination: filepath.Join(t.TempDir(), "copy.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := os.Truncate(s.file.Name(), s.Size()-4096); err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, s)
+	if wantKind(t, err, KindTemp); n != s.Size()-4096 || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%d bytes of %d: %v", n, s.Size(), err)
+	}
+}
+
+// TestSourceIsFreeDuringCheck: writers in rollback mode wait for the copy, not for the check.
+func TestSourceIsFreeDuringCheck(t *testing.T) {
+	db := newRollback(t)
+	committed := false
+	image, _, err := snapshot(t, db, Options{Progress: func(p Progress) {
+		if p.Phase == PhaseCheck && !committed {
+			committed = true
+			sqlite(t, db, addRows)
+		}
+	}})
+	if err != nil || !committed {
+		t.Fatal(committed, err)
+	}
+	if got := rows(t, image) + " " + sqlite(t, db, "SELECT count(*) FROM t;"); got != "ok\n500 600" {
+		t.Errorf("rows of the copy and of the source: %q", got)
+	}
+}
+
+// TestCheckConnection: a hostile schema gets to run nothing, and every cell is looked at.
+func TestCheckConnection(t *testing.T) {
+	c, err := openImage(context.Background(), newRollback(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for pragma, want := range map[string]int64{"trusted_schema": 0, "cell_size_check": 1, "mmap_size": maxMapped} {
+		if got, err := c.queryInt(context.Background(), "PRAGMA "+pragma); err != nil || got != want {
+			t.Errorf("%s is %d, %v; want %d", pragma, got, err, want)
+		}
+	}
+}

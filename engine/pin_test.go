@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// age makes the files of a database look as if they were last written long ago.
+func age(t testing.TB, db string) {
+	t.Helper()
+	old := time.Now().Add(-time.Hour)
+	for _, suffix := range append([]string{""}, siblings...) {
+		if err := os.Chtimes(db+suffix, old, old); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A hookedContext calls hook the first time that somebody asks whether it has ended.
+type hookedContext struct {
+	context.Context
+	hook func()
+}
+
+func (c *hookedContext) Err() error {
+	if hook := c.hook; hook != nil {
+		c.hook = nil
+		hook()
+	}
+	return c.Context.Err()
+}
+
+func openForTest(t testing.TB, db string) *sourceFile {
+	t.Helper()
+	src, err := openSource("open", db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { src.Close() })
+	return src
+}
+
+// TestUndisturbed: a change of any file that holds data is noticed, and nothing else is.
+func TestUndisturbed(t *testing.T) {
+	grow := func(path string) error { return os.WriteFile(path, []byte("more"), 0o600) }
+	cases := []struct {
+		name, suffix string
+		change       func(path string) error
+		disturbs     bool
+	}{
+		{"nothing", "", func(string) error { return nil }, false},
+		{"database written", "", func(path string) error { return os.Truncate(path, 4096) }, true},
+		{"database touched", "", func(path string) error { return os.Chtimes(path, time.Time{}, time.Now()) }, true},
+		{"WAL written", "-wal", grow, true},
+		{"WAL removed", "-wal", os.Remove, true},
+		{"shared memory written", "-shm", grow, false},
+		{"shared memory removed", "-shm", os.Remove, true},
+		{"journal made", "-journal", grow, true},
+	}
+	for _, c := range cases {
+		db := crashed(t, "-wal", "-shm")
+		p := &pin{source: openForTest(t, db)}
+		age(t, db)
+		p.before = p.source.stamps()
+		if err := c.change(db + c.suffix); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.undisturbed(); errors.Is(err, errDisturbed) != c.disturbs {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// TestCopiedFilesAreCompared: the database and its WAL belong together only if nobody wrote while they were copied.
+func TestCopiedFilesAreCompared(t *testing.T) {
+	for _, written := range []bool{false, true} {
+		db := crashed(t, "-wal")
+		age(t, db)
+		src, copying := openForTest(t, db), false
+		ctx := &hookedContext{context.Background(), func() {
+			if copying = true; written {
+				if err := os.Truncate(db+"-wal", 32); err != nil {
+					t.Error(err)
+				}
+			}
+		}}
+		p, err := src.pin(ctx, t.TempDir())
+		if err == nil {
+			p.Close()
+		}
+		if !copying || errors.Is(err, errDisturbed) != written || err != nil && !written {
+			t.Errorf("copied %v, written meanwhile %v: %v", copying, written, err)
+		}
+	}
+}
+
+// TestCopiedFilesNeedSpace: missing space is found before anything is copied.
+func TestCopiedFilesNeedSpace(t *testing.T) {
+	db := crashed(t, "-wal")
+	temp := t.TempDir()
+	var stat unix.Statfs_t
+	if err := unix.Statfs(temp, &stat); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(db+"-wal", int64(stat.Bavail)*int64(stat.Bsize)); err != nil { // a hole
+		t.Fatal(err)
+	}
+	age(t, db)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	_, err := openForTest(t, db).pin(&hookedContext{ctx, cancel}, temp)
+	wantKind(t, err, KindNoSpace)
+	if left, _ := filepath.Glob(filepath.Join(temp, "*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestTooFresh: a file written within the clock's grain could be written once more and look the same. Where SQLite's own locks
+// are held that cannot happen unnoticed.
+func TestTooFresh(t *testing.T) {
+	now, old := stamp{mtime: time.Now()}, stamp{mtime: time.Now().Add(-time.Hour)}
+	ahead := stamp{mtime: time.Now().Add(time.Hour)}
+	cases := []struct {
+		how       access
+		locked    bool
+		main, wal stamp
+		want      bool
+	}{
+		{accessImmutable, true, old, stamp{}, false},
+		{accessImmutable, true, now, stamp{}, false}, // a writer would leave a WAL
+		{accessImmutable, false, now, stamp{}, true},
+		{accessImmutable, false, old, stamp{}, false},
+		{accessImmutable, true, old, now, true},
+		{accessImmutable, false, ahead, ahead, false},
+		{accessCopy, true, now, old, false},
+		{accessCopy, false, now, old, true},
+		{accessCopy, true, old, now, true},
+		{accessReadOnly, false, now, now, false},
+		{accessShared, false, now, now, false},
+	}
+	for _, c := range cases {
+		p := &pin{how: c.how, locked: c.locked, before: guard{main: c.main, wal: c.wal}}
+		if got := p.tooFresh(); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
