@@ -218,6 +218,16 @@ func TestPipeTerminatedPipeline(t *testing.T) {
 	}
 }
 
+// When a session leader dies, the kernel continues the stopped processes of groups that become orphaned, and those
+// that ignore HUP go on: they must be dead by then, or they see the end of the pipe that the leader wrote to.
+func TestPipeKilledSession(t *testing.T) {
+	const readers = `mkfifo f; for i in $(seq 200); do (while read -r x; do :; done; : >final) <f & done; `
+	r := startPipe(t, []string{"--grace", "0s"},
+		`export s='set -m; trap "" HUP; `+readers+`exec 8>f; head -c 1000 >&8; echo ready >&9; exec cat >&8'; setsid bash -c "$s"`)
+	r.cmd.Process.Kill()
+	r.finish(137)
+}
+
 func TestPipeGuardKilled(t *testing.T) {
 	for name, script := range map[string]string{
 		"waits":         half + never + rest,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -32,10 +33,11 @@ func freeze(root int) (pids []int) {
 }
 
 // extinguish kills all descendants of the process root until released, which may wait so many milliseconds, says that
-// the pipe they read from can be let go. Nobody sees another die: they are all stopped before the first is killed.
+// the pipe they read from can be let go. Nobody sees another die: they are all stopped before the first is killed, and
+// children are killed before their parents, as the death of a parent can continue them: see setpgid(2).
 func extinguish(root int, released func(wait int) bool) {
 	for wait := 5; ; wait = min(2*wait, 1000) {
-		for _, pid := range freeze(root) {
+		for _, pid := range slices.Backward(freeze(root)) {
 			unix.Kill(pid, unix.SIGKILL)
 		}
 		if released(wait) {
