@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -35,7 +33,7 @@ type commonFlags struct {
 	JSON       bool        `name:"json" help:"Print the result, or the error, as one line of JSON." group:"Common flags:"`
 	Quiet      bool        `short:"q" help:"Print nothing but errors, and results in JSON." group:"Common flags:"`
 	NoProgress bool        `help:"Show no progress bar." group:"Common flags:"`
-	Report     string      `placeholder:"FILE" help:"Put the result, or the error, into FILE as JSON; FILE is replaced." group:"Common flags:"`
+	Report     string      `placeholder:"FILE" help:"Write the result, or the error, to FILE as JSON; replaces an earlier report." group:"Common flags:"`
 	Version    versionFlag `help:"Print the versions of this tool, SQLite and Go, and SQLite's modules." group:"Common flags:"`
 }
 
@@ -100,14 +98,16 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		con.configure(salvage(args))
+		flags := salvage(args)
+		con.configure(flags)
+		con.reportTo(newReport(flags.Report, parsed(err)))
 		return parseFault(err)
 	}
 	con.configure(grammar.commonFlags)
-	if err := checkReport(grammar.Report); err != nil {
-		con.report = ""
+	if err := con.reportTo(newReport(grammar.Report, command)); err != nil {
 		return err
 	}
+	con.report.begin()
 	return command.Run()
 }
 
@@ -144,17 +144,19 @@ func parseFault(err error) error {
 		return err
 	}
 	help := program + " --help"
-	if node := selected(parse.Context); node != "" {
-		help = program + " " + node + " --help"
+	if command := parse.Context; command != nil && command.Selected() != nil {
+		help = program + " " + command.Selected().Name + " --help"
 	}
 	return &fault{kind: kindUsage, err: err, hint: "see " + help}
 }
 
-func selected(command *kong.Context) string {
-	if command == nil || command.Selected() == nil {
-		return ""
+// parsed gives what kong understood of a command line before it failed, which may be nil.
+func parsed(err error) *kong.Context {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) {
+		return parse.Context
 	}
-	return command.Selected().Name
+	return nil
 }
 
 // salvage finds the common flags in a command line that does not parse, so that its failure is told as was asked.
@@ -170,37 +172,5 @@ func salvage(args []string) commonFlags {
 			f.Report = args[i+1]
 		}
 	}
-	if checkReport(f.Report) != nil {
-		f.Report = ""
-	}
 	return f
-}
-
-// checkReport refuses to replace anything but an earlier report: a slip must not cost a database.
-func checkReport(path string) error {
-	if path == "" {
-		return nil
-	}
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return usagef("--report %s: its directory does not exist", path)
-	}
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().IsRegular() && info.Size() == 0 {
-		return nil
-	}
-	if !info.Mode().IsRegular() || !beginsWith(path, "{") {
-		return &fault{kind: string(engine.KindExists), err: errors.New("--report " + path + ": it exists and is not a report")}
-	}
-	return nil
-}
-
-func beginsWith(path, prefix string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	start := make([]byte, len(prefix))
-	_, err = f.Read(start)
-	return err == nil && string(start) == prefix
 }

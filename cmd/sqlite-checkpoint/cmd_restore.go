@@ -100,9 +100,9 @@ func (cmd *restoreCmd) advise(err error) error {
 
 // inTheWay lists what is there of the old database.
 func (cmd *restoreCmd) inTheWay() (names []string) {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-		if _, err := os.Lstat(cmd.DB + suffix); err == nil {
-			names = append(names, cmd.DB+suffix)
+	for _, name := range databaseFiles(cmd.DB) {
+		if _, err := os.Lstat(name); err == nil {
+			names = append(names, name)
 		}
 	}
 	return names

@@ -9,9 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
-
-	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
 // The longest lines that leave us, newline included. A consumer that reads our stderr line by line must never
@@ -29,8 +28,8 @@ type console struct {
 	stdout, stderr *os.File
 	json           bool
 	quiet          bool
-	report         string
-	streaming      bool // stdout is the stream
+	report         *report // nil without --report
+	streaming      bool    // stdout is the stream
 	progress       *progress
 	result         result // the one shown, for the report
 }
@@ -39,10 +38,19 @@ func newConsole(stdout, stderr *os.File) *console { return &console{stdout: stdo
 
 // configure takes over the flags that every command has.
 func (c *console) configure(f commonFlags) {
-	c.json, c.quiet, c.report = f.JSON, f.Quiet, f.Report
+	c.json, c.quiet = f.JSON, f.Quiet
 	if !f.JSON && !f.Quiet && !f.NoProgress && isTerminal(c.stderr) && os.Getenv("TERM") != "dumb" {
 		c.progress = newProgress(c.stderr)
 	}
+}
+
+// reportTo has finish write the report r, unless r would replace something else.
+func (c *console) reportTo(r *report) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	c.report = r
+	return nil
 }
 
 // warn tells of something about the source that its operator should know.
@@ -66,7 +74,7 @@ func (c *console) say(kind, text string) {
 }
 
 // tellsJSON says whether somebody sees more of a result than its lines for people.
-func (c *console) tellsJSON() bool { return c.json || c.report != "" }
+func (c *console) tellsJSON() bool { return c.json || c.report != nil }
 
 // show prints the result: as JSON one line, else lines for people, which --quiet leaves out. What cannot be told on
 // stderr is no failure of a stream that is complete.
@@ -97,14 +105,23 @@ func (c *console) render(r result) string {
 	return text.String()
 }
 
-// finish tells of err, writes the report, and returns the exit status.
+// finish prints err, writes the report, and returns the exit status. A report that cannot be written makes a success a
+// failure.
 func (c *console) finish(ctx context.Context, err error) int {
-	if err == nil || err == errShown {
-		return c.file(0, c.result)
+	code, outcome := 0, any(c.result)
+	if err != nil && err != errShown {
+		f := explain(ctx, err)
+		c.tell(f)
+		code, outcome = f.Code, f
 	}
-	f := explain(ctx, err)
-	c.tell(f)
-	return c.file(f.Code, f)
+	if err := c.report.end(code, outcome); err != nil {
+		f := explain(context.Background(), err)
+		c.tell(f)
+		if code == 0 {
+			code = f.Code
+		}
+	}
+	return code
 }
 
 // tell prints a failure.
@@ -114,30 +131,13 @@ func (c *console) tell(f failure) {
 		io.WriteString(c.stderr, jsonLine(f))
 		return
 	}
-	c.say("error", f.Message)
+	c.say("error", string(f.Message))
 	for _, finding := range f.Findings {
 		c.say("finding", string(finding))
 	}
 	if f.Hint != "" {
-		c.say("hint", f.Hint)
+		c.say("hint", string(f.Hint))
 	}
-}
-
-// file writes the report and returns the exit status, which a report that cannot be written changes from good to bad.
-func (c *console) file(code int, value any) int {
-	if c.report == "" || value == nil {
-		return code
-	}
-	err := atomicfile.Replace(c.report, []byte(jsonLine(value)))
-	if err == nil {
-		return code
-	}
-	f := explain(context.Background(), fileFault(fmt.Errorf("write report %s: %w", c.report, err)))
-	c.tell(f)
-	if code == 0 {
-		return f.Code
-	}
-	return code
 }
 
 func jsonLine(value any) string {
@@ -147,7 +147,24 @@ func jsonLine(value any) string {
 	if err := encoder.Encode(value); err != nil {
 		panic("cmd: internal error: " + err.Error())
 	}
-	return text.String()
+	return escapeJSON(text.String())
+}
+
+// escapeJSON escapes, in encoded JSON, what could move a cursor or mislead the eye: only its strings can have that.
+func escapeJSON(encoded string) string {
+	var out strings.Builder
+	for _, r := range encoded {
+		switch {
+		case r < utf8.RuneSelf || unicode.IsGraphic(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return out.String()
 }
 
 // line makes one line of text, whatever is in it, and keeps it within humanLimit.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,7 +15,7 @@ import (
 
 // nasty are names that a file can have and a line cannot.
 var nasty = []string{
-	"new\nline", "car\rriage", "es\x1b[2Jcape", "null\x00byte", "bad\xffutf8", "rtl\u202eoverride", "sep\u2028arator",
+	"new\nline", "car\rriage", "es\x1b[2Jcape", "null\x00byte", "bad\xffutf8", "rtl\u202eoverride", "c1\u009bcontrol", "tag\U000e0041", "sep\u2028arator",
 	strings.Repeat("\x01", 4096), strings.Repeat("long/", 800), strings.Repeat("é", 2048), strings.Repeat("\xff", 4096), strings.Repeat("\u2028", 1365), "",
 }
 
@@ -55,15 +56,20 @@ func TestJSONLinesAreShort(t *testing.T) {
 			if len(got) > jsonLimit || strings.Count(got, "\n") != 1 || strings.Contains(got, "\r") {
 				t.Errorf("%.40q: %d bytes, %d lines", name, len(got), strings.Count(got, "\n"))
 			}
+			if strings.ContainsAny(got, "\u202e\u2028\u009b\U000e0041") {
+				t.Errorf("%.40q: not escaped in %.200s", name, got)
+			}
 		}
 	}
 }
 
 func TestPathsAreAsTyped(t *testing.T) {
-	for _, name := range []string{"./a b", "<&>", "new\nline", strings.Repeat("p", 4095), `"\`} {
+	for _, name := range []string{"./a b", "<&>", "new\nline", strings.Repeat("p", 4095), `"\`, "\u202e\U000e0041é"} {
 		want := strings.TrimSuffix(jsonLine(name), "\n")
-		if got := strings.TrimSuffix(jsonLine(path(name)), "\n"); got != want {
-			t.Errorf("%s, want %s", got, want)
+		got := strings.TrimSuffix(jsonLine(path(name)), "\n")
+		var back string
+		if err := json.Unmarshal([]byte(got), &back); got != want || err != nil || back != name {
+			t.Errorf("%s, want %s; read as %q, %v", got, want, back, err)
 		}
 	}
 }

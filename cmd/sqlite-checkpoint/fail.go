@@ -48,6 +48,7 @@ const (
 	kindStalled     = "stalled"
 	kindTerminal    = "terminal"
 	kindInterrupted = "interrupted"
+	kindUnfinished  = "unfinished"
 )
 
 const (
@@ -108,6 +109,8 @@ var kinds = []struct {
 	{kindNotExecutable, exitNotExecutable, "", nil},
 	{kindNotFound, exitNotFound, "give its path, or check PATH", nil},
 
+	{kindUnfinished, exitOther, "it is still running, or was killed: look for its process, or run it again", nil},
+
 	{kindOther, exitOther, "", nil},
 }
 
@@ -146,8 +149,8 @@ func fileFault(err error) error {
 type failure struct {
 	Code     int    `json:"code"`
 	Kind     string `json:"kind"`
-	Message  string `json:"message"`
-	Hint     string `json:"hint"`
+	Message  text   `json:"message"`
+	Hint     text   `json:"hint"`
 	Findings []text `json:"findings,omitempty"`
 }
 
@@ -155,17 +158,17 @@ type failure struct {
 func explain(ctx context.Context, err error) failure {
 	var signalled interruption
 	if errors.As(context.Cause(ctx), &signalled) {
-		return failure{Code: exitSignal + int(signalled.signal), Kind: kindInterrupted, Message: signalled.Error()}
+		return failure{Code: exitSignal + int(signalled.signal), Kind: kindInterrupted, Message: text(signalled.Error())}
 	}
 	kind, hint := kindOf(err)
-	f := failure{Kind: kind, Code: exitOther, Message: shorten(err.Error(), humanLimit), Hint: hint}
+	f := failure{Kind: kind, Code: exitOther, Message: text(err.Error()), Hint: text(hint)}
 	for _, row := range kinds {
 		if row.kind != kind {
 			continue
 		}
 		f.Code = row.code
 		if f.Hint == "" {
-			f.Hint = row.hint
+			f.Hint = text(row.hint)
 		}
 	}
 	var own *fault

@@ -100,11 +100,9 @@ func (e *emission) reserve() error {
 }
 
 func (e *emission) checkDigestName() error {
-	for _, base := range []string{e.source, e.dest} {
-		for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-			if filepath.Clean(e.digestName) == filepath.Clean(base+suffix) {
-				return usagef("--sidecar %s would be a part of the database %s", e.digestName, base)
-			}
+	for _, database := range []string{e.source, e.dest} {
+		if belongsTo(e.digestName, database) {
+			return usagef("--sidecar %s: the name belongs to %s", e.digestName, database)
 		}
 	}
 	if err := atomicfile.CheckAbsent(e.digestName); err != nil {

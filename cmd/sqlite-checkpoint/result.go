@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -113,12 +113,12 @@ func texts(lines []string) []text {
 // fit encodes s in at most limit bytes.
 func fit(s string, limit int) []byte {
 	for {
-		var out bytes.Buffer
+		var out strings.Builder
 		encoder := json.NewEncoder(&out)
 		encoder.SetEscapeHTML(false)
 		encoder.Encode(s)
-		if encoded := bytes.TrimRight(out.Bytes(), "\n"); len(encoded) <= limit {
-			return encoded
+		if encoded := escapeJSON(strings.TrimSuffix(out.String(), "\n")); len(encoded) <= limit {
+			return []byte(encoded)
 		}
 		s = shorten(s, len(s)*3/4)
 	}

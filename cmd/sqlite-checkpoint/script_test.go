@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"release": release,
 			"last":    lastLine,
 			"signal":  signalled,
+			"cutoff":  cutOff,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[holdersKey] = &holders{}
@@ -212,6 +213,22 @@ func signalled(ts *testscript.TestScript, neg bool, args []string) {
 	if took := time.Since(start); took > time.Second {
 		ts.Fatalf("took %v to end", took)
 	}
+}
+
+// cutoff REPORT COMMAND...: the command is killed once it has begun, which its REPORT then tells.
+func cutOff(ts *testscript.TestScript, neg bool, args []string) {
+	cmd := exec.Command(lookPath(ts, args[1]), args[2:]...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "TMPDIR="+ts.Getenv("TMPDIR"))
+	ts.Check(cmd.Start())
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if report, _ := os.ReadFile(ts.MkAbs(args[0])); strings.Contains(string(report), `"kind":"unfinished"`) {
+			return
+		}
+	}
+	ts.Fatalf("%s does not say that the run is unfinished", args[0])
 }
 
 func lookPath(ts *testscript.TestScript, name string) string {

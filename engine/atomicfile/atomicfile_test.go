@@ -113,13 +113,19 @@ func TestNothingIsReplaced(t *testing.T) {
 
 func TestReplace(t *testing.T) {
 	dir := t.TempDir()
+	path := filepath.Join(dir, "report")
 	for _, content := range []string{"one", "two"} {
-		if err := Replace(filepath.Join(dir, "report"), []byte(content)); err != nil {
+		if err := Replace(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := os.ReadFile(filepath.Join(dir, "report")); string(got) != content || names(t, dir) != "report" {
+		if got, _ := os.ReadFile(path); string(got) != content || names(t, dir) != "report" {
 			t.Errorf("%q in %s", got, names(t, dir))
 		}
+		info, err := os.Stat(path)
+		if want := map[string]fs.FileMode{"one": 0o600, "two": 0o640}[content]; err != nil || info.Mode() != want {
+			t.Errorf("%s: mode %v, want %v", content, info.Mode(), want)
+		}
+		os.Chmod(path, 0o640)
 	}
 }
 

@@ -65,18 +65,24 @@ func CheckAbsent(path string) error {
 	return err
 }
 
-// Replace atomically gives the file path the content data, whether it exists or not.
-func Replace(path string, data []byte) error {
+// Replace atomically gives the file path the content data. A file that exists keeps its mode; a new one gets perm, less
+// the umask.
+func Replace(path string, data []byte, perm fs.FileMode) error {
 	dir, err := NewDir(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	f, err := dir.Create(contentName)
+	f, err := os.OpenFile(filepath.Join(dir.path, contentName), os.O_WRONLY|os.O_CREATE|os.O_EXCL|noFollow, perm)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if old, err := os.Lstat(path); err == nil && old.Mode().IsRegular() {
+		if err := f.Chmod(old.Mode().Perm()); err != nil {
+			return err
+		}
+	}
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
