@@ -26,6 +26,9 @@ func (f attributeFlags) apply(opts *engine.InstallOptions) error {
 		if err != nil {
 			return usagef("--like %s: %w", f.Like, cause(err))
 		}
+		if !info.Mode().IsRegular() {
+			return usagef("--like %s: it is not a regular file", f.Like)
+		}
 		stat := info.Sys().(*syscall.Stat_t)
 		opts.Mode, opts.Owner = info.Mode().Perm(), &engine.Owner{UID: int(stat.Uid), GID: int(stat.Gid)}
 	}

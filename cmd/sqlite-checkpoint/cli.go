@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -24,6 +26,8 @@ type cli struct {
 	Restore    restoreCmd    `cmd:"" help:"Turn a stream or a file back into a database."`
 	Checkpoint checkpointCmd `cmd:"" aliases:"cp" help:"Fold the write-ahead log back into a database."`
 	Info       infoCmd       `cmd:"" help:"Tell what a database is, touching nothing."`
+	Help       helpCmd       `cmd:"" help:"Show the help of a command."`
+	Show       versionCmd    `cmd:"" name:"version" help:"Print versions, as --version does."`
 
 	commonFlags
 }
@@ -34,7 +38,7 @@ type commonFlags struct {
 	Quiet      bool        `short:"q" help:"Print nothing but errors, and results in JSON." group:"Common flags:"`
 	NoProgress bool        `help:"Show no progress bar." group:"Common flags:"`
 	Report     string      `placeholder:"FILE" help:"Write the result, or the error, to FILE as JSON; replaces an earlier report." group:"Common flags:"`
-	Version    versionFlag `help:"Print the versions of this tool, SQLite and Go, and SQLite's modules." group:"Common flags:"`
+	Version    versionFlag `short:"V" help:"Print the versions of this tool, SQLite and Go, and SQLite's modules." group:"Common flags:"`
 }
 
 // streamFlags are those of every command that emits a stream.
@@ -67,11 +71,14 @@ func (f *streamFlags) Validate() error {
 // A pages is a number of pages, at least 1 if it is given.
 type pages int
 
+// maxPages fits the C int that SQLite counts the pages of a step with.
+const maxPages = 1 << 30
+
 // UnmarshalText is how kong reads it.
 func (p *pages) UnmarshalText(b []byte) error {
 	n, err := strconv.Atoi(string(b))
-	if err != nil || n < 1 {
-		return errors.New("must be a number, at least 1")
+	if err != nil || n < 1 || n > maxPages {
+		return fmt.Errorf("must be a number from 1 to %d", maxPages)
 	}
 	*p = pages(n)
 	return nil
@@ -96,7 +103,15 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 	if err != nil {
 		return err
 	}
+	if len(args) == 0 {
+		parser.Stdout = con.stderr
+		parser.Parse([]string{"--help"})
+		return usagef("no command given")
+	}
 	command, err := parser.Parse(args)
+	if errors.Is(err, errShown) {
+		return errShown
+	}
 	if err != nil {
 		flags := salvage(args)
 		con.configure(flags)
@@ -127,10 +142,25 @@ func printHelp(options kong.HelpOptions, command *kong.Context) error {
 	if err == nil {
 		_, err = io.WriteString(command.Stdout, "\n"+exitStatusHelp)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, syscall.EPIPE) { // as of: sqlite-checkpoint --help | head
 		return outputFault("standard output", err)
 	}
 	return errShown
+}
+
+// A helpCmd is --help for those who type it as a word.
+type helpCmd struct {
+	Command string `arg:"" optional:"" help:"The command."`
+}
+
+// Run is the command.
+func (cmd *helpCmd) Run(command *kong.Context) error {
+	args := []string{"--help"}
+	if cmd.Command != "" {
+		args = []string{cmd.Command, "--help"}
+	}
+	_, err := command.Kong.Parse(args)
+	return parseFault(err)
 }
 
 // parseFault makes what kong says one line that names the help to read.
@@ -143,11 +173,28 @@ func parseFault(err error) error {
 	case errors.As(err, &known), !errors.As(err, &parse):
 		return err
 	}
-	help := program + " --help"
+	name := ""
 	if command := parse.Context; command != nil && command.Selected() != nil {
-		help = program + " " + command.Selected().Name + " --help"
+		name = command.Selected().Name + " "
 	}
-	return &fault{kind: kindUsage, err: err, hint: "see " + help}
+	return &fault{kind: kindUsage, err: errors.New(plainUsage(parse.Error(), name != "")), hint: "see " + program + " " + name + "--help"}
+}
+
+// plainUsage rewords what kong says in its own terms. commanded tells that a command was found.
+func plainUsage(message string, commanded bool) string {
+	if flag, got, found := strings.Cut(message, ": expected "); found && strings.Contains(got, `but got "EOL"`) {
+		return flag + " needs a value"
+	}
+	if name, found := strings.CutPrefix(message, "expected "); found && commanded {
+		return "missing argument: " + strings.ToUpper(strings.NewReplacer(`"`, "", "<", "", ">", "").Replace(name))
+	}
+	if strings.HasPrefix(message, "expected one of ") {
+		return "no command given"
+	}
+	if name, found := strings.CutPrefix(message, "unexpected argument "); found && !commanded {
+		return "no such command: " + name
+	}
+	return message
 }
 
 // parsed gives what kong understood of a command line before it failed, which may be nil.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -109,7 +110,7 @@ func (c *console) render(r result) string {
 // failure.
 func (c *console) finish(ctx context.Context, err error) int {
 	code, outcome := 0, any(c.result)
-	if err != nil && err != errShown {
+	if err != nil && !errors.Is(err, errShown) {
 		f := explain(ctx, err)
 		c.tell(f)
 		code, outcome = f.Code, f

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -17,17 +16,49 @@ var version string
 // A versionFlag ends the run when it is met.
 type versionFlag bool
 
-// BeforeReset is a hook of kong.
-func (versionFlag) BeforeReset(command *kong.Context) error {
+// BeforeReset is a hook of kong: no other flag has been parsed yet.
+func (versionFlag) BeforeReset(command *kong.Context, con *console) error {
+	con.json = salvage(command.Args).JSON
+	if err := (&versionCmd{}).Run(con); err != nil {
+		return err
+	}
+	return errShown
+}
+
+type versionCmd struct{}
+
+// Run is the command.
+func (*versionCmd) Run(con *console) error {
 	modules, err := engine.Modules()
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(command.Stdout, "%s %s\nSQLite %s\nGo %s %s/%s\nmodules: %s\n", program, toolVersion(), engine.SQLiteVersion(),
-		strings.TrimPrefix(runtime.Version(), "go"), runtime.GOOS, runtime.GOARCH, strings.Join(modules, " ")); err != nil {
-		return outputFault("standard output", err)
+	return con.show(&versionResult{
+		Command: "version",
+		Version: toolVersion(),
+		SQLite:  engine.SQLiteVersion(),
+		Go:      strings.TrimPrefix(runtime.Version(), "go"),
+		System:  runtime.GOOS + "/" + runtime.GOARCH,
+		Modules: modules,
+	})
+}
+
+type versionResult struct {
+	Command string   `json:"command"`
+	Version string   `json:"version"`
+	SQLite  string   `json:"sqlite"`
+	Go      string   `json:"go"`
+	System  string   `json:"system"`
+	Modules []string `json:"modules"` // of SQLite
+}
+
+func (r *versionResult) lines() []string {
+	return []string{
+		program + " " + r.Version,
+		"SQLite " + r.SQLite,
+		"Go " + r.Go + " " + r.System,
+		"modules: " + strings.Join(r.Modules, " "),
 	}
-	return errShown
 }
 
 func toolVersion() string {
