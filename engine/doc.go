@@ -3,7 +3,7 @@
 // [TakeSnapshot] copies a database that may be in use, through SQLite's online backup API and inside one read
 // transaction, into a private file, and has SQLite check that very file: a [Snapshot] that you hold is one that has
 // passed. [Install] is the inverse, [Verify] the proof without the installation. [Inspect] tells what a database
-// is from plain reads, and [Checkpoint] folds its write-ahead log back.
+// is from plain reads, [Checkpoint] folds its write-ahead log back, and [FindDatabases] finds the databases below a directory.
 //
 // TakeSnapshot, Inspect and Verify change nothing about the source: not a byte, not a modification time, not a
 // directory entry. (Called by root, SQLite sees to it that an existing -wal and -shm belong to the owner of the

@@ -24,6 +24,7 @@ const (
 	KindTemp            Kind = "temp_io"          // the temporary or destination directory failed otherwise
 	KindExists          Kind = "exists"           // the destination, or a file that belongs to it, exists
 	KindSameFile        Kind = "same_file"        // source and destination are one file
+	KindPattern         Kind = "bad_pattern"      // a pattern of FindOptions.Exclude is malformed
 	KindInternal        Kind = "internal"         // cannot happen
 )
 

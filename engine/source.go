@@ -98,31 +98,32 @@ func (s *sourceFile) replaced() bool {
 	return err != nil || !os.SameFile(info, s.info)
 }
 
-// processHolds tells whether a descriptor of this process leads to the file. Where descriptors cannot be listed the
-// answer is no.
+// processHolds reports whether a descriptor of this process leads to the file.
 func processHolds(info fs.FileInfo) bool {
+	file, ok := stampOf(info)
+	return ok && heldInodes()[inode{file.dev, file.ino}]
+}
+
+// An inode is the identity of a file while it exists.
+type inode struct{ dev, ino uint64 }
+
+// heldInodes are the files to which descriptors of this process lead, nil where descriptors cannot be listed.
+func heldInodes() map[inode]bool {
 	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue
 		}
+		held := make(map[inode]bool, len(entries))
 		for _, entry := range entries {
-			if fd, err := strconv.Atoi(entry.Name()); err == nil && sameFile(fd, info) {
-				return true
+			var stat unix.Stat_t
+			if fd, err := strconv.Atoi(entry.Name()); err == nil && unix.Fstat(fd, &stat) == nil {
+				held[inode{uint64(stat.Dev), uint64(stat.Ino)}] = true
 			}
 		}
-		return false
+		return held
 	}
-	return false
-}
-
-func sameFile(fd int, info fs.FileInfo) bool {
-	var theirs unix.Stat_t
-	if unix.Fstat(fd, &theirs) != nil {
-		return false
-	}
-	ours, ok := stampOf(info)
-	return ok && uint64(theirs.Dev) == ours.dev && uint64(theirs.Ino) == ours.ino
+	return nil
 }
 
 // sourceError gives an error met on the way to a source its kind.

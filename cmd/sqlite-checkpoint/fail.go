@@ -65,6 +65,7 @@ var kinds = []struct {
 	is   error
 }{
 	{kindUsage, exitUsage, "", nil},
+	{string(engine.KindPattern), exitUsage, "quote [ and \\ in a pattern with \\, and close every [", nil},
 	{kindTerminal, exitUsage, "send it to a file or a program, as in: sqlite-checkpoint backup DB - | restic backup --stdin", stream.ErrTerminal},
 
 	{string(engine.KindMissing), exitSource, "check the path; a missing database is never created", nil},

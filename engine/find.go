@@ -1,0 +1,246 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+)
+
+// FindOptions are the options of [FindDatabases].
+type FindOptions struct {
+	// Exclude holds patterns in the syntax of [path.Match]. A pattern without a slash is matched against the
+	// name of every file and directory, one that begins with a slash against its absolute path, and any
+	// other against its path below the root. A directory that matches is left out with all it contains.
+	Exclude []string
+}
+
+// Found is what [FindDatabases] found, sorted by path. Paths begin with the root as the caller gave it.
+type Found struct {
+	Databases []string
+	Skipped   []Skipped
+}
+
+// Skipped is an entry below the root that was not searched.
+type Skipped struct {
+	Path   string
+	Reason SkipReason
+	Err    error // under SkipUnreadable
+}
+
+// A SkipReason says why [FindDatabases] left out an entry.
+type SkipReason string
+
+const (
+	SkipExcluded   SkipReason = "excluded"        // it matches a pattern of FindOptions.Exclude
+	SkipInProcess  SkipReason = "open_in_process" // this process has the file open: see FindDatabases
+	SkipMount      SkipReason = "mount"           // another file system, or a bind mount
+	SkipPrivate    SkipReason = "private"         // a private directory of this package
+	SkipSymlink    SkipReason = "symlink"         // a symbolic link, wherever it leads
+	SkipUnreadable SkipReason = "unreadable"      // it could not be opened or read
+)
+
+// FindDatabases searches the directory root, and every directory below it, for SQLite databases. A database is
+// a regular file of at least 512 bytes, of any name, that begins with SQLite's 16-byte magic string. A root that is
+// not a directory is returned as the only database without being opened.
+//
+// Symbolic links below root and what is mounted there are not followed but listed in Skipped, and so is everything
+// that cannot be read. Only a root that cannot be opened, a malformed pattern and the end of ctx are errors.
+//
+// FindDatabases opens and closes every file that it looks into, which would drop the POSIX locks of an SQLite
+// connection that the calling process has open on the same file. It therefore skips files that the process
+// holds open; but a connection that the caller opens while FindDatabases runs may lose its locks.
+func FindDatabases(ctx context.Context, root string, opts FindOptions) (Found, error) {
+	const op = "search"
+	for _, pattern := range opts.Exclude {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return Found{}, &Error{Kind: KindPattern, Op: "exclude", Path: pattern, Err: err}
+		}
+	}
+	info, err := os.Stat(root)
+	if err != nil {
+		return Found{}, sourceError(op, root, err)
+	}
+	if !info.IsDir() {
+		return Found{Databases: []string{root}}, nil
+	}
+	base, err := filepath.Abs(root)
+	if err != nil {
+		return Found{}, sourceError(op, root, err)
+	}
+	dir, err := os.Open(root)
+	if err != nil {
+		return Found{}, sourceError(op, root, err)
+	}
+	f := finder{ctx: ctx, root: root, base: base, exclude: opts.Exclude}
+	if err := f.search(dir, "."); err != nil {
+		return Found{}, err
+	}
+	slices.Sort(f.found.Databases)
+	slices.SortFunc(f.found.Skipped, func(a, b Skipped) int { return cmp.Compare(a.Path, b.Path) })
+	return f.found, nil
+}
+
+type finder struct {
+	ctx        context.Context
+	root, base string // the root as given, and its absolute path
+	exclude    []string
+	found      Found
+}
+
+// search looks at the entries of dir, whose path below the root is below, and closes dir.
+func (f *finder) search(dir *os.File, below string) error {
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		f.skipError(below, err)
+		return nil
+	}
+	var files, dirs []string
+	for _, entry := range entries {
+		name := path.Join(below, entry.Name())
+		switch {
+		case f.excluded(name):
+			f.skip(name, SkipExcluded, nil)
+		case entry.Type().IsRegular():
+			files = append(files, entry.Name())
+		case entry.Type()&fs.ModeSymlink != 0:
+			f.skip(name, SkipSymlink, nil)
+		case entry.IsDir() && strings.HasPrefix(entry.Name(), atomicfile.Prefix):
+			f.skip(name, SkipPrivate, nil)
+		case entry.IsDir():
+			dirs = append(dirs, entry.Name())
+		}
+	}
+	for batch := range slices.Chunk(files, findBatch) {
+		if err := context.Cause(f.ctx); err != nil {
+			return err
+		}
+		f.lookInto(dir, below, batch)
+	}
+	for _, name := range dirs {
+		if err := f.descend(dir, below, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *finder) descend(parent *os.File, below, name string) error {
+	if err := context.Cause(f.ctx); err != nil {
+		return err
+	}
+	below = path.Join(below, name)
+	fd, err := openBelow(parent, name, unix.O_DIRECTORY)
+	if err != nil {
+		f.skipError(below, err)
+		return nil
+	}
+	return f.search(os.NewFile(uintptr(fd), f.path(below)), below)
+}
+
+// findBatch is how many files are looked into between two looks at the process's own descriptors.
+const findBatch = 256
+
+// lookInto reads the beginning of regular files. It holds opening, so that the engine opens no database meanwhile.
+func (f *finder) lookInto(dir *os.File, below string, names []string) {
+	opening.Lock()
+	defer opening.Unlock()
+	held := heldInodes()
+	for _, name := range names {
+		var stat unix.Stat_t
+		if err := unix.Fstatat(int(dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			f.skipError(path.Join(below, name), err)
+			continue
+		}
+		switch {
+		case stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Size < minPageSize:
+		case held[inode{uint64(stat.Dev), uint64(stat.Ino)}]:
+			f.skip(path.Join(below, name), SkipInProcess, nil)
+		default:
+			f.lookIntoFile(dir, below, name)
+		}
+	}
+}
+
+func (f *finder) lookIntoFile(dir *os.File, below, name string) {
+	fd, err := openBelow(dir, name, unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		f.skipError(path.Join(below, name), err)
+		return
+	}
+	defer unix.Close(fd)
+	var start [len(headerMagic)]byte
+	n, err := unix.Pread(fd, start[:], 0)
+	switch {
+	case err != nil:
+		f.skipError(path.Join(below, name), err)
+	case string(start[:n]) == headerMagic:
+		f.found.Databases = append(f.found.Databases, f.path(path.Join(below, name)))
+	}
+}
+
+// excluded reports whether a pattern matches the entry with that path below the root.
+func (f *finder) excluded(below string) bool {
+	return slices.ContainsFunc(f.exclude, func(pattern string) bool {
+		pattern = strings.TrimSuffix(pattern, "/")
+		subject := below
+		switch strings.IndexByte(pattern, '/') {
+		case -1:
+			subject = path.Base(below)
+		case 0:
+			subject = path.Join(f.base, below)
+		}
+		matched, _ := path.Match(pattern, subject)
+		return matched
+	})
+}
+
+func (f *finder) path(below string) string { return filepath.Join(f.root, below) }
+
+func (f *finder) skip(below string, why SkipReason, err error) {
+	f.found.Skipped = append(f.found.Skipped, Skipped{f.path(below), why, err})
+}
+
+// skipError skips an entry that could not be read, unless it has gone meanwhile.
+func (f *finder) skipError(below string, err error) {
+	switch {
+	case errors.Is(err, unix.ENOENT):
+	case errors.Is(err, unix.EXDEV):
+		f.skip(below, SkipMount, nil)
+	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR):
+		f.skip(below, SkipSymlink, nil) // it has become one, and O_NOFOLLOW refused it
+	default:
+		f.skip(below, SkipUnreadable, fmt.Errorf("open %s: %w", f.path(below), underlying(err)))
+	}
+}
+
+// openOnDevice opens an entry of dir, and fails with EXDEV if it is on another device.
+func openOnDevice(dir *os.File, name string, flags int) (int, error) {
+	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	var above, stat unix.Stat_t
+	if err = unix.Fstat(int(dir.Fd()), &above); err == nil {
+		err = unix.Fstat(fd, &stat)
+	}
+	if err == nil && stat.Dev != above.Dev {
+		err = unix.EXDEV
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}

@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A file that cannot be read could be a database. The effective user ID for file access is the thread's.
+func TestFindUnreadable(t *testing.T) {
+	root := plant(t, header512, "dir/a.db", "b.db", "c.db")
+	for name, mode := range map[string]os.FileMode{"dir": 0, "b.db": 0, "c.db": 0o644, ".": 0o755, "..": 0o755, "../..": 0o755} {
+		if err := os.Chmod(filepath.Join(root, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if os.Getuid() == 0 {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer unix.Setfsuid(0)
+		if err := unix.Setfsuid(65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	databases, skipped := find(t, root)
+	mustFind(t, databases, []string{"c.db"})
+	mustFind(t, skipped, map[string]SkipReason{"dir": SkipUnreadable, "b.db": SkipUnreadable})
+}
+
+// Another process must stay locked out while this one holds a write lock on a database that the search comes across.
+func TestFindKeepsLocks(t *testing.T) {
+	app := newRollback(t)
+	db, err := sql.Open("sqlite3", app+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.BeginTx(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	databases, skipped := find(t, strings.TrimSuffix(app, "/app.db"))
+	mustFind(t, databases, []string(nil))
+	if skipped["app.db"] != SkipInProcess {
+		t.Errorf("skipped %q", skipped)
+	}
+	if out, err := trySQLite(app, "PRAGMA busy_timeout=0;", addRows); err == nil || !strings.Contains(out, "locked") {
+		t.Errorf("the write lock is gone: %v %s", err, out)
+	}
+}
+
+// findMounts names, in the environment of this program's second run, the directory with the mounts in it.
+const findMounts = "SQLITE_CHECKPOINT_TEST_MOUNTS"
+
+// Both kinds of mount are skipped: one with a device number of its own, and bind mounts, which have none.
+func TestFindMounts(t *testing.T) {
+	if root := os.Getenv(findMounts); root != "" {
+		databases, skipped := find(t, root)
+		mustFind(t, databases, []string{"a.db"})
+		mustFind(t, skipped, map[string]SkipReason{"tmpfs": SkipMount, "bound": SkipMount, "file.db": SkipMount})
+		return
+	}
+	root, other := plant(t, header512, "a.db", "tmpfs/", "bound/", "file.db"), plant(t, header512, "b.db")
+	cmd := exec.Command("unshare", "-m", "sh", "-ec", `mount -t tmpfs none "$1/tmpfs"
+		mount --bind "$2" "$1/bound"
+		mount --bind "$2/b.db" "$1/file.db"
+		exec "$3" -test.run '^TestFindMounts$'`, "sh", root, other, os.Args[0])
+	cmd.Env = append(os.Environ(), findMounts+"="+root)
+	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "no tests to run") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
