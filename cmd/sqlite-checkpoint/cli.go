@@ -25,6 +25,8 @@ type cli struct {
 	Verify     verifyCmd     `cmd:"" help:"Prove that a stream or a file is whole."`
 	Restore    restoreCmd    `cmd:"" help:"Turn a stream or a file back into a database."`
 	Checkpoint checkpointCmd `cmd:"" aliases:"cp" help:"Fold the write-ahead log back into a database."`
+	List       listCmd       `cmd:"" help:"List the dated copies in a directory."`
+	Prune      pruneCmd      `cmd:"" help:"Remove dated copies that a policy does not keep."`
 	Info       infoCmd       `cmd:"" help:"Tell what a database is, touching nothing."`
 	Help       helpCmd       `cmd:"" help:"Show the help of a command."`
 	Show       versionCmd    `cmd:"" name:"version" help:"Print versions, as --version does."`

@@ -49,6 +49,8 @@ const (
 	kindTerminal    = "terminal"
 	kindInterrupted = "interrupted"
 	kindUnfinished  = "unfinished"
+
+	kindDamagedCopies = "damaged_copies"
 )
 
 const (
@@ -73,14 +75,11 @@ var kinds = []struct {
 	{string(engine.KindUnreadable), exitSource, "run as root or as the user who owns the database", nil},
 	{string(engine.KindHotJournal), exitSource, "open it once with its application, which completes the rollback, then try again", nil},
 	{string(engine.KindChanged), exitSource, "something else replaced or cut the file meanwhile: try again once that is over", nil},
-	{string(engine.KindElsewhere), exitSource, "name the file by the path that its application uses; if its -wal was deleted, stop the application first", nil},
 	{string(engine.KindInProcess), exitSource, "close the database in this process first", nil},
 	{string(engine.KindNotOwner), exitSource, "run as root or as the user who owns the database", nil},
 	{kindInUse, exitSource, "copy a database in use with backup, or look at it with info", nil},
 
 	{string(engine.KindBusy), exitBusy, "try again, or wait longer with --busy-timeout", nil},
-
-	{string(engine.KindUnlocked), exitBusy, "run it on the machine and under the path that the application uses, or while the application is stopped", nil},
 
 	{string(engine.KindCorrupt), exitCorrupt, "--check none still copies what can be read, for sqlite3's .recover", nil},
 	{string(engine.KindCheckIncomplete), exitCorrupt, "--check auto checks as much as can be checked here, and says how much that was", nil},
@@ -104,6 +103,7 @@ var kinds = []struct {
 	{"stream_trailing_data", exitStream, "two streams may have been written into one", stream.ErrTrailingData},
 	{"stream_mismatch", exitStream, "is it the digest of this very file?", stream.ErrMismatch},
 	{"stream_sidecar", exitStream, "it must be the line that sha256sum writes, for this very name", stream.ErrSidecar},
+	{kindDamagedCopies, exitStream, "save what you need of them, then remove them by hand; make a new backup", nil},
 	{"stream_plain_zstd", exitStream, "unpack it first: zstd -dc FILE | sqlite-checkpoint verify -", stream.ErrPlainZstd},
 
 	{string(engine.KindExists), exitExists, "nothing is ever overwritten: move it away, or choose another name", nil},

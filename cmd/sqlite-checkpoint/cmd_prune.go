@@ -1,0 +1,296 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/retention"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+type pruneCmd struct {
+	Dir         string             `arg:"" name:"dir" help:"The directory."`
+	KeepLast    retention.Count    `placeholder:"N" help:"Keep the last N copies; unlimited keeps all."`
+	KeepHourly  retention.Count    `placeholder:"N" help:"Keep the newest copy of each of the last N hours that have one."`
+	KeepDaily   retention.Count    `placeholder:"N" help:"Likewise for days."`
+	KeepWeekly  retention.Count    `placeholder:"N" help:"Likewise for weeks, which begin on Monday."`
+	KeepMonthly retention.Count    `placeholder:"N" help:"Likewise for months."`
+	KeepYearly  retention.Count    `placeholder:"N" help:"Likewise for years."`
+	KeepWithin  retention.Duration `placeholder:"DURATION" help:"Keep all copies from this long before the newest on, such as 30d or 1y6m."`
+	Name        string             `placeholder:"DB" help:"Look at the copies of this database only: app.db, or app."`
+	DryRun      bool               `short:"n" help:"Remove nothing, and say what would be removed."`
+}
+
+func (*pruneCmd) Help() string {
+	return `A copy is kept if at least one rule keeps it; the rules are those of restic forget, for each database on its own,
+in local time. Every copy is read first: one that is damaged counts for no rule and is left alone, as is every file that
+backup has not made. Nothing is removed while the newest copy of a database is not whole.
+
+  sqlite-checkpoint prune --keep-daily 7 --keep-weekly 5 --keep-monthly 12 /backup`
+}
+
+// Run is the command.
+func (cmd *pruneCmd) Run(ctx context.Context, con *console) error {
+	start := time.Now()
+	policy := retention.Policy{
+		Last: cmd.KeepLast, Hourly: cmd.KeepHourly, Daily: cmd.KeepDaily, Weekly: cmd.KeepWeekly,
+		Monthly: cmd.KeepMonthly, Yearly: cmd.KeepYearly, Within: cmd.KeepWithin,
+	}
+	if cmd.Dir == "" || policy.Empty() {
+		return usagef("prune needs DIR and a rule that keeps something, such as --keep-daily 7")
+	}
+	dir, err := readCopyDir(cmd.Dir, cmd.Name)
+	if err != nil {
+		return err
+	}
+	if dir, err = dir.settle(ctx, cmd.Name); err != nil {
+		return err
+	}
+	if err := dir.prove(ctx, con); err != nil {
+		return err
+	}
+	result := &pruneResult{Command: "prune", Directory: path(cmd.Dir), DryRun: cmd.DryRun, Databases: []prunedDatabase{}}
+	for _, database := range dir.databases() {
+		result.Databases = append(result.Databases, decide(database, dir.of(database), policy, start))
+	}
+	if err := result.apply(dir); err != nil {
+		return err
+	}
+	result.Elapsed = since(start)
+	if err := con.show(result); err != nil {
+		return err
+	}
+	return cmp.Or(result.refusal(), dir.damage("prune"))
+}
+
+// settleTime bounds how long prune waits for a backup that is about to publish the digest of its copy.
+const settleTime = 5 * time.Second
+
+// settle lists the directory again until the newest copy of each database has its digest: a backup publishes that after the
+// copy. After settleTime it takes the directory as it is.
+func (d *copyDir) settle(ctx context.Context, database string) (*copyDir, error) {
+	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline) && !d.settled(); {
+		select {
+		case <-ctx.Done():
+			return d, context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+		again, err := readCopyDir(d.path, database)
+		if err != nil {
+			return d, err
+		}
+		d = again
+	}
+	return d, nil
+}
+
+func (d *copyDir) settled() bool {
+	for _, database := range d.databases() {
+		if copies := d.of(database); !copies[len(copies)-1].vouched() {
+			return false
+		}
+	}
+	return true
+}
+
+// of are the copies of one database.
+func (d *copyDir) of(database string) (copies []*datedCopy) {
+	for _, c := range d.copies {
+		if c.Database == database {
+			copies = append(copies, c)
+		}
+	}
+	return copies
+}
+
+// decide applies the policy to the copies of one database, the oldest first. Only proven ones count, and only they go.
+func decide(database string, copies []*datedCopy, policy retention.Policy, now time.Time) prunedDatabase {
+	result := prunedDatabase{Database: path(database), newest: copies[len(copies)-1]}
+	var proven []*datedCopy
+	var times []time.Time
+	for _, c := range slices.Backward(copies) {
+		if c.proven {
+			proven, times = append(proven, c), append(times, c.Time.Local())
+		} else {
+			result.LeftAlone = append(result.LeftAlone, pruned(c, nil))
+		}
+	}
+	if !result.newest.proven {
+		result.Refused = text(fmt.Sprintf("its newest copy is not proven: %s: %v", result.newest.Name, result.newest.problem))
+	}
+	reasons := policy.Apply(times, now)
+	protect(times, reasons, now)
+	for i, c := range proven {
+		if result.Refused != "" && len(reasons[i]) == 0 {
+			reasons[i] = []string{"newest copy is not proven"}
+		}
+		if len(reasons[i]) == 0 {
+			result.Remove, result.doomed = append(result.Remove, pruned(c, nil)), append(result.doomed, c)
+		} else {
+			result.Keep = append(result.Keep, pruned(c, reasons[i]))
+		}
+	}
+	return result
+}
+
+// protect keeps the newest copy, and the newest that is not dated in the future, whatever the policy says: where a clock was
+// wrong once, the copies of today would otherwise be the ones to go.
+func protect(times []time.Time, reasons [][]string, now time.Time) {
+	if len(times) == 0 {
+		return
+	}
+	if len(reasons[0]) == 0 {
+		reasons[0] = []string{"newest copy"}
+	}
+	past := slices.IndexFunc(times, func(t time.Time) bool { return !t.After(now) })
+	if past > 0 && len(reasons[past]) == 0 {
+		reasons[past] = []string{"newest copy that is not dated in the future"}
+	}
+}
+
+// apply removes copies, and then their sidecars: at no moment is there a copy that has lost its sidecar. Sidecars whose copies
+// an earlier run has removed go, too.
+func (r *pruneResult) apply(dir *copyDir) error {
+	sidecars := slices.DeleteFunc(dir.orphans, func(path string) bool { return !isOrphan(path) })
+	for _, database := range r.Databases {
+		for _, c := range database.doomed {
+			if !database.newest.unchanged() || !c.unchanged() {
+				continue
+			}
+			r.Removed, r.RemovedBytes = r.Removed+1, r.RemovedBytes+c.info.Size()
+			sidecars = append(sidecars, c.path+dated.SidecarSuffix)
+			if r.DryRun {
+				continue
+			}
+			if err := removeFile(c.path); err != nil {
+				return err
+			}
+		}
+	}
+	if r.DryRun || len(sidecars) == 0 {
+		return nil
+	}
+	return removeSidecars(dir.path, sidecars)
+}
+
+// removeSidecars waits until the removal of the copies is durable.
+func removeSidecars(dir string, sidecars []string) error {
+	if err := atomicfile.SyncDir(dir); err != nil {
+		return fileFault(fmt.Errorf("sync directory %s: %w", dir, cause(err)))
+	}
+	for _, sidecar := range sidecars {
+		if err := removeFile(sidecar); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func removeFile(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fileFault(fmt.Errorf("remove %s: %w", name, cause(err)))
+	}
+	return nil
+}
+
+// isOrphan reports whether the file is a sidecar of a copy that is not there.
+func isOrphan(sidecar string) bool {
+	image := strings.TrimSuffix(sidecar, dated.SidecarSuffix)
+	if _, err := os.Lstat(image); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	info, err := os.Lstat(sidecar)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxSidecar {
+		return false
+	}
+	line, err := os.ReadFile(sidecar)
+	if err != nil {
+		return false
+	}
+	_, err = stream.ParseSidecar(line, filepath.Base(image))
+	return err == nil
+}
+
+type pruneResult struct {
+	Command      string           `json:"command"`
+	Directory    path             `json:"directory"`
+	DryRun       bool             `json:"dry_run"`
+	Databases    []prunedDatabase `json:"databases"`
+	Removed      int              `json:"removed"`
+	RemovedBytes int64            `json:"removed_bytes"`
+	Elapsed      millis           `json:"elapsed_ms"`
+}
+
+// A prunedDatabase is what came of the copies of one database, the newest first.
+type prunedDatabase struct {
+	Database  path         `json:"database"`
+	Keep      []prunedCopy `json:"keep"`
+	Remove    []prunedCopy `json:"remove"`
+	LeftAlone []prunedCopy `json:"left_alone"` // not proven
+	Refused   text         `json:"refused,omitempty"`
+
+	newest *datedCopy
+	doomed []*datedCopy
+}
+
+type prunedCopy struct {
+	Name    path      `json:"name"`
+	Time    time.Time `json:"time"`
+	Reasons []string  `json:"reasons,omitempty"`
+	Problem text      `json:"problem,omitempty"`
+}
+
+func pruned(c *datedCopy, reasons []string) prunedCopy {
+	p := prunedCopy{Name: path(c.Name.String()), Time: c.Time, Reasons: reasons}
+	if c.problem != nil {
+		p.Problem = text(c.problem.Error())
+	}
+	return p
+}
+
+// refusal is the failure to remove anything of a database.
+func (r *pruneResult) refusal() error {
+	for _, database := range r.Databases {
+		if database.Refused != "" {
+			err := fmt.Errorf("prune %s: nothing removed of %s: %s", r.Directory, database.Database, database.Refused)
+			return &fault{kind: kindDamagedCopies, err: err, hint: "make a new backup, then prune again"}
+		}
+	}
+	return nil
+}
+
+func (r *pruneResult) lines() (lines []string) {
+	kept, remove, removed := 0, "remove", "removed"
+	if r.DryRun {
+		remove, removed = "would remove", "would remove"
+	}
+	for _, database := range r.Databases {
+		for _, c := range database.Keep {
+			lines = append(lines, fmt.Sprintf("keep %s: %s", c.Name, strings.Join(c.Reasons, ", ")))
+		}
+		for _, c := range database.LeftAlone {
+			lines = append(lines, fmt.Sprintf("leave alone %s: %s", c.Name, c.Problem))
+		}
+		for _, c := range database.Remove {
+			lines = append(lines, remove+" "+string(c.Name))
+		}
+		if database.Refused != "" {
+			lines = append(lines, fmt.Sprintf("%s: %s", database.Database, database.Refused))
+		}
+		kept += len(database.Keep)
+	}
+	return append(lines, fmt.Sprintf("%s: kept %s, %s %d (%s)", r.Directory, plural(kept, "copy", "copies"),
+		removed, r.Removed, humanize.IBytes(uint64(r.RemovedBytes))))
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+// A datedCopy is a file with the name of a dated copy. Whether it is one is known once it has been proven.
+type datedCopy struct {
+	dated.Name
+	path    string
+	info    fs.FileInfo
+	sidecar bool           // there is one
+	claims  stream.Summary // what its trailer says, if it has one
+	proven  bool
+	digest  stream.Digest // of the image, once proven
+	problem error         // why it is not proven
+}
+
+// vouched reports whether anything claims to prove the file: a digest that is not right means damage then.
+func (c *datedCopy) vouched() bool { return c.sidecar || c.claims.Trailer }
+
+// imageSize is what the file will unpack to, as far as its end tells.
+func (c *datedCopy) imageSize() int64 {
+	if c.claims.Trailer {
+		return c.claims.ImageSize
+	}
+	return c.info.Size()
+}
+
+// A copyDir is what is found in a directory of dated copies.
+type copyDir struct {
+	path    string
+	copies  []*datedCopy // by database, the oldest first
+	orphans []string     // paths of sidecars whose copies are gone
+}
+
+// readCopyDir lists the copies in a directory, of one database if it is given. It reads trailers, and no copy.
+func readCopyDir(dir, database string) (*copyDir, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, inputFault(dir, err)
+	}
+	files := map[string]bool{}
+	for _, entry := range entries {
+		files[entry.Name()] = entry.Type().IsRegular()
+	}
+	found := &copyDir{path: dir}
+	for _, entry := range entries {
+		found.add(entry, files)
+	}
+	if err := found.choose(database); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found.copies, func(a, b *datedCopy) int {
+		if order := strings.Compare(a.Database, b.Database); order != 0 {
+			return order
+		}
+		return dated.Compare(a.Name, b.Name)
+	})
+	return found, nil
+}
+
+// add takes in a regular file with a name of ours.
+func (d *copyDir) add(entry fs.DirEntry, files map[string]bool) {
+	file := entry.Name()
+	if image, isSidecar := strings.CutSuffix(file, dated.SidecarSuffix); isSidecar {
+		_, exists := files[image]
+		if _, ours := dated.Parse(image); ours && !exists && entry.Type().IsRegular() {
+			d.orphans = append(d.orphans, within(d.path, file))
+		}
+		return
+	}
+	name, ours := dated.Parse(file)
+	if !ours || !entry.Type().IsRegular() {
+		return
+	}
+	info, err := entry.Info()
+	if err != nil {
+		return // gone meanwhile
+	}
+	c := &datedCopy{Name: name, path: within(d.path, file), info: info, sidecar: files[file+dated.SidecarSuffix]}
+	if c.Compressed || !c.sidecar {
+		c.readClaims()
+	}
+	d.copies = append(d.copies, c)
+}
+
+// within is the path of a file in a directory, which is left as it was typed.
+func within(dir, file string) string {
+	if strings.HasSuffix(dir, "/") {
+		return dir + file
+	}
+	return dir + "/" + file
+}
+
+func (c *datedCopy) readClaims() {
+	file, err := os.Open(c.path)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	c.claims, _ = stream.ReadTrailer(file, c.info.Size())
+}
+
+// databases are those that the directory has copies of.
+func (d *copyDir) databases() (names []string) {
+	for _, c := range d.copies {
+		names = append(names, c.Database)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// choose leaves nothing but one database, if it is given.
+func (d *copyDir) choose(name string) error {
+	if name == "" {
+		return nil
+	}
+	database, err := dated.Choose(d.databases(), name)
+	if err != nil {
+		return usagef("--name %s: %w", name, err)
+	}
+	d.copies = slices.DeleteFunc(d.copies, func(c *datedCopy) bool { return c.Database != database })
+	d.orphans = slices.DeleteFunc(d.orphans, func(path string) bool {
+		name, _ := dated.Parse(strings.TrimSuffix(filepath.Base(path), dated.SidecarSuffix))
+		return name.Database != database
+	})
+	return nil
+}
+
+// prove reads the copies, on all cores, and notes what came of each. Copies that are removed meanwhile leave the list.
+func (d *copyDir) prove(ctx context.Context, con *console) error {
+	var total int64
+	for _, c := range d.copies {
+		total += c.imageSize()
+	}
+	done := &tally{con: con, total: total}
+	queue := make(chan *datedCopy)
+	var waits []func()
+	for range min(runtime.GOMAXPROCS(0), len(d.copies)) {
+		waits = append(waits, engine.Background(func() {
+			for c := range queue {
+				c.prove(ctx, done)
+			}
+		}))
+	}
+	for _, c := range d.copies {
+		queue <- c
+	}
+	close(queue)
+	for _, wait := range waits {
+		wait()
+	}
+	d.copies = slices.DeleteFunc(d.copies, func(c *datedCopy) bool { return !c.proven && c.gone() })
+	return context.Cause(ctx)
+}
+
+// A tally counts bytes of several readers for one progress bar.
+type tally struct {
+	con   *console
+	done  atomic.Int64
+	total int64
+}
+
+func (t *tally) Write(p []byte) (int, error) {
+	t.con.progress.show("reading", t.done.Add(int64(len(p))), t.total)
+	return len(p), nil
+}
+
+// prove reads a copy to its end.
+func (c *datedCopy) prove(ctx context.Context, read io.Writer) {
+	in, err := openInput(ctx, c.path, proofFlags{})
+	if err != nil {
+		c.problem = err
+		return
+	}
+	defer in.Close()
+	if info, err := in.file.Stat(); err != nil || !sameState(info, c.info) {
+		c.problem = fmt.Errorf("read %s: it has changed meanwhile", c.path)
+		return
+	}
+	if _, c.problem = io.Copy(read, in); c.problem == nil {
+		c.proven, c.digest = true, in.Summary().ImageSHA256
+	}
+}
+
+// gone reports whether there is no file of that name any more.
+func (c *datedCopy) gone() bool {
+	_, err := os.Lstat(c.path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// unchanged reports whether the file is still the one that was listed.
+func (c *datedCopy) unchanged() bool {
+	info, err := os.Lstat(c.path)
+	return err == nil && sameState(info, c.info)
+}
+
+// sameState reports whether both describe one file, which was not written to in between.
+func sameState(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}

@@ -1,0 +1,27 @@
+package stream
+
+import (
+	"fmt"
+	"io"
+)
+
+// ReadTrailer reads the trailer at the end of a stream of that size: what the stream claims to be. Only a [Reader] proves
+// it. It fails with [ErrNoTrailer] if there is none.
+func ReadTrailer(r io.ReaderAt, size int64) (Summary, error) {
+	var data [TrailerSize]byte
+	if size < TrailerSize {
+		return Summary{}, fmt.Errorf("%w: the input is shorter than one", ErrNoTrailer)
+	}
+	if _, err := r.ReadAt(data[:], size-TrailerSize); err != nil && err != io.EOF {
+		return Summary{}, err
+	}
+	t, err := parseTrailer(data[:])
+	if err != nil {
+		return Summary{}, fmt.Errorf("%w: %w", ErrNoTrailer, err)
+	}
+	sum := Summary{Format: Zstd, ImageSize: t.size, ImageSHA256: t.sha256, Check: t.check, StreamSize: size, Trailer: true}
+	if size == t.size+TrailerSize {
+		sum.Format = Raw
+	}
+	return sum, nil
+}
