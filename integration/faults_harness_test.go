@@ -21,6 +21,7 @@ import (
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -221,9 +222,8 @@ type scene struct {
 	*testing.T
 	program           string
 	root              string
-	source, temp, out string   // directories
-	db                string   // the source
-	wrapper           []string // runs the program in every trial
+	source, temp, out string // directories
+	db                string // the source
 	traces            atomic.Int32
 	tally             *exitCount
 }
@@ -331,7 +331,7 @@ func (s *scene) start(tr trial) *running {
 		p.release()
 	}
 	p.mark = fmt.Sprintf("FAULT=%d.%d", os.Getpid(), sceneMarks.Add(1))
-	argv := slices.Concat(s.wrapper, tr.under, []string{s.program}, tr.args)
+	argv := slices.Concat(tr.under, []string{s.program}, tr.args)
 	if tr.weigh {
 		// What the system says of a process includes what it was before exec: this one, which is large.
 		p.weights = filepath.Join(s.root, fmt.Sprintf("weights.%d", s.traces.Add(1)))
@@ -411,7 +411,7 @@ func (p *running) finish() *aftermath {
 	}
 	if i := slices.Index(p.trial.under, "-o"); i >= 0 {
 		trace, _ := os.ReadFile(p.trial.under[i+1])
-		o.trace = string(trace)
+		o.trace = testkit.WholeCalls(string(trace))
 	}
 	p.judge(o)
 	return o

@@ -410,8 +410,6 @@ func signals(s *scene) {
 				continue // the signals differ in nothing but their number
 			}
 			s.part(phase.name+" "+strconv.Itoa(int(sig)), func(s *scene) {
-				// Who started us may have us, and so the program, ignore signals.
-				s.wrapper = []string{tool(s.T, "env"), "--default-signal=INT,TERM,HUP"}
 				p := phase.run(s)
 				p.trial.codes, p.trial.sends = []int{128 + int(sig)}, true
 				p.trial.says = []string{"interrupted by SIG"}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // A site is a machine as the examples know it: a live database with a row that is only in its WAL, a restic repository, a
@@ -269,7 +270,7 @@ func (s *site) group(name string) (calls []string) {
 func (s *site) mustNeedNoOtherCall() {
 	s.Helper()
 	refused := map[string]int{}
-	for line := range strings.Lines(string(s.read("calls"))) {
+	for line := range strings.Lines(testkit.WholeCalls(string(s.read("calls")))) {
 		if match := regexp.MustCompile(`(\w+)\(.*\(INJECTED\)`).FindStringSubmatch(line); match != nil {
 			refused[match[1]]++
 		}

@@ -187,8 +187,8 @@ func (s *shell) close() {
 	s.cmd.Wait()
 }
 
-// signal NUMBER SIGN COMMAND...: the command gets the signal once it is at work, and ends within a second with status
-// 128 + NUMBER. It is at work when it has a file open whose name contains SIGN or, where that is "-", has begun to read
+// signal NUMBER SIGN COMMAND...: the command gets the signal once it is at work, and ends with status 128 + NUMBER, though
+// what it waits for never comes. It is at work when it has a file open whose name contains SIGN or, where that is "-", has begun to read
 // its stdin, in which little arrives.
 func signalled(ts *testscript.TestScript, neg bool, args []string) {
 	number, err := strconv.Atoi(args[0])
@@ -205,13 +205,11 @@ func signalled(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(cmd.Start())
 	awaitSign(ts, cmd.Process.Pid, args[1], in)
 	ts.Check(cmd.Process.Signal(syscall.Signal(number)))
-	start := time.Now()
+	late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer late.Stop()
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 128+number {
 		ts.Fatalf("exit status %d, want %d", code, 128+number)
-	}
-	if took := time.Since(start); took > time.Second {
-		ts.Fatalf("took %v to end", took)
 	}
 }
 
@@ -247,7 +245,7 @@ func isFile(path string) bool {
 }
 
 func awaitSign(ts *testscript.TestScript, pid int, sign string, stdin *os.File) {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if sign == "-" {
 			if left, err := unix.IoctlGetInt(descriptor(stdin), unix.TIOCINQ); err == nil && left == 0 {
 				return

@@ -4,8 +4,10 @@ package leaks
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -29,6 +31,7 @@ func (c checked) Run() int {
 	}
 	defer os.RemoveAll(temp)
 	os.Setenv("TMPDIR", temp)
+	stopIgnoring(syscall.SIGHUP, syscall.SIGINT) // Go itself catches the others
 	before := descriptors()
 	code := c.m.Run()
 	if code != 0 {
@@ -41,6 +44,16 @@ func (c checked) Run() int {
 		}
 	}
 	return code
+}
+
+// stopIgnoring has those of the signals that this process ignores, as nohup has it do, end the processes that it starts. What is
+// caught, and never looked at, is still without effect here, but unlike what is ignored it is not handed on.
+func stopIgnoring(signals ...os.Signal) {
+	for _, s := range signals {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }
 
 // descriptors are the open ones and what they lead to. Go's poller stays once it is needed.
