@@ -323,7 +323,8 @@ func TestMountFails(t *testing.T) {
 	v := tr.view("app.db")
 	v.Directories[0].Path = tr.path("missing")
 	out, err := tr.command(v, "echo started").CombinedOutput()
-	if said := string(out); err == nil || strings.Contains(said, "started") || !strings.Contains(said, "missing: no such") {
+	said := string(out)
+	if err == nil || strings.Contains(said, "started") || !strings.Contains(said, "missing: no such") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

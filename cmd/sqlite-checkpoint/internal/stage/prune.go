@@ -1,0 +1,92 @@
+package stage
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A Layout is what is to be in a stage.
+type Layout struct {
+	Databases   []string // absolute paths
+	Directories []string // likewise: those that are to be staged whether they hold databases or not
+	// Points says that views mount on the entries of staged directories, which are theirs to
+	// remove.
+	Points bool
+}
+
+// Prune removes whatever does not belong to the layout. It runs before Fill, so that nothing is in
+// its way.
+func (s *Stage) Prune(layout Layout) error {
+	p := pruning{keep: map[string]kind{s.dir: ancestor, s.meta(): keepWhole}, points: layout.Points}
+	for _, dir := range layout.Directories {
+		p.add(s.dir, s.Path(dir), staged)
+	}
+	for _, database := range layout.Databases {
+		p.add(s.dir, filepath.Dir(s.Path(database)), staged)
+		p.keep[s.Path(database)] = keepFile
+	}
+	allowRemoval(s.dir)
+	if err := p.prune(s.dir); err != nil {
+		return failure("prune", s.dir, err)
+	}
+	return nil
+}
+
+// A kind says why an entry is kept.
+type kind int
+
+const (
+	unwanted  kind = iota
+	ancestor       // of what is kept
+	staged         // a directory in which databases are
+	keepFile       // a copy
+	keepWhole      // ours
+)
+
+type pruning struct {
+	keep   map[string]kind
+	points bool
+}
+
+// add keeps a directory and those above it.
+func (p pruning) add(root, dir string, as kind) {
+	p.keep[dir] = max(p.keep[dir], as)
+	for dir != root {
+		dir = filepath.Dir(dir)
+		p.keep[dir] = max(p.keep[dir], ancestor)
+	}
+}
+
+func (p pruning) prune(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		switch as := p.keep[path]; {
+		case as == keepWhole,
+			as == keepFile && entry.Type().IsRegular(),
+			as == unwanted && p.keep[dir] == staged && p.points && isPoint(path, entry):
+		case entry.IsDir() && (as == ancestor || as == staged):
+			err = p.prune(path)
+		default:
+			err = os.RemoveAll(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isPoint reports whether an entry may be one that a view has mounted on: it is empty.
+func isPoint(path string, entry fs.DirEntry) bool {
+	if entry.IsDir() {
+		entries, err := os.ReadDir(path)
+		return err == nil && len(entries) == 0
+	}
+	info, err := entry.Info()
+	return err == nil && (info.Size() == 0 || info.Mode()&fs.ModeSymlink != 0)
+}

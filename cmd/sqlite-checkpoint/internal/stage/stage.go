@@ -1,0 +1,116 @@
+// Package stage makes verified copies of many databases, laid out below one directory as the
+// databases lie in the file system: the copy of /srv/app/app.db is DIR/srv/app/app.db, with owner,
+// mode, times and extended attributes of the database.
+//
+// The directory is private (mode 0700), because the directories in it belong to those who own the
+// live ones.
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+)
+
+// MetaName is the directory in a stage in which it keeps what is not a copy.
+const MetaName = ".sqlite-checkpoint"
+
+// A Stage is a directory of copies that no other process uses. It is not safe for concurrent use.
+type Stage struct {
+	dir     string
+	private *atomicfile.Dir // of a stage that does not outlive Close
+}
+
+// Temporary makes a stage in parent that Close removes. What killed runs have left there goes
+// first.
+func Temporary(parent string) (*Stage, error) {
+	private, err := atomicfile.NewDir(parent)
+	if err != nil {
+		return nil, failure("create a stage in", parent, err)
+	}
+	s := &Stage{dir: private.Path(), private: private}
+	if err := os.Mkdir(s.meta(), 0o700); err != nil {
+		s.Close()
+		return nil, failure("create", s.meta(), err)
+	}
+	return s, nil
+}
+
+// Dir is the stage's directory.
+func (s *Stage) Dir() string { return s.dir }
+
+// Path is where the copy of the database, or what stands for the directory, of that absolute path
+// is.
+func (s *Stage) Path(live string) string { return filepath.Join(s.dir, live) }
+
+func (s *Stage) meta() string { return filepath.Join(s.dir, MetaName) }
+
+// Close lets go of the stage, and removes one that is not kept. It is idempotent.
+func (s *Stage) Close() error {
+	if err := checkUnmounted(s.dir); err != nil {
+		return err
+	}
+	allowRemoval(s.dir)
+	return s.private.Close()
+}
+
+// allowRemoval gives this user the permission to empty the directories below dir, which have the
+// modes of live ones. Root needs none.
+func allowRemoval(dir string) {
+	if os.Geteuid() == 0 {
+		return
+	}
+	filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+}
+
+// checkUnmounted fails if something is mounted below dir in this process's namespace: to remove
+// the stage would remove what is mounted there. Where there is no mountinfo there is no view.
+func checkUnmounted(dir string) error {
+	info, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(info)) {
+		const mountPoint = 4 // see proc_pid_mountinfo(5)
+		fields := strings.Fields(line)
+		if len(fields) > mountPoint && strings.HasPrefix(unescape.Replace(fields[mountPoint]), dir+"/") {
+			return failure("use", dir, fmt.Errorf("%s is mounted in it", fields[mountPoint]))
+		}
+	}
+	return nil
+}
+
+// unescape undoes what the kernel does to a path in mountinfo.
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+// failure is an error met in the stage.
+func failure(op, path string, err error) error {
+	var known *engine.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	kind := engine.KindTemp
+	if full(err) {
+		kind = engine.KindNoSpace
+	}
+	var pathError *fs.PathError
+	var linkError *os.LinkError
+	switch {
+	case errors.As(err, &pathError):
+		err = pathError.Err
+	case errors.As(err, &linkError):
+		err = linkError.Err
+	}
+	return &engine.Error{Kind: kind, Op: op, Path: path, Err: err}
+}
