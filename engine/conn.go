@@ -132,7 +132,8 @@ func transient(err error) bool {
 	case codeReadonlyRecovery, codeReadonlyCantLock, codeReadonlyCantInit, codeReadonlyRollback:
 		return true
 	}
-	return primary == codeBusy || primary == codeLocked || primary == codeProtocol || errors.Is(err, errLocked) || errors.Is(err, errDisturbed)
+	return primary == codeBusy || primary == codeLocked || primary == codeProtocol || errors.Is(err, errLocked) ||
+		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errElsewhere)
 }
 
 // describe adds the extended code, which the driver leaves out of its message.

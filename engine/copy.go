@@ -88,22 +88,6 @@ func checkCopy(p *pin, dst string, pages int64) error {
 	return nil
 }
 
-// checkWhole finds what SQLite's check cannot see: a last page that is cut short. It returns how many bytes
-// follow the last page.
-func checkWhole(p *pin) (tail int64, err error) {
-	size, whole, err := p.size()
-	if err != nil || !whole {
-		return 0, err
-	}
-	want := p.pages * p.pageSize
-	if size < want {
-		return 0, &Error{Kind: KindCorrupt, Op: "copy", Path: p.source.name,
-			Err:      errors.New("the file is cut short"),
-			Findings: []string{fmt.Sprintf("size is not page_count × page_size: %d bytes, not %d × %d = %d", size, p.pages, p.pageSize, want)}}
-	}
-	return size - want, nil
-}
-
 // copyError tells a failing source from a failing copy. SQLite reports both through the backup.
 func copyError(source, dst string, err error) error {
 	primary, extended := resultCode(err)
@@ -127,6 +111,10 @@ func databaseError(op, name string, err error) error {
 	switch {
 	case errors.Is(err, errHotJournal), extended == codeReadonlyRollback:
 		kind, err = KindHotJournal, errHotJournal
+	case errors.Is(err, errElsewhere):
+		kind = KindElsewhere
+	case errors.Is(err, errUnlocked):
+		kind = KindUnlocked
 	case transient(err):
 		kind = KindBusy
 	case primary == codeCorrupt:

@@ -18,6 +18,8 @@ const (
 	KindInProcess       Kind = "open_in_process"  // this process already has the database open
 	KindNotOwner        Kind = "not_owner"        // files would be made that the application could not write
 	KindBusy            Kind = "busy"             // locked, or changing too fast, until the busy timeout: try again
+	KindUnlocked        Kind = "unlocked"         // written to although it was locked: locks do not reach its writer
+	KindElsewhere       Kind = "wal_elsewhere"    // its application keeps the -wal under another name, or it was deleted
 	KindCorrupt         Kind = "corrupt"          // SQLite's check found damage
 	KindCheckIncomplete Kind = "check_incomplete" // the check that was asked for cannot be done here
 	KindNoSpace         Kind = "no_space"         // the temporary or destination directory is full

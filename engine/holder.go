@@ -1,6 +1,9 @@
 package engine
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // Held tells whether some connection, of any process, has a database open.
 type Held string
@@ -52,3 +55,19 @@ const (
 	sharedLock    lockKind = false // conflicts with write locks
 	exclusiveLock lockKind = true  // conflicts with every lock
 )
+
+// neighbours are the SQLite connections of others, as their locks tell. One that has a database open in WAL mode holds SHARED on
+// the main file and a lock on its -shm until it is closed.
+type neighbours struct {
+	main   bool // somebody holds SHARED or more
+	index  bool // somebody holds a lock on the -shm that is beside the main file
+	marked bool // a run of this program holds SHARED without one
+	blind  bool // the -shm cannot be read
+}
+
+var errElsewhere = errors.New("somebody has the database open whose -wal is not the one beside it: deleted, or under another name of the file")
+
+// elsewhere reports whether somebody uses a -wal that is not the one beside the main file.
+func (n neighbours) elsewhere(s sourceState) bool {
+	return s.walHeader && n.main && !n.marked && !n.blind && (s.wal == absent || !n.index)
+}

@@ -19,6 +19,23 @@ func lookAtLocks(main *os.File) lockView {
 	return lockView{known: true, any: true, writing: writing, excluding: pending || exclusive}
 }
 
+// lookBeside asks who else has the database open in WAL mode. It closes a descriptor of the -shm, so no connection of ours may be open.
+func (s *sourceFile) lookBeside() neighbours {
+	shm := openSibling(s.path + "-shm")
+	defer shm.close()
+	return neighboursOf(s.file, shm)
+}
+
+func neighboursOf(main *os.File, shm sibling) (n neighbours) {
+	n.main, _ = conflicting(main, exclusiveLock, sharedFirst+1, sharedSize-1)
+	n.marked, _ = conflicting(main, exclusiveLock, markByte, 1)
+	if shm.file != nil {
+		n.index, _ = conflicting(shm.file, exclusiveLock, walIndexLocks, walIndexOpenLock-walIndexLocks+1)
+	}
+	n.blind = shm.err != nil
+	return n
+}
+
 // conflicting tells whether anybody holds a lock that one of the kind would conflict with. known is false where the file
 // system has no such locks.
 func conflicting(f *os.File, kind lockKind, start, length int64) (held, known bool) {

@@ -4,6 +4,10 @@ package engine
 
 import "os"
 
+func (s *sourceFile) lookBeside() neighbours { return neighbours{} }
+
+func neighboursOf(*os.File, sibling) neighbours { return neighbours{} }
+
 // lookAtLocks sees nothing where there are no open file description locks: F_GETLK would not show this process's own.
 func lookAtLocks(*os.File) lockView { return lockView{} }
 

@@ -10,11 +10,11 @@ func (in *Inspection) setUse(s *sourceFile) {
 	defer shm.close()
 	in.Held = heldBy(locks, in.JournalMode == "wal", shm)
 	in.Journal = s.journal(in.NetworkFilesystem)
-	in.Backup = in.backup(s.header.wal(), locks, shm)
+	in.Backup = in.backup(s.header.wal(), locks, shm, neighboursOf(s.file, shm))
 }
 
 // backup puts into words what access will choose.
-func (in *Inspection) backup(walHeader bool, locks lockView, shm sibling) string {
+func (in *Inspection) backup(walHeader bool, locks lockView, shm sibling, beside neighbours) string {
 	state := sourceState{walHeader: walHeader, wal: in.WAL.presence(), shm: in.ShmExists, journal: in.Journal.presence()}
 	way := state.access()
 	switch {
@@ -26,6 +26,8 @@ func (in *Inspection) backup(walHeader bool, locks lockView, shm sibling) string
 		return "would be refused: the -shm cannot be read"
 	case locks.excluding:
 		return "waits: a connection holds the database exclusively"
+	case beside.elsewhere(state):
+		return "would be refused: somebody has the database open whose -wal is not the one beside it"
 	case way == accessJournal:
 		return "waits: there is a rollback journal beside the WAL"
 	}

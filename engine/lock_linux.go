@@ -12,12 +12,13 @@ const (
 	pendingByte = 0x40000000
 	sharedFirst = pendingByte + 2
 	sharedSize  = 510
+	markByte    = sharedFirst + sharedSize // not SQLite's: see sourceFile.mark
 )
 
 // errLocked says that a lock is held by somebody else.
 var errLocked = errors.New("database is locked")
 
-// lockShared takes SQLite's SHARED lock with an open file description lock, which no close elsewhere in the
+// lockShared takes the first byte of SQLite's SHARED lock, which no connection of SQLite's takes alone, with an open file description lock, which no close elsewhere in the
 // process can drop. While it is held nobody can enter the EXCLUSIVE state: no journal mode changes, no rollback-mode commit, and an application
 // that closes leaves its -wal and -shm in place. It passes through PENDING as SQLite does, so that a
 // waiting writer goes first. locked is false on a file system that has no such locks.
@@ -26,13 +27,19 @@ func lockShared(f *os.File) (locked bool, err error) {
 		return false, ignoreNoLocks(err)
 	}
 	defer setLock(f, unix.F_UNLCK, pendingByte, 1)
-	if err := setLock(f, unix.F_RDLCK, sharedFirst, sharedSize); err != nil {
+	if err := setLock(f, unix.F_RDLCK, sharedFirst, 1); err != nil {
 		return false, ignoreNoLocks(err)
 	}
 	return true, nil
 }
 
-func unlockShared(f *os.File) { setLock(f, unix.F_UNLCK, sharedFirst, sharedSize) }
+func unlockShared(f *os.File) { setLock(f, unix.F_UNLCK, sharedFirst, 1) }
+
+// mark tells other runs of this program that a connection of ours, which holds SHARED as the application's do, has no lock on the
+// -shm: SQLite takes none there on a -shm that nobody else uses, if it must not write to it.
+func (s *sourceFile) mark() bool { return setLock(s.file, unix.F_RDLCK, markByte, 1) == nil }
+
+func (s *sourceFile) unmark() { setLock(s.file, unix.F_UNLCK, markByte, 1) }
 
 // ignoreNoLocks lets only errLocked pass: without locks the guard's stamps have to do.
 func ignoreNoLocks(err error) error {

@@ -18,16 +18,16 @@ type pin struct {
 	conn     *conn
 	locked   bool // by ourselves, besides SQLite
 	how      access
-	before   guard
+	before   guard      // under our lock
+	beside   neighbours // likewise
+	began    *beginning // of the transaction, where the locks on the -shm are seen
+	marked   bool
 	scratch  *atomicfile.Dir // of accessCopy
 	pageSize int64           // bytes
 	pages    int64
 }
 
-var (
-	errDisturbed  = errors.New("the database keeps changing without locks that could be waited for")
-	errHotJournal = errors.New("a hot rollback journal must be played back first")
-)
+var errHotJournal = errors.New("a hot rollback journal must be played back first")
 
 // pin opens the source as its state demands and begins a read transaction. Errors are raw; see transient.
 func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
@@ -37,6 +37,7 @@ func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
 	}
 	p := &pin{source: s, locked: locked}
 	if err := p.open(ctx, tempDir); err != nil {
+		err = p.explain(err)
 		p.Close()
 		if p.how == accessCopy && ioFailed(err) {
 			err = tempError("open a private copy in", tempDir, err)
@@ -44,6 +45,16 @@ func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// explain prefers, to an error that SQLite met, that somebody wrote meanwhile: it may be no more than the trace of that.
+func (p *pin) explain(err error) error {
+	if primary, _ := resultCode(err); primary != 0 || IsKind(err, KindCorrupt) {
+		if disturbed := p.undisturbed(); disturbed != nil {
+			return disturbed
+		}
+	}
+	return err
 }
 
 // ioFailed tells whether SQLite could not read or write.
@@ -62,12 +73,26 @@ func (p *pin) open(ctx context.Context, tempDir string) error {
 		return sourceError("read", p.source.name, err)
 	}
 	p.how = state.access()
+	if p.beside = p.source.lookBeside(); p.beside.elsewhere(state) {
+		return errElsewhere
+	}
 	if p.tooFresh() {
 		return errDisturbed
+	}
+	if err := p.settle(ctx); err != nil {
+		return err
+	}
+	if p.how == accessShared && !p.beside.index {
+		p.marked = p.source.mark()
 	}
 	if err := p.connect(ctx, tempDir); err != nil {
 		return err
 	}
+	return p.begin(ctx)
+}
+
+// begin begins the transaction.
+func (p *pin) begin(ctx context.Context) error {
 	// The driver's Open has read the schema already, but only a transaction keeps what it saw.
 	if err := p.conn.exec(ctx, "BEGIN"); err != nil {
 		return err
@@ -75,6 +100,10 @@ func (p *pin) open(ctx context.Context, tempDir string) error {
 	if _, err := p.conn.queryInt(ctx, "SELECT count(*) FROM sqlite_schema"); err != nil {
 		return err
 	}
+	if p.how == accessShared && p.beside.index {
+		p.began = &beginning{stampPath(p.source.path), p.source.walStart()}
+	}
+	var err error
 	if p.pageSize, err = p.conn.queryInt(ctx, "PRAGMA page_size"); err != nil {
 		return err
 	}
@@ -137,33 +166,6 @@ func (p *pin) copyFile(ctx context.Context, from io.Reader, name string) error {
 	return err
 }
 
-// tooFresh tells whether a source that is read without SQLite's locks was written so recently that the next write
-// might not be seen. Under our own lock every writer leaves a -wal, so only the time of one that was there already counts.
-func (p *pin) tooFresh() bool {
-	if p.how != accessImmutable && p.how != accessCopy {
-		return false
-	}
-	fresh := func(t time.Time) bool { return time.Since(t).Abs() < coarse }
-	return fresh(p.before.wal.mtime) || !p.locked && fresh(p.before.main.mtime)
-}
-
-// undisturbed fails with errDisturbed if somebody wrote to the source since the pin was taken.
-func (p *pin) undisturbed() error {
-	if p.source.stamps() != p.before {
-		return errDisturbed
-	}
-	return nil
-}
-
-// size is the length of the main file in bytes, and whether it must hold all pages: with a WAL it need not.
-func (p *pin) size() (size int64, whole bool, err error) {
-	info, err := p.source.file.Stat()
-	if err != nil {
-		return 0, false, err
-	}
-	return info.Size(), p.how == accessReadOnly || p.how == accessImmutable, nil
-}
-
 // Close ends the transaction and gives up the lock. It is idempotent.
 func (p *pin) Close() {
 	if p.conn != nil {
@@ -173,27 +175,14 @@ func (p *pin) Close() {
 	if p.scratch != nil {
 		p.scratch.Close()
 	}
+	if p.marked {
+		p.source.unmark()
+		p.marked = false
+	}
 	if p.locked {
 		unlockShared(p.source.file)
 		p.locked = false
 	}
-}
-
-// A guard is the state of all files of a database at one moment.
-type guard struct{ main, wal, shm, journal stamp }
-
-// coarse is how far apart two writes must be to get different modification times on older kernels.
-const coarse = 20 * time.Millisecond
-
-func (s *sourceFile) stamps() guard {
-	g := guard{
-		main:    stampPath(s.path),
-		wal:     stampPath(s.path + "-wal"),
-		shm:     stampPath(s.path + "-shm"),
-		journal: stampPath(s.path + "-journal"),
-	}
-	g.shm = stamp{dev: g.shm.dev, ino: g.shm.ino} // its contents follow the locks, not the data
-	return g
 }
 
 // persist calls try until it succeeds, fails for good, or has failed for something transient until the timeout.

@@ -95,9 +95,9 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	if p.pages > maxPages {
 		return &Error{Kind: KindNotDatabase, Op: "copy", Path: s.source, Err: fmt.Errorf("%d pages are more than can be copied", p.pages)}
 	}
-	tail, err := checkWhole(p)
+	tail, err := checkWhole(ctx, p)
 	if err != nil && opts.Check != CheckNone {
-		return err
+		return p.explain(err)
 	}
 	if err := checkSpace(where, p.pages*p.pageSize); err != nil {
 		return err
@@ -117,12 +117,10 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 		copying()
 	}
 	if err != nil {
-		return err
+		return p.explain(err)
 	}
-	if p.how == accessImmutable {
-		if err := p.undisturbed(); err != nil {
-			return err
-		}
+	if err := p.undisturbed(); err != nil {
+		return err
 	}
 	s.info = Info{Size: pages * p.pageSize, PageSize: int(p.pageSize), PageCount: pages, WAL: src.header.wal()}
 	if tail > 0 {
@@ -139,8 +137,11 @@ func (s *Snapshot) warn(src *sourceFile) {
 	if links := hardLinks(src.info); links > 1 {
 		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s has %d hard links: a writer that uses another name has another -wal, which was not read", s.source, links))
 	}
-	if name, network, err := networkFilesystem(src.path); err == nil && network && s.info.WAL {
-		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s is in WAL mode on %s: locks and shared memory may not reach other machines or containers there", s.source, name))
+	if mountPoint(src.path) {
+		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s is mounted on its own: a -wal or -journal that its application keeps elsewhere was not read", s.source))
+	}
+	if name, network, err := networkFilesystem(src.path); err == nil && network {
+		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s is on %s: locks may not reach other machines or containers there", s.source, name))
 	}
 }
 

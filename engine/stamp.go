@@ -29,8 +29,8 @@ func stampOf(info fs.FileInfo) (stamp, bool) {
 	}, true
 }
 
-// stampPath is the stamp of the file that path names, zero where there is none.
-func stampPath(path string) stamp {
+// cachedStamp is the stamp of the file that path names, zero where there is none.
+func cachedStamp(path string) stamp {
 	info, err := os.Stat(path)
 	if err != nil {
 		return stamp{}
@@ -38,6 +38,9 @@ func stampPath(path string) stamp {
 	s, _ := stampOf(info)
 	return s
 }
+
+// wholeSeconds reports whether the file system seems to keep no fractions of a second.
+func (s stamp) wholeSeconds() bool { return s.mtime.Nanosecond() == 0 && s.ctime.Nanosecond() == 0 }
 
 // hardLinks is how many names the file has, 1 where that is not known.
 func hardLinks(info fs.FileInfo) int {

@@ -81,6 +81,11 @@ type walContents struct {
 
 // readWAL walks the first size bytes of a log, in flat memory, up to the first frame that is not valid.
 func readWAL(ctx context.Context, r io.ReaderAt, size int64, pageSize int) (walContents, error) {
+	return walkWAL(ctx, r, size, pageSize, func(int64) {})
+}
+
+// walkWAL is readWAL, and calls committed with the number of every page that the log holds, as often as it does.
+func walkWAL(ctx context.Context, r io.ReaderAt, size int64, pageSize int, committed func(page int64)) (walContents, error) {
 	c := walContents{}
 	frameSize := int64(walFrameHeaderSize + pageSize)
 	c.frames = max(0, size-walHeaderSize) / frameSize
@@ -93,14 +98,14 @@ func readWAL(ctx context.Context, r io.ReaderAt, size int64, pageSize int) (walC
 	if !c.valid || c.frames == 0 {
 		return c, nil
 	}
-	err := c.walk(ctx, io.NewSectionReader(r, walHeaderSize, c.frames*frameSize), h)
+	err := c.walk(ctx, io.NewSectionReader(r, walHeaderSize, c.frames*frameSize), h, committed)
 	return c, err
 }
 
 // walk reads frames, which start at 0 of r, buffer by buffer.
-func (c *walContents) walk(ctx context.Context, r *io.SectionReader, h walHeader) error {
+func (c *walContents) walk(ctx context.Context, r *io.SectionReader, h walHeader, committed func(page int64)) error {
 	frameSize := walFrameHeaderSize + h.pageSize
-	w := walWalker{header: h, sum: h.sum, contents: c}
+	w := walWalker{header: h, sum: h.sum, contents: c, committed: committed}
 	buffer := make([]byte, min(r.Size(), int64(max(1, walReadSize/frameSize)*frameSize)))
 	for {
 		if err := ctx.Err(); err != nil {
@@ -133,7 +138,10 @@ type walWalker struct {
 	seen     int64            // valid frames so far
 	page1    [headerSize]byte // of a transaction that may not be committed
 	hasPage1 bool
+	pages    []uint32 // of that transaction
 	contents *walContents
+
+	committed func(page int64)
 }
 
 // frame takes the next frame, header and page, and tells whether it is valid.
@@ -148,6 +156,7 @@ func (w *walWalker) frame(b []byte) bool {
 	}
 	w.sum = sum
 	w.seen++
+	w.pages = append(w.pages, page)
 	if page == 1 {
 		w.hasPage1 = true
 		copy(w.page1[:], b[walFrameHeaderSize:])
@@ -162,6 +171,10 @@ func (w *walWalker) frame(b []byte) bool {
 func (w *walWalker) commit(pages uint32) {
 	w.contents.committed = w.seen
 	w.contents.pageCount = pages
+	for _, page := range w.pages {
+		w.committed(int64(page))
+	}
+	w.pages = w.pages[:0]
 	if w.hasPage1 {
 		w.contents.page1 = append(w.contents.page1[:0], w.page1[:]...)
 	}

@@ -12,6 +12,7 @@ const (
 	walIndexHeaderSize = 48 // bytes; two copies, so that a reader can tell a torn one
 	walIndexSize       = 2*walIndexHeaderSize + 4
 	walIndexVersion    = 3007000
+	walIndexLocks      = 120 // the first of its lock bytes
 	walIndexOpenLock   = 128 // SQLite's UNIX_SHM_DMS: every connection holds a shared lock on this byte
 )
 

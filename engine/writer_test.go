@@ -24,6 +24,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if db := os.Getenv("ENGINE_TEST_PIN"); db != "" {
+		if err := holdPin(db); err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(leaks.Checked(m).Run())
 }
 
@@ -40,6 +47,25 @@ CREATE TABLE b(id INTEGER PRIMARY KEY, v INTEGER, filler BLOB);
 WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<1000) INSERT INTO a SELECT i, 1000, randomblob(500) FROM c;
 WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<1000) INSERT INTO b SELECT i, 1000, randomblob(500) FROM c;`)
 	return db
+}
+
+// holdPin reads db as a snapshot does until its standard input ends.
+func holdPin(db string) error {
+	src, err := openSource("open", db)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	return persist(context.Background(), 0, func() error {
+		p, err := src.pin(context.Background(), os.TempDir())
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		fmt.Println("ready")
+		bufio.NewReader(os.Stdin).ReadByte()
+		return nil
+	})
 }
 
 // runWriter moves amounts between the tables, one commit each, until its standard input ends; then it prints how many commits

@@ -26,7 +26,7 @@ func FormatSidecar(d Digest, name string) string {
 }
 
 // ParseSidecar is the inverse of [FormatSidecar]. It fails with [ErrSidecar] unless data is exactly one such line, for
-// this name.
+// this name, or for any if name is empty.
 func ParseSidecar(data []byte, name string) (Digest, error) {
 	line, ok := strings.CutSuffix(string(data), "\n")
 	if !ok || strings.Contains(line, "\n") {
@@ -47,7 +47,7 @@ func ParseSidecar(data []byte, name string) (Digest, error) {
 	if FormatSidecar(d, found) != string(data) {
 		return Digest{}, fmt.Errorf("%w: the name is not written as sha256sum does", ErrSidecar)
 	}
-	if found != name {
+	if name != "" && found != name {
 		return Digest{}, fmt.Errorf("%w: it is for %q, not for %q", ErrSidecar, found, name)
 	}
 	return d, nil

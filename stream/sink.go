@@ -21,7 +21,7 @@ var (
 	ErrTerminal = errors.New("standard output is a terminal")
 	// ErrClosed means that standard output was closed before the program began, so that all would be lost: its
 	// place is then held by the null device, opened for reading and writing.
-	ErrClosed = errors.New("standard output is closed")
+	ErrClosed = errors.New("standard output is closed, or the null device opened for reading and writing")
 	// ErrStalled means that the reader took nothing for the time that was set.
 	ErrStalled = errors.New("the reader takes nothing")
 	// ErrBrokenPipe means that the reader has gone.

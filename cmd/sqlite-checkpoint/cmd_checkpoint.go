@@ -78,7 +78,7 @@ func blocked(db string, m mode, did engine.CheckpointResult) error {
 	}
 }
 
-func noWAL(db string) string { return db + " is not in WAL mode: there is nothing to checkpoint" }
+func noWAL(db string) string { return db + " is not in WAL mode: nothing to checkpoint" }
 
 // A folded is what a checkpoint did. Pages are frames of the WAL.
 type folded struct {
@@ -87,19 +87,20 @@ type folded struct {
 	WALPages     int    `json:"wal_pages"`
 	Checkpointed int    `json:"checkpointed_pages"`
 	Complete     bool   `json:"fully_checkpointed"`
+	skipped      bool   // nothing was done, as a note has said
 }
 
 func foldedBy(m mode, did engine.CheckpointResult) folded {
-	return folded{Mode: m.String(), Busy: did.Busy, WALPages: did.Pages, Checkpointed: did.Checkpointed, Complete: did.Complete}
+	return folded{Mode: m.String(), Busy: did.Busy, WALPages: did.Pages, Checkpointed: did.Checkpointed, Complete: did.Complete, skipped: !did.WAL}
 }
 
 func (f folded) describe() string {
 	if f.WALPages == 0 && f.Complete {
-		return fmt.Sprintf("nothing in the WAL to fold back (%s)", f.Mode)
+		return fmt.Sprintf("nothing to checkpoint (%s)", f.Mode)
 	}
-	text := fmt.Sprintf("%d of %d pages of the WAL folded back (%s)", f.Checkpointed, f.WALPages, f.Mode)
+	text := fmt.Sprintf("%d of %d WAL pages checkpointed (%s)", f.Checkpointed, f.WALPages, f.Mode)
 	if !f.Complete {
-		text += ", the others are still in use"
+		text += ", the others are in use"
 	}
 	return text
 }
@@ -112,5 +113,8 @@ type checkpointResult struct {
 }
 
 func (r *checkpointResult) lines() []string {
+	if r.skipped {
+		return nil
+	}
 	return []string{fmt.Sprintf("%s: %s", r.Database, r.describe())}
 }

@@ -61,7 +61,11 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 		SetAside:    paths(info.Moved),
 	}
 	result.Elapsed = since(start)
-	cmd.tell(con, info.Info, opts.Owner, result.verified)
+	con.warnOfCheck(cmd.DB, info.Info)
+	result.warn(con)
+	if opts.Owner == nil && !cmd.SetAside {
+		cmd.hintAtOwner(con)
+	}
 	return con.show(&result)
 }
 
@@ -77,10 +81,20 @@ func (cmd *restoreCmd) file() string {
 func (cmd *restoreCmd) options(now time.Time) (engine.InstallOptions, error) {
 	opts := engine.InstallOptions{Check: cmd.Check}
 	if cmd.SetAside {
-		opts.SetAside = cmd.DB + "." + now.UTC().Format("20060102T150405Z")
+		opts.SetAside = unusedName(cmd.DB + "." + now.UTC().Format("20060102T150405Z"))
 	}
 	err := cmd.apply(&opts)
 	return opts, err
+}
+
+// unusedName appends a number where a database of that name exists: one restore a second is not too much to ask.
+func unusedName(name string) string {
+	for i, candidate := 2, name; ; i++ {
+		if engine.CheckDestination("", candidate) == nil {
+			return candidate
+		}
+		candidate = fmt.Sprintf("%s-%d", name, i)
+	}
 }
 
 // advise says what to do about a database that is already there, or in use.
@@ -108,15 +122,8 @@ func (cmd *restoreCmd) inTheWay() (names []string) {
 	return names
 }
 
-// tell ends with a hint at the owner, unless one was given.
-func (cmd *restoreCmd) tell(con *console, info engine.Info, given *engine.Owner, v verified) {
-	if info.Reason != "" {
-		con.warn(fmt.Sprintf("%s: check %s only: %s", cmd.DB, info.Level, info.Reason))
-	}
-	v.tell(con)
-	if given != nil || cmd.SetAside {
-		return
-	}
+// hintAtOwner says how to give the new database to the owner of its directory.
+func (cmd *restoreCmd) hintAtOwner(con *console) {
 	where := filepath.Dir(cmd.DB)
 	stat, err := os.Stat(where)
 	if err != nil {

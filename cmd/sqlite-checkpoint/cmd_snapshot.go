@@ -34,20 +34,20 @@ func (cmd *snapshotCmd) Run(ctx context.Context, con *console) error {
 	if result.Backup.copied, result.Backup.sent, err = e.run(ctx); err != nil {
 		return err
 	}
-	result.Checkpoint = cmd.tell(con, did, checkpointErr)
+	result.Checkpoint = cmd.describeCheckpoint(con, did, checkpointErr)
 	result.Elapsed = since(start)
 	return con.show(&result)
 }
 
-// tell reports the checkpoint, which failed or not did not decide the outcome.
-func (cmd *snapshotCmd) tell(con *console, did engine.CheckpointResult, err error) snapshotCheckpoint {
+// describeCheckpoint reports the checkpoint; its failure is only a note.
+func (cmd *snapshotCmd) describeCheckpoint(con *console, did engine.CheckpointResult, err error) snapshotCheckpoint {
 	result := snapshotCheckpoint{folded: foldedBy(cmd.Mode, did)}
 	if err == nil {
 		err = blocked(cmd.DB, cmd.Mode, did)
 	}
 	switch {
 	case err != nil:
-		result.Busy = did.Busy || engine.IsKind(err, engine.KindBusy)
+		result.Busy = result.Busy || engine.IsKind(err, engine.KindBusy)
 		result.Error = text(err.Error())
 		con.note("no checkpoint, but the backup has everything: " + err.Error())
 	case !did.WAL:
@@ -73,5 +73,8 @@ type snapshotResult struct {
 
 func (r *snapshotResult) lines() []string {
 	backup := backupResult{copied: r.Backup.copied, sent: r.Backup.sent}
+	if r.Checkpoint.skipped || r.Checkpoint.Error != "" {
+		return backup.lines()
+	}
 	return append([]string{"checkpoint: " + r.Checkpoint.describe()}, backup.lines()...)
 }

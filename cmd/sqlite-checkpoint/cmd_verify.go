@@ -14,7 +14,7 @@ import (
 
 type verifyCmd struct {
 	Src    string       `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image."`
-	Check  engine.Check `default:"none" enum:"none,quick,full" placeholder:"LEVEL" help:"SQLite's check, too: none, quick or full (${default})."`
+	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"Also run SQLite's check: none, auto, quick or full (${default})."`
 	Tmpdir string       `placeholder:"DIR" help:"Where --check puts the image meanwhile; default: as SQLite."`
 	proofFlags
 }
@@ -50,9 +50,12 @@ func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return readFault("verify", cmd.Src, err)
 	}
-	result := verifyResult{Command: "verify", Source: path(cmd.Src), verified: verifiedAs(in.Summary(), info.Level, head.wal())}
+	result := verifyResult{
+		Command: "verify", Source: path(cmd.Src), verified: verifiedAs(in.Summary(), info.Level, head.wal()), CheckReason: text(info.Reason),
+	}
 	result.Elapsed = since(start)
-	result.tell(con)
+	con.warnOfCheck(cmd.Src, info)
+	result.warn(con)
 	return con.show(&result)
 }
 
@@ -84,7 +87,7 @@ type verified struct {
 	StreamSHA256 string `json:"stream_sha256"`
 	Trailer      bool   `json:"trailer"`
 	Proven       bool   `json:"proven"`
-	Check        string `json:"check"`   // when the stream was made, from its trailer; empty without one
+	Check        string `json:"check"`   // when the stream was made, as its trailer says; "unknown" without one
 	Checked      string `json:"checked"` // now
 	JournalMode  string `json:"journal_mode"`
 }
@@ -102,24 +105,30 @@ func verifiedAs(sum stream.Summary, level engine.Level, wal bool) verified {
 		Checked:      string(level),
 		JournalMode:  journalMode(wal),
 	}
-	if !sum.Trailer && sum.Format == stream.Raw {
-		v.Format = string(formatImage)
+	if !sum.Trailer {
+		v.Check = checkUnknown
+		if sum.Format == stream.Raw {
+			v.Format = string(formatImage)
+		}
 	}
 	return v
 }
 
-// tell prints what may surprise.
-func (v verified) tell(con *console) {
+// checkUnknown stands for the check of an image without a trailer.
+const checkUnknown = "unknown"
+
+func (v verified) warn(con *console) {
 	if !v.Proven {
-		con.warn("nothing vouches for this image: a damaged one could look the same")
-	}
-	if v.JournalMode == "wal" {
-		con.note("the image is in WAL mode: whoever reads it needs a writable directory")
+		con.warn("not verified: damage would go unnoticed")
 	}
 }
 
 func (v verified) describe() string {
-	text := fmt.Sprintf("%s (%s)", humanize.IBytes(uint64(v.SizeBytes)), v.Format)
+	form := v.Format
+	if v.JournalMode == "wal" {
+		form += ", WAL mode"
+	}
+	text := fmt.Sprintf("%s (%s)", humanize.IBytes(uint64(v.SizeBytes)), form)
 	if v.Proven {
 		text += ", length and SHA-256 are right"
 	} else {
@@ -128,7 +137,7 @@ func (v verified) describe() string {
 	if v.Checked != string(engine.LevelNone) {
 		return text + ", " + checkedAs(v.Checked)
 	}
-	if v.Check != "" {
+	if v.Check != checkUnknown {
 		return text + ", when made: " + checkedAs(v.Check)
 	}
 	return text
@@ -138,7 +147,8 @@ type verifyResult struct {
 	Command string `json:"command"`
 	Source  path   `json:"source"`
 	verified
-	Elapsed millis `json:"elapsed_ms"`
+	CheckReason text   `json:"check_reason,omitempty"`
+	Elapsed     millis `json:"elapsed_ms"`
 }
 
 func (r *verifyResult) lines() []string {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
@@ -30,7 +31,9 @@ func (e *emission) through(ctx context.Context, publish func(context.Context, *e
 	if err := e.begin(); err != nil {
 		return copied{}, sent{}, err
 	}
-	e.tell(snap.Info())
+	for _, warning := range e.warnings(snap.Info()) {
+		e.con.warn(warning)
+	}
 	sum, err := publish(ctx, snap)
 	if err != nil {
 		return copied{}, sent{}, err
@@ -39,14 +42,12 @@ func (e *emission) through(ctx context.Context, publish func(context.Context, *e
 	return did, how, nil
 }
 
-// tell prints what the copy has taught.
-func (e *emission) tell(info engine.Info) {
-	for _, warning := range info.Warnings {
-		e.con.warn(warning)
+// warnings are what an operator should know about the source.
+func (e *emission) warnings(info engine.Info) []string {
+	if warning := weakCheck(e.source, info); warning != "" {
+		return append(slices.Clone(info.Warnings), warning)
 	}
-	if info.Reason != "" {
-		e.con.warn(fmt.Sprintf("%s: check %s only: %s", e.source, info.Level, info.Reason))
-	}
+	return info.Warnings
 }
 
 // stream sends the copy, and then the sidecar: its presence means complete.
@@ -188,7 +189,7 @@ func (e *emission) result(info engine.Info, sum stream.Summary) (copied, sent) {
 		PageCount:    info.PageCount,
 		JournalMode:  journalMode(info.WAL),
 		Sidecar:      path(e.digestName),
-		Warnings:     texts(info.Warnings),
+		Warnings:     texts(e.warnings(info)),
 	}
 	return c, s
 }

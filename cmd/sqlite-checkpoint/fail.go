@@ -75,11 +75,14 @@ var kinds = []struct {
 	{string(engine.KindUnreadable), exitSource, "run as root or as the user who owns the database", nil},
 	{string(engine.KindHotJournal), exitSource, "open it once with its application, which completes the rollback, then try again", nil},
 	{string(engine.KindChanged), exitSource, "something else replaced or cut the file meanwhile: try again once that is over", nil},
+	{string(engine.KindElsewhere), exitSource, "name the file by the path that its application uses; if its -wal was deleted, stop the application first", nil},
 	{string(engine.KindInProcess), exitSource, "close the database in this process first", nil},
 	{string(engine.KindNotOwner), exitSource, "run as root or as the user who owns the database", nil},
 	{kindInUse, exitSource, "copy a database in use with backup, or look at it with info", nil},
 
 	{string(engine.KindBusy), exitBusy, "try again, or wait longer with --busy-timeout", nil},
+
+	{string(engine.KindUnlocked), exitBusy, "run it on the machine and under the path that the application uses, or while the application is stopped", nil},
 
 	{string(engine.KindCorrupt), exitCorrupt, "--check none still copies what can be read, for sqlite3's .recover", nil},
 	{string(engine.KindCheckIncomplete), exitCorrupt, "--check auto checks as much as can be checked here, and says how much that was", nil},

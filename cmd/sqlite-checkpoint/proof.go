@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
@@ -36,7 +35,7 @@ func (p proofFlags) options(source string) (stream.ReaderOptions, error) {
 	if sidecar == "" {
 		return opts, nil
 	}
-	digest, err := readSidecar(sidecar, source)
+	digest, err := readSidecar(sidecar)
 	opts.StreamSHA256 = &digest
 	return opts, err
 }
@@ -44,7 +43,7 @@ func (p proofFlags) options(source string) (stream.ReaderOptions, error) {
 // maxSidecar bounds what is read of a file that should be one line.
 const maxSidecar = 64 << 10
 
-func readSidecar(name, source string) (stream.Digest, error) {
+func readSidecar(name string) (stream.Digest, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return stream.Digest{}, inputFault(name, err)
@@ -54,20 +53,9 @@ func readSidecar(name, source string) (stream.Digest, error) {
 	if err != nil {
 		return stream.Digest{}, inputFault(name, err)
 	}
-	return matchSidecar(data, name, source)
-}
-
-// matchSidecar demands the name of the source in the sidecar, where both ends had one: what goes through a pipe is "-".
-func matchSidecar(data []byte, name, source string) (stream.Digest, error) {
-	names := []string{filepath.Base(source), "-"}
-	if source == "-" {
-		names[1] = strings.TrimSuffix(filepath.Base(name), ".sha256")
-	}
-	digest, err := stream.ParseSidecar(data, names[0])
+	// Files are renamed, and a pipe has no name: the digest alone says what it is of.
+	digest, err := stream.ParseSidecar(data, "")
 	if err != nil {
-		if piped, pipedErr := stream.ParseSidecar(data, names[1]); pipedErr == nil {
-			return piped, nil
-		}
 		return digest, fmt.Errorf("read sidecar %s: %w", name, err)
 	}
 	return digest, nil

@@ -73,7 +73,21 @@ func checkedAs(level string) string {
 
 // complete is the last line of a success, which people and scripts look for.
 func complete(emitted int64, digest string) string {
-	return fmt.Sprintf("complete: %d bytes sha256=%s", emitted, digest)
+	return fmt.Sprintf("complete: %d bytes, image sha256=%s", emitted, digest)
+}
+
+// warnOfCheck tells of a check that was weaker than asked for.
+func (c *console) warnOfCheck(name string, info engine.Info) {
+	if warning := weakCheck(name, info); warning != "" {
+		c.warn(warning)
+	}
+}
+
+func weakCheck(name string, info engine.Info) string {
+	if info.Reason == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s check only: %s", name, info.Level, info.Reason)
 }
 
 func journalMode(wal bool) string {

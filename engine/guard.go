@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A guard is the state of all files of a database at one moment.
+type guard struct{ main, wal, shm, journal stamp }
+
+// How far apart two writes must be to get different modification times: on older kernels, and on file systems that
+// keep seconds (ext3) or two of them (FAT).
+const (
+	coarse     = 20 * time.Millisecond
+	veryCoarse = 2 * time.Second
+)
+
+func (s *sourceFile) stamps() guard {
+	g := guard{
+		main:    stampPath(s.path),
+		wal:     stampPath(s.path + "-wal"),
+		shm:     stampPath(s.path + "-shm"),
+		journal: stampPath(s.path + "-journal"),
+	}
+	g.wal.ctime, g.journal.ctime = time.Time{}, time.Time{} // which SQLite changes: as root it sets their owner
+	g.shm = stamp{dev: g.shm.dev, ino: g.shm.ino}           // its contents follow the locks, not the data
+	return g
+}
+
+// grain is how long a file must have been left alone for its next change to be seen.
+func (g guard) grain() time.Duration {
+	if g.main.wholeSeconds() && g.wal.wholeSeconds() {
+		return veryCoarse
+	}
+	return coarse
+}
+
+func (g guard) fresh(t time.Time) bool { return time.Since(t).Abs() < g.grain() }
+
+var (
+	errDisturbed = errors.New("the database kept changing while it was read without locks")
+	errUnlocked  = errors.New("somebody wrote to the database although it was locked: locks do not reach its writer here")
+)
+
+// tooFresh reports whether a source that is read without SQLite's locks was written so recently that the next write
+// might not be seen. Under our own lock every writer leaves a -wal, so only the time of one that was there already counts.
+func (p *pin) tooFresh() bool {
+	if p.how == accessReadOnly || p.how == accessShared && p.beside.index {
+		return false
+	}
+	return p.before.fresh(p.before.wal.mtime) || !p.locked && p.before.fresh(p.before.main.mtime)
+}
+
+// settle waits, on a file system where locks may not reach the writer, until its next write would be seen.
+func (p *pin) settle(ctx context.Context) error {
+	if p.how != accessReadOnly || !p.before.fresh(p.before.main.mtime) {
+		return nil
+	}
+	if _, shared, err := networkFilesystem(p.source.path); err != nil || !shared {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(p.before.grain()):
+		return p.undisturbed()
+	}
+}
+
+// undisturbed fails if somebody wrote to what is read since the pin was taken. Under a lock that works nobody can: not to the
+// main file in rollback mode, and in WAL mode either not to the main file or not over the start of the log, as
+// a read mark other than 0 forbids the second, and mark 0 the first.
+func (p *pin) undisturbed() error {
+	now := p.source.stamps()
+	switch {
+	case p.how == accessReadOnly:
+		if now.main != p.before.main {
+			return errUnlocked
+		}
+	case p.how == accessShared && p.beside.index:
+		if p.began != nil && now.main != p.began.main && p.source.walStart() != p.began.log {
+			return errUnlocked
+		}
+	case now == p.before:
+	case p.how == accessShared:
+		return errUnlocked
+	default:
+		return errDisturbed
+	}
+	return nil
+}
+
+// A beginning is what a read transaction in WAL mode found.
+type beginning struct {
+	main stamp
+	log  [walHeaderSize]byte
+}
+
+// walStart is the header of the -wal, zero where there is none.
+func (s *sourceFile) walStart() (b [walHeaderSize]byte) {
+	wal := openSibling(s.path + "-wal")
+	defer wal.close()
+	if wal.file != nil {
+		wal.file.ReadAt(b[:], 0)
+	}
+	return b
+}

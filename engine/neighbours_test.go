@@ -1,0 +1,199 @@
+//go:build linux
+
+package engine
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const brief = 200 * time.Millisecond
+
+// TestWALElsewhere: the newest commits are in a -wal that is not the one beside the name that was given.
+func TestWALElsewhere(t *testing.T) {
+	cases := []struct {
+		name   string
+		source func(t *testing.T, db string) string
+	}{
+		{"another name of the file", func(t *testing.T, db string) string {
+			other := filepath.Join(t.TempDir(), "app.db")
+			if err := os.Link(db, other); err != nil {
+				t.Fatal(err)
+			}
+			return other
+		}},
+		{"another name, with an old WAL", func(t *testing.T, db string) string {
+			other := filepath.Join(t.TempDir(), "app.db")
+			if err := os.Link(db, other); err != nil {
+				t.Fatal(err)
+			}
+			old := crashed(t, "-wal", "-shm")
+			for _, suffix := range []string{"-wal", "-shm"} {
+				if err := os.Rename(old+suffix, other+suffix); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return other
+		}},
+		{"WAL deleted", func(t *testing.T, db string) string { os.Remove(db + "-wal"); return db }},
+		{"shared memory deleted", func(t *testing.T, db string) string { os.Remove(db + "-shm"); return db }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			db := newWAL(t)
+			open(t, db, addRows)
+			source := c.source(t, db)
+			_, _, err := snapshot(t, source, Options{BusyTimeout: brief})
+			wantKind(t, err, KindElsewhere)
+			if in := inspect(t, source); !strings.HasPrefix(in.Backup, "would be refused") {
+				t.Errorf("info says that a backup %s", in.Backup)
+			}
+		})
+	}
+}
+
+// TestSnapshotsTogether: several runs of this program on one database do not take each other for an application.
+func TestSnapshotsTogether(t *testing.T) {
+	for name, make := range map[string]func(t *testing.T) string{
+		"rollback":             func(t *testing.T) string { return newRollback(t) },
+		"WAL, closed":          func(t *testing.T) string { return newWAL(t) },
+		"WAL, crashed":         func(t *testing.T) string { return crashed(t, "-wal", "-shm") },
+		"WAL, crashed, no shm": func(t *testing.T) string { return crashed(t, "-wal") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := make(t)
+			first := startSnapshot(t, db)
+			image, _, err := snapshot(t, db, Options{BusyTimeout: brief})
+			if err != nil {
+				t.Errorf("beside another, %d bytes: %v", len(image), err)
+			}
+			first()
+		})
+	}
+}
+
+// TestUnlocked: what a lock forbids has happened all the same.
+func TestUnlocked(t *testing.T) {
+	live := func(t *testing.T) string {
+		db := newWAL(t)
+		open(t, db, addRows)
+		return db
+	}
+	const touch, restart = `touch "$0"`, `touch "$0"; printf salt | dd of="$0-wal" bs=1 seek=16 conv=notrunc status=none`
+	cases := []struct {
+		name   string
+		make   func(t *testing.T) string
+		change string
+		want   Kind
+	}{
+		{"rollback", func(t *testing.T) string { return newRollback(t) }, touch, KindUnlocked},
+		{"rollback, a writer at its journal", func(t *testing.T) string { return newRollback(t) }, `: >"$0-journal"; rm "$0-journal"`, ""},
+		{"WAL, live, checkpointed", live, touch, ""},
+		{"WAL, live, started over", live, restart, KindUnlocked},
+		{"WAL, no lock seen", func(t *testing.T) string { return crashed(t, "-wal", "-shm") }, `touch "$0-wal"`, KindUnlocked},
+		{"WAL, no lock seen, checkpointed", func(t *testing.T) string { return crashed(t, "-wal", "-shm") }, touch, KindUnlocked},
+		{"WAL, closed", func(t *testing.T) string { return newWAL(t) }, touch, KindBusy},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			db := c.make(t)
+			age(t, db)
+			_, _, err := snapshot(t, db, Options{BusyTimeout: -1, Progress: func(p Progress) {
+				if p.Phase != PhaseCopy {
+					return
+				}
+				if out, err := exec.Command("sh", "-c", c.change, db).CombinedOutput(); err != nil {
+					t.Errorf("%v: %s", err, out)
+				}
+			}})
+			if c.want != "" {
+				wantKind(t, err, c.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestCutMainFile: pages that neither the main file nor the WAL holds are not copied as zeros.
+func TestCutMainFile(t *testing.T) {
+	for _, suffixes := range [][]string{{"-wal", "-shm"}, {"-wal"}} {
+		for _, cut := range []int64{0, 1, 3000, 4096, 5000} {
+			t.Run(strings.Join(suffixes, "")+" "+strconv.FormatInt(cut, 10), func(t *testing.T) {
+				db := newWAL(t)
+				open(t, db, "CREATE TABLE blob(b); INSERT INTO blob VALUES(zeroblob(100000));",
+					"PRAGMA wal_checkpoint(TRUNCATE);", "UPDATE t SET v='x' WHERE id=1;")
+				db = copyDatabase(t, db, suffixes...)
+				info, err := os.Stat(db)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Truncate(db, info.Size()-cut); err != nil {
+					t.Fatal(err)
+				}
+				age(t, db)
+				_, _, err = snapshot(t, db, Options{BusyTimeout: brief})
+				if cut == 0 && err != nil {
+					t.Error(err)
+				}
+				if cut > 0 {
+					wantKind(t, err, KindCorrupt)
+				}
+			})
+		}
+	}
+}
+
+// TestPagesInTheWAL: a main file that is shorter than the database is whole if the WAL has the rest.
+func TestPagesInTheWAL(t *testing.T) {
+	db := newWAL(t)
+	open(t, db, "PRAGMA wal_autocheckpoint=0;", "CREATE TABLE blob(b); INSERT INTO blob VALUES(zeroblob(100000));")
+	for _, source := range []string{db, copyDatabase(t, db, "-wal", "-shm"), copyDatabase(t, db, "-wal")} {
+		age(t, source)
+		if _, _, err := snapshot(t, source, Options{}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestGrain: where only seconds are kept, a file must have been left alone for longer.
+func TestGrain(t *testing.T) {
+	second := time.Now().Truncate(time.Second)
+	whole, exact := stamp{mtime: second, ctime: second}, stamp{mtime: second, ctime: second.Add(1)}
+	for want, g := range map[time.Duration]guard{veryCoarse: {main: whole}, coarse: {main: exact, wal: whole}} {
+		if got := g.grain(); got != want {
+			t.Errorf("%+v: %v, want %v", g, got, want)
+		}
+	}
+}
+
+// startSnapshot has another process hold a pin on db until the function is called.
+func startSnapshot(t *testing.T, db string) (end func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "ENGINE_TEST_PIN="+db)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end = sync.OnceFunc(func() { in.Close(); cmd.Wait() })
+	t.Cleanup(end)
+	ready := make([]byte, 6)
+	if _, err := out.Read(ready); err != nil || string(ready) != "ready\n" {
+		t.Fatalf("%q, %v", ready, err)
+	}
+	return end
+}
