@@ -19,9 +19,10 @@ import (
 
 // FindOptions are the options of [FindDatabases].
 type FindOptions struct {
-	// Exclude holds patterns in the syntax of [path.Match]. A pattern without a slash is matched against the
-	// name of every file and directory, one that begins with a slash against its absolute path, and any
-	// other against its path below the root. A directory that matches is left out with all it contains.
+	// Exclude holds patterns in the syntax of [path.Match]. A pattern without a slash is matched
+	// against the name of every file and directory, one that begins with a slash against its absolute
+	// path, and any other against its path below the root. A directory that matches is left out with
+	// all it contains.
 	Exclude []string
 }
 
@@ -50,16 +51,18 @@ const (
 	SkipUnreadable SkipReason = "unreadable"      // it could not be opened or read
 )
 
-// FindDatabases searches the directory root, and every directory below it, for SQLite databases. A database is
-// a regular file of at least 512 bytes, of any name, that begins with SQLite's 16-byte magic string. A root that is
-// not a directory is returned as the only database without being opened.
+// FindDatabases searches the directory root, and every directory below it, for SQLite databases. A
+// database is a regular file of at least 512 bytes, of any name, that begins with SQLite's 16-byte magic
+// string. A root that is not a directory is returned as the only database without being opened.
 //
-// Symbolic links below root and what is mounted there are not followed but listed in Skipped, and so is everything
-// that cannot be read. Only a root that cannot be opened, a malformed pattern and the end of ctx are errors.
+// Symbolic links below root and what is mounted there are not followed but listed in Skipped, and so is
+// everything that cannot be read. Only a root that cannot be opened, a malformed pattern and the end of
+// ctx are errors.
 //
-// FindDatabases opens and closes every file that it looks into, which would drop the POSIX locks of an SQLite
-// connection that the calling process has open on the same file. It therefore skips files that the process
-// holds open; but a connection that the caller opens while FindDatabases runs may lose its locks.
+// FindDatabases opens and closes every file that it looks into, which would drop the POSIX locks of an
+// SQLite connection that the calling process has open on the same file. It therefore skips files that
+// the process holds open; but a connection that the caller opens while FindDatabases runs may lose its
+// locks.
 func FindDatabases(ctx context.Context, root string, opts FindOptions) (Found, error) {
 	const op = "search"
 	for _, pattern := range opts.Exclude {
@@ -152,7 +155,8 @@ func (f *finder) descend(parent *os.File, below, name string) error {
 // findBatch is how many files are looked into between two looks at the process's own descriptors.
 const findBatch = 256
 
-// lookInto reads the beginning of regular files. It holds opening, so that the engine opens no database meanwhile.
+// lookInto reads the beginning of regular files. It holds opening, so that the engine opens no
+// database meanwhile.
 func (f *finder) lookInto(dir *os.File, below string, names []string) {
 	opening.Lock()
 	defer opening.Unlock()
@@ -219,7 +223,7 @@ func (f *finder) skipError(below string, err error) {
 	case errors.Is(err, unix.EXDEV):
 		f.skip(below, SkipMount, nil)
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR):
-		f.skip(below, SkipSymlink, nil) // it has become one, and O_NOFOLLOW refused it
+		f.skip(below, SkipSymlink, nil) // it has become one since it was listed
 	default:
 		f.skip(below, SkipUnreadable, fmt.Errorf("open %s: %w", f.path(below), underlying(err)))
 	}

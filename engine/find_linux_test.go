@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A file that cannot be read could be a database. The effective user ID for file access is the thread's.
+// A file that cannot be read could be a database. The user ID for file access is the thread's.
 func TestFindUnreadable(t *testing.T) {
 	root := plant(t, header512, "dir/a.db", "b.db", "c.db")
 	for name, mode := range map[string]os.FileMode{"dir": 0, "b.db": 0, "c.db": 0o644, ".": 0o755, "..": 0o755, "../..": 0o755} {
@@ -34,7 +34,8 @@ func TestFindUnreadable(t *testing.T) {
 	mustFind(t, skipped, map[string]SkipReason{"dir": SkipUnreadable, "b.db": SkipUnreadable})
 }
 
-// Another process must stay locked out while this one holds a write lock on a database that the search comes across.
+// Another process must stay locked out while this one holds a write lock on a database that the
+// search comes across.
 func TestFindKeepsLocks(t *testing.T) {
 	app := newRollback(t)
 	db, err := sql.Open("sqlite3", app+"?_txlock=immediate")

@@ -71,8 +71,10 @@ func mustFind(t testing.TB, got, want any) {
 
 func TestFindDatabases(t *testing.T) {
 	root := plant(t, header512, "b.db", "a/no-suffix", "a/new\nline", "a/\xff", "z/y/x.sqlite3-wal",
-		".sqlite-checkpoint-0123/copy.db", ".sqlite-checkpoint.db", "empty/", "file -> b.db", "dir -> a", "gone -> nowhere")
-	for name, content := range map[string][]byte{"short": header512[:511], "empty.db": nil, "text": make([]byte, 4096)} {
+		".sqlite-checkpoint-0123/copy.db", ".sqlite-checkpoint.db", "empty/", "file -> b.db", "dir -> a",
+		"gone -> nowhere")
+	others := map[string][]byte{"short": header512[:511], "empty.db": nil, "text": make([]byte, 4096)}
+	for name, content := range others {
 		if err := os.WriteFile(filepath.Join(root, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +86,9 @@ func TestFindDatabases(t *testing.T) {
 		t.Fatal(err)
 	}
 	databases, skipped := find(t, root)
-	mustFind(t, databases, []string{".sqlite-checkpoint.db", "a/new\nline", "a/no-suffix", "a/\xff", "b.db", "hard.db", "z/y/x.sqlite3-wal"})
+	mustFind(t, databases, []string{
+		".sqlite-checkpoint.db", "a/new\nline", "a/no-suffix", "a/\xff", "b.db", "hard.db", "z/y/x.sqlite3-wal",
+	})
 	mustFind(t, skipped, map[string]SkipReason{
 		".sqlite-checkpoint-0123": SkipPrivate, "file": SkipSymlink, "dir": SkipSymlink, "gone": SkipSymlink,
 	})

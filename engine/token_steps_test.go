@@ -1,0 +1,356 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestTokenRandomSteps lets applications do whatever changes a database, in random order, and demands that no two
+// equal tokens have a commit between them. TOKEN_STEPS says how many steps each round takes.
+func TestTokenRandomSteps(t *testing.T) {
+	steps := 1000
+	if n, err := strconv.Atoi(os.Getenv("TOKEN_STEPS")); err == nil {
+		steps = n
+	}
+	for _, granularity := range []time.Duration{0, 10 * time.Millisecond, time.Second, 2 * time.Second} {
+		t.Run(granularity.String(), func(t *testing.T) {
+			w := newTokenWorld(t, granularity)
+			for range steps {
+				w.step()
+			}
+			t.Logf("seed %d: %d commits, %d tokens, %d settled, %d equal ones", w.seed, w.commits, w.taken, w.settled, w.equal)
+			if w.commits < steps/5 || w.settled < steps/20 || w.equal < steps/100 {
+				t.Error("this proves little")
+			}
+		})
+	}
+}
+
+// A tokenWorld is a database, the applications that use it, and the tokens taken so far. With a granularity its
+// clock is simulated: a file that has changed gets the clock's time, rounded down. Without one the times are the
+// kernel's own.
+type tokenWorld struct {
+	t                              *testing.T
+	seed                           uint64
+	rng                            *rand.Rand
+	granularity                    time.Duration
+	clock                          int64         // simulated nanoseconds since 1970
+	tick                           time.Duration // longer than the steps of the kernel clock, 0 if they do not matter
+	files                          map[string]simulated
+	db                             string
+	apps                           [3]application // the last one only reads
+	open                           [3]bool
+	mode                           string
+	images                         [2][]byte
+	version                        uint32           // counts commits
+	seen                           map[Token]uint32 // the version at that token
+	commits, taken, settled, equal int
+}
+
+// A simulated file has the time at which its contents last changed.
+type simulated struct {
+	contents uint64
+	ino      uint64
+	time     int64
+}
+
+var tokenHash = maphash.MakeSeed()
+
+const tokenSchema = `CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); CREATE INDEX tv ON t(v);
+CREATE TRIGGER trim AFTER INSERT ON t BEGIN DELETE FROM t WHERE id < new.id - 50; END;
+INSERT INTO t(v) VALUES(randomblob(%d));`
+
+func newTokenWorld(t *testing.T, granularity time.Duration) *tokenWorld {
+	w := &tokenWorld{t: t, seed: rand.Uint64(), granularity: granularity, clock: 1e18, mode: "delete"}
+	w.rng = rand.New(rand.NewPCG(w.seed, 0))
+	w.files, w.seen = map[string]simulated{}, map[Token]uint32{}
+	dir := t.TempDir()
+	for i := range w.images {
+		db := filepath.Join(dir, fmt.Sprint("image", i))
+		sqlite(t, db, fmt.Sprintf(tokenSchema, 5000*i))
+		var err error
+		if w.images[i], err = os.ReadFile(db); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if granularity == 0 && coarseTimes(t, dir) {
+		w.tick = 20 * time.Millisecond
+	}
+	w.db = filepath.Join(dir, "app.db")
+	for i := range w.apps {
+		w.apps[i] = open(t, ":memory:")
+	}
+	w.replace()
+	return w
+}
+
+// coarseTimes reports whether two writes in a row, with a look between them, can leave a file's times as they are:
+// before Linux 6.13 they can.
+func coarseTimes(t *testing.T, dir string) bool {
+	var files [10]tokenFile
+	for i := range files {
+		path := filepath.Join(dir, "probe")
+		if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if files[i], _, err = lstatToken(path); err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 && files[i] == files[i-1] {
+			return true
+		}
+	}
+	return false
+}
+
+// step does one thing, and then, mostly, takes a token.
+func (w *tokenWorld) step() {
+	switch n := w.rng.IntN(1000); {
+	case n < 500:
+		w.commit(w.rng.IntN(2))
+	case n < 600: // nothing
+	case n < 700:
+		w.try(w.rng.IntN(2), fmt.Sprintf("PRAGMA wal_checkpoint(%s);", w.pick("PASSIVE", "FULL", "RESTART", "TRUNCATE")))
+	case n < 760:
+		w.try(w.rng.IntN(2), fmt.Sprintf("PRAGMA journal_mode=%s;", w.pick("WAL", "WAL", "DELETE", "TRUNCATE", "PERSIST")))
+	case n < 790:
+		w.try(w.rng.IntN(2), "VACUUM;")
+	case n < 840:
+		w.try(2, w.pick("BEGIN; SELECT count(*) FROM t;", "COMMIT;"))
+	case n < 890:
+		w.transaction(w.rng.IntN(2))
+	case n < 950:
+		w.close(w.rng.IntN(3))
+	case n < 960:
+		w.crash(w.rng.IntN(3))
+	case n < 980:
+		w.replace()
+	case n < 995:
+		w.restoreOver()
+	default:
+		w.throughLink()
+	}
+	w.observe()
+	if w.rng.IntN(4) > 0 {
+		w.look()
+	}
+	w.pass()
+}
+
+func (w *tokenWorld) pick(of ...string) string { return of[w.rng.IntN(len(of))] }
+
+// try runs statements in an application, which it opens if need be, and reports whether all went well.
+func (w *tokenWorld) try(i int, statements ...string) bool {
+	w.t.Helper()
+	if !w.open[i] {
+		statements = append([]string{".open " + w.db, "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=20;"}, statements...)
+		w.open[i] = true
+	}
+	out, err := w.apps[i].Try(statements...)
+	if err != nil {
+		w.t.Fatalf("seed %d: %v", w.seed, err)
+	}
+	if strings.Contains(out, "malformed") || strings.Contains(out, "not a database") {
+		w.t.Fatalf("seed %d: %s", w.seed, out)
+	}
+	return !strings.Contains(out, "rror")
+}
+
+func (w *tokenWorld) insert() string {
+	rows, size := 1+w.rng.IntN(3), w.rng.IntN(200)
+	if w.rng.IntN(20) == 0 {
+		rows, size = 1+w.rng.IntN(40), w.rng.IntN(20000)
+	}
+	return fmt.Sprintf(`WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<%d)
+INSERT INTO t(v) SELECT randomblob(%d) FROM c;`, rows, size)
+}
+
+// commit commits, unless somebody else holds a lock.
+func (w *tokenWorld) commit(i int) {
+	if w.try(i, w.insert()) {
+		w.committed()
+	}
+}
+
+func (w *tokenWorld) committed() {
+	w.version++
+	w.commits++
+}
+
+// transaction takes two steps: tokens are taken between them, and the other application is locked out.
+func (w *tokenWorld) transaction(i int) {
+	if !w.try(i, "BEGIN IMMEDIATE;") {
+		return
+	}
+	w.try(i, w.insert(), w.pick("", "PRAGMA cache_spill=1; PRAGMA cache_size=1;"), w.insert())
+	w.observe()
+	w.look()
+	w.pass()
+	if w.rng.IntN(2) == 0 && w.try(i, "COMMIT;") {
+		w.committed()
+	}
+	w.try(i, "ROLLBACK;")
+}
+
+// close closes an application's connection: the last one folds the WAL back.
+func (w *tokenWorld) close(i int) {
+	if _, err := w.apps[i].Try(".open :memory:"); err != nil {
+		w.t.Fatal(err)
+	}
+	w.open[i] = false
+}
+
+func (w *tokenWorld) closeAll() {
+	for i := range w.apps {
+		w.close(i)
+	}
+}
+
+// crash kills an application; the next to open the database recovers it.
+func (w *tokenWorld) crash(i int) {
+	w.apps[i].Kill()
+	w.apps[i], w.open[i] = open(w.t, ":memory:"), false
+}
+
+// image is a database unlike every other one.
+func (w *tokenWorld) image() []byte {
+	w.committed()
+	image := slices.Clone(w.images[w.rng.IntN(2)])
+	binary.BigEndian.PutUint32(image[60:], w.version) // user_version
+	return image
+}
+
+func (w *tokenWorld) replace() {
+	w.closeAll()
+	w.write(w.db+".new", w.image())
+	w.removeSides(w.db)
+	if err := os.Rename(w.db+".new", w.db); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// restoreOver writes another database into the same file, as cp does, and sets its times back, as rsync does.
+func (w *tokenWorld) restoreOver() {
+	w.closeAll()
+	w.removeSides(w.db)
+	w.write(w.db, w.image())
+	if err := os.Chtimes(w.db, time.Unix(1e9, 0), time.Unix(1e9, 0)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *tokenWorld) write(path string, data []byte) {
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *tokenWorld) removeSides(db string) {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		os.Remove(db + suffix)
+	}
+}
+
+// throughLink commits under another name of the database, so that its -wal has that name, too.
+func (w *tokenWorld) throughLink() {
+	w.closeAll()
+	if size(w.db+"-journal") > 0 || size(w.db+"-wal") > 0 {
+		return // what a crash left belongs to the first name
+	}
+	link := w.db + ".link"
+	if err := os.Link(w.db, link); err != nil {
+		w.t.Fatal(err)
+	}
+	w.look()
+	if _, err := w.apps[0].Try(".open "+link, w.insert()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.committed()
+	w.observe()
+	w.look()
+	w.close(0)
+	w.removeSides(link)
+	if err := os.Remove(link); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func size(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return -1
+	}
+	return info.Size()
+}
+
+// observe gives the files that have changed the clock's time.
+func (w *tokenWorld) observe() {
+	if w.granularity == 0 {
+		return
+	}
+	for _, path := range []string{w.db, w.db + "-wal", w.db + "-journal"} {
+		file, _, err := lstatToken(path)
+		data, readErr := os.ReadFile(path)
+		if err != nil || readErr != nil {
+			delete(w.files, path)
+			continue
+		}
+		now := simulated{maphash.Bytes(tokenHash, data), file.ino, w.clock - w.clock%int64(w.granularity)}
+		if before, ok := w.files[path]; !ok || before.contents != now.contents || before.ino != now.ino {
+			w.files[path] = now
+		}
+	}
+}
+
+// pass lets the simulated clock go on, by nothing at times.
+func (w *tokenWorld) pass() {
+	limits := []time.Duration{0, 20 * time.Millisecond, 1500 * time.Millisecond, 6 * time.Second}
+	time.Sleep(w.tick)
+	w.clock += w.rng.Int64N(int64(limits[w.rng.IntN(len(limits))]) + 1)
+}
+
+func (w *tokenWorld) tokenClock() tokenClock {
+	if w.granularity == 0 {
+		return later()
+	}
+	c := later()
+	c.now = func() time.Time { return time.Unix(0, w.clock) }
+	c.lstat = func(path string) (tokenFile, int, error) {
+		file, links, err := lstatToken(path)
+		file.mtime, file.ctime = w.files[path].time, w.files[path].time
+		return file, links, err
+	}
+	return c
+}
+
+// look takes a token and holds it against all others.
+func (w *tokenWorld) look() {
+	w.t.Helper()
+	token := mustTake(w.t, w.tokenClock(), w.db)
+	w.taken++
+	if token.Doubt() == "" {
+		w.settled++
+	}
+	version, ok := w.seen[token]
+	switch {
+	case ok && version != w.version:
+		w.t.Fatalf("seed %d: commit %d was missed, as the token is that of commit %d: %+v", w.seed, w.version, version, token)
+	case ok:
+		w.equal++
+	}
+	w.seen[token] = w.version
+	if len(w.seen) > 10_000 {
+		maps.DeleteFunc(w.seen, func(_ Token, version uint32) bool { return version+1000 < w.version })
+	}
+}
