@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
@@ -22,9 +26,13 @@ type pipeCmd struct {
 
 func (*pipeCmd) Help() string {
 	return `CMD is started when the copy of DB has passed its check, and gets the stream on its stdin. If the stream breaks,
-or this program dies in any way, CMD and all that it has started are killed before the pipe is closed: CMD never takes
-a break for the end. CMD alone is asked first, with TERM. A program at the far end of a network connection is out of reach
-of that, and has to prove the stream by itself.
+or this program is killed, CMD and everything it has started are killed before the pipe is closed: CMD cannot take a
+truncated stream for a whole one. CMD itself is sent TERM first. Only if this program and its guard process are killed at
+the same instant (pkill -9 -f, the OOM killer of a cgroup), CMD's death races with the end of its input. A program at the
+far end of a network connection is out of reach: it has to prove the stream by itself.
+
+CMD may write to the terminal, but has no control of it: it cannot ask for a password there, and Ctrl-C and Ctrl-Z act on
+this program alone.
 
 In CMD's arguments {size} is the number of bytes that it will read, {image_size} and {sha256} are the database
 image's; it finds them in SQLITE_CHECKPOINT_SIZE, SQLITE_CHECKPOINT_IMAGE_SIZE and SQLITE_CHECKPOINT_SHA256, too.
@@ -91,19 +99,48 @@ func (cmd *pipeCmd) feed(ctx context.Context, e *emission, snap *engine.Snapshot
 			facts.size += stream.TrailerSize
 		}
 	}
-	c, err := startConsumer(ctx, facts.expand(cmd.argv()), facts.environment(), cmd.Grace, cmd.Timeout, e.con)
+	p, err := guard.Start(ctx, guard.Command{
+		Argv: facts.expand(cmd.argv()), Env: append(slices.DeleteFunc(os.Environ(), isFact), facts.environment()...),
+		Stdout: e.con.stdout, Stderr: e.con.stderr, Grace: cmd.Grace, Timeout: cmd.Timeout,
+	})
 	if err != nil {
-		return stream.Summary{}, err
+		return stream.Summary{}, commandFault(err)
 	}
-	defer c.Close()
-	sum, err := e.send(c, snap)
+	defer p.Close()
+	sum, err := e.send(p, snap)
 	if err == nil {
-		err = c.Finish()
+		err = p.Finish()
 	}
 	if err != nil {
-		return sum, c.blame(err)
+		return sum, commandFault(p.Explain(err))
 	}
 	return sum, e.seal(sum)
+}
+
+// commandFault gives what became of CMD its kind and its exit status.
+func commandFault(err error) error {
+	var start *guard.StartError
+	var exit *guard.ExitError
+	switch {
+	case errors.As(err, &start):
+		return startFault(start.Name, start.Err)
+	case errors.As(err, &exit):
+		return &fault{kind: kindCommandFailed, code: exit.Status, err: fmt.Errorf("CMD failed: %w", err)}
+	}
+	return err
+}
+
+// startFault is CMD that cannot be run, with the exit status that a shell would give.
+func startFault(name string, err error) error {
+	kind := kindNotExecutable
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		kind = kindNotFound
+	}
+	var lookup *exec.Error
+	if errors.As(err, &lookup) {
+		err = lookup.Err
+	}
+	return &fault{kind: kind, err: fmt.Errorf("start %s: %w", name, cause(err))}
 }
 
 // streamFacts are what CMD may want to know before the first byte. size is 0 where it is not known.

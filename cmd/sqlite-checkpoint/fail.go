@@ -8,6 +8,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
@@ -51,6 +52,11 @@ const (
 	kindUnfinished  = "unfinished"
 
 	kindDamagedCopies = "damaged_copies"
+
+	kindNotFound      = "command_not_found"
+	kindNotExecutable = "command_not_executable"
+	kindCommandFailed = "command_failed"
+	kindEndedEarly    = "command_ended_early"
 )
 
 const (
@@ -92,8 +98,9 @@ var kinds = []struct {
 
 	{kindOutput, exitOutput, "", stream.ErrClosed},
 	{kindOutput, exitOutput, "", stream.ErrBrokenPipe},
-	{kindEndedEarly, exitOutput, "it has to read its stdin to the end", nil},
+	{kindEndedEarly, exitOutput, "it has to read its stdin to the end", guard.ErrEndedEarly},
 	{kindStalled, exitOutput, "is there a reader? --timeout says how long it is waited for", stream.ErrStalled},
+	{kindStalled, exitOutput, "", guard.ErrStalled},
 
 	{string(engine.KindInternal), exitOther, "this is a bug in sqlite-checkpoint: please report it", stream.ErrImageSize},
 

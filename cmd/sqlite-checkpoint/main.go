@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
 )
 
 func main() {
-	if os.Args[0] == guardName {
-		os.Exit(guardMain())
+	if os.Args[0] == guard.Name {
+		os.Exit(guard.Main(nil))
 	}
 	catchPipe()
 	ctx := interruptible(context.Background())

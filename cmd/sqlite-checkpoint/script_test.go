@@ -20,11 +20,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(leaks.Checked(m), map[string]func(){program: main, guardName: main})
+	testscript.Main(leaks.Checked(m), map[string]func(){program: main, guard.Name: main})
 }
 
 // TestScripts runs testdata/script: what the program promises at its surface, one document for each subject. A tool

@@ -1,0 +1,134 @@
+package guard
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// becomeSubreaper makes this process the parent of every orphan among its descendants: they stay its descendants.
+func becomeSubreaper() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+
+// A child is a process as /proc shows it.
+type child struct{ pid, parent int }
+
+// A target is a process to send signals to. Its pidfd, where there is one, names the same process for ever: a
+// process ID is given to another one as soon as its parent has waited for it.
+type target struct{ pid, fd int }
+
+// open returns the target for c. It reports false if c has exited or has another parent by now.
+func (c child) open() (target, bool) {
+	fd, err := unix.PidfdOpen(c.pid, 0)
+	if err == unix.ESRCH {
+		return target{}, false
+	}
+	if err != nil {
+		return target{c.pid, -1}, true // an old kernel, or no descriptor left
+	}
+	if parent, alive := parentOf(c.pid); !alive || parent != c.parent {
+		unix.Close(fd)
+		return target{}, false
+	}
+	return target{c.pid, fd}, true
+}
+
+func (t target) signal(s unix.Signal) {
+	if t.fd < 0 {
+		unix.Kill(t.pid, s)
+		return
+	}
+	unix.PidfdSendSignal(t.fd, s, nil, 0)
+}
+
+func (t target) close() {
+	if t.fd >= 0 {
+		unix.Close(t.fd)
+	}
+}
+
+// stopTree stops all descendants of the process root and returns them, parents first. A stopped process starts no
+// other, so it has all of them once a look at /proc shows no new one.
+func stopTree(root int) (stopped []target) {
+	seen := map[int]bool{}
+	for found := true; found; {
+		found = false
+		for _, c := range descendants(root) {
+			if seen[c.pid] {
+				continue
+			}
+			found = true
+			if t, ok := c.open(); ok {
+				seen[c.pid] = true
+				t.signal(unix.SIGSTOP)
+				stopped = append(stopped, t)
+			}
+		}
+	}
+	return stopped
+}
+
+// closeAll gives back the descriptors of targets.
+func closeAll(targets []target) {
+	for _, t := range targets {
+		t.close()
+	}
+}
+
+// killTree kills all descendants of the process root until done, which may wait as long as it is told, reports that
+// nothing is left to be killed. All are stopped before the first is killed, and children are killed before their
+// parents, as the death of a parent can continue stopped children: see setpgid(2).
+func killTree(root int, done func(wait time.Duration) bool) {
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		targets := stopTree(root)
+		for _, t := range slices.Backward(targets) {
+			t.signal(unix.SIGKILL)
+		}
+		closeAll(targets)
+		if done(wait) {
+			return
+		}
+	}
+}
+
+// hasNoReader reports whether nobody has the read end of a pipe any more, and waits for that for a while.
+func hasNoReader(writeEnd *os.File, wait time.Duration) bool {
+	poll := []unix.PollFd{{Fd: int32(descriptor(writeEnd))}}
+	unix.Poll(poll, int(wait.Milliseconds()))
+	return poll[0].Revents&unix.POLLERR != 0
+}
+
+// descendants lists the children of the process root, and theirs, zombies included.
+func descendants(root int) (all []child) {
+	children := map[int][]child{}
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if parent, alive := parentOf(pid); alive {
+			children[parent] = append(children[parent], child{pid, parent})
+		}
+	}
+	all = children[root]
+	for i := 0; i < len(all); i++ {
+		all = append(all, children[all[i].pid]...)
+	}
+	return all
+}
+
+// parentOf reads /proc/PID/stat: the ID, the name in parentheses with anything in it, the state, the parent.
+func parentOf(pid int) (parent int, alive bool) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, false
+	}
+	var state byte
+	n, _ := fmt.Sscanf(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " %c %d", &state, &parent)
+	return parent, n == 2
+}
