@@ -20,13 +20,14 @@ import (
 // FindOptions are the options of [FindDatabases].
 type FindOptions struct {
 	// Exclude holds patterns in the syntax of [path.Match]. A pattern without a slash is matched
-	// against the name of every file and directory, one that begins with a slash against its absolute
-	// path, and any other against its path below the root. A directory that matches is left out with
-	// all it contains.
+	// against the name of every file and directory, one that begins with a slash against its
+	// absolute path, and any other against its path below the root. A directory that matches is
+	// left out with all it contains.
 	Exclude []string
 }
 
-// Found is what [FindDatabases] found, sorted by path. Paths begin with the root as the caller gave it.
+// Found is what [FindDatabases] found, sorted by path. Paths begin with the root as the caller gave
+// it.
 type Found struct {
 	Databases []string
 	Skipped   []Skipped
@@ -52,17 +53,18 @@ const (
 )
 
 // FindDatabases searches the directory root, and every directory below it, for SQLite databases. A
-// database is a regular file of at least 512 bytes, of any name, that begins with SQLite's 16-byte magic
-// string. A root that is not a directory is returned as the only database without being opened.
+// database is a regular file of at least 512 bytes, of any name, that begins with SQLite's 16-byte
+// magic string. A root that is not a directory is returned as the only database without being
+// opened.
 //
-// Symbolic links below root and what is mounted there are not followed but listed in Skipped, and so is
-// everything that cannot be read. Only a root that cannot be opened, a malformed pattern and the end of
-// ctx are errors.
+// Symbolic links below root and what is mounted there are not followed but listed in Skipped, and
+// so is everything that cannot be read. Only a root that cannot be opened, a malformed pattern and
+// the end of ctx are errors.
 //
-// FindDatabases opens and closes every file that it looks into, which would drop the POSIX locks of an
-// SQLite connection that the calling process has open on the same file. It therefore skips files that
-// the process holds open; but a connection that the caller opens while FindDatabases runs may lose its
-// locks.
+// FindDatabases opens and closes every file that it looks into, which would drop the POSIX locks of
+// an SQLite connection that the calling process has open on the same file. It therefore skips files
+// that the process holds open; but a connection that the caller opens while FindDatabases runs may
+// lose its locks.
 func FindDatabases(ctx context.Context, root string, opts FindOptions) (Found, error) {
 	const op = "search"
 	for _, pattern := range opts.Exclude {

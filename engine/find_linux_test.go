@@ -16,7 +16,8 @@ import (
 // A file that cannot be read could be a database. The user ID for file access is the thread's.
 func TestFindUnreadable(t *testing.T) {
 	root := plant(t, header512, "dir/a.db", "b.db", "c.db")
-	for name, mode := range map[string]os.FileMode{"dir": 0, "b.db": 0, "c.db": 0o644, ".": 0o755, "..": 0o755, "../..": 0o755} {
+	modes := map[string]os.FileMode{"dir": 0, "b.db": 0, "c.db": 0o644, ".": 0o755, "..": 0o755, "../..": 0o755}
+	for name, mode := range modes {
 		if err := os.Chmod(filepath.Join(root, name), mode); err != nil {
 			t.Fatal(err)
 		}
@@ -58,10 +59,12 @@ func TestFindKeepsLocks(t *testing.T) {
 	}
 }
 
-// findMounts names, in the environment of this program's second run, the directory with the mounts in it.
+// findMounts names, in the environment of this program's second run, the directory with the mounts
+// in it.
 const findMounts = "SQLITE_CHECKPOINT_TEST_MOUNTS"
 
-// Both kinds of mount are skipped: one with a device number of its own, and bind mounts, which have none.
+// Both kinds of mount are skipped: one with a device number of its own, and bind mounts, which have
+// none.
 func TestFindMounts(t *testing.T) {
 	if root := os.Getenv(findMounts); root != "" {
 		databases, skipped := find(t, root)

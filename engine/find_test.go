@@ -16,7 +16,8 @@ import (
 // header512 is the smallest file that counts as a database.
 var header512 = append([]byte(headerMagic), make([]byte, minPageSize-len(headerMagic))...)
 
-// plant makes files below a new directory. A name that ends in a slash is a directory, "a -> b" a symbolic link.
+// plant makes files below a new directory. A name that ends in a slash is a directory, "a -> b" a
+// symbolic link.
 func plant(t testing.TB, content []byte, names ...string) (root string) {
 	t.Helper()
 	root = t.TempDir()

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// A Token is the state of a database as stat(2) shows it: device, inode, size, modification time and
-// change time of the database, of its -wal and of its -journal, or their absence. Two equal tokens of
-// one path prove that nothing was committed between them, as every commit writes to one of these
-// files. Different tokens prove nothing.
+// A Token is the state of a database as stat(2) shows it: device, inode, size, modification time
+// and change time of the database, of its -wal and of its -journal, or their absence. Two equal
+// tokens of one path prove that nothing was committed between them, as every commit writes to one
+// of these files. Different tokens prove nothing.
 //
 // A Token is comparable: use ==, or use it as a key. One that [Token.Doubt] doubts equals no other
 // token, nor does one that was taken before the last boot. The zero Token equals no token that was
@@ -37,8 +37,8 @@ type tokenFile struct {
 type Doubt string
 
 const (
-	// DoubtRecent: a file was modified so recently that the next change might leave its times as they
-	// are. A token that is taken two seconds later, with no change between, is not doubted.
+	// DoubtRecent: a file was modified so recently that the next change might leave its times as
+	// they are. A token that is taken two seconds later, with no change between, is not doubted.
 	DoubtRecent Doubt = "recent"
 	// DoubtFilesystem: stat(2) may return cached attributes on a network, FUSE or unknown file
 	// system.
@@ -163,7 +163,8 @@ func (t Token) WALSize() int64 { return t.wal.size }
 // tokenFormat is the version, the boot, the three files, the doubt and the nonce.
 const tokenFormat = "1 %s %s %s %s %s %x"
 
-// MarshalText encodes the token as one line of ASCII, for a state file. [Token.UnmarshalText] reads it.
+// MarshalText encodes the token as one line of ASCII, for a state file. [Token.UnmarshalText] reads
+// it.
 func (t Token) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, tokenFormat, orDash(t.boot), t.main.text(), t.wal.text(), t.journal.text(),
 		orDash(string(t.doubt)), t.nonce), nil

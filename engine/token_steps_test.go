@@ -1,22 +1,20 @@
 package engine
 
 import (
-	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 )
 
-// TestTokenRandomSteps lets applications do whatever changes a database, in random order, and demands that no two
-// equal tokens have a commit between them. TOKEN_STEPS says how many steps each round takes.
+// TestTokenRandomSteps lets applications do whatever changes a database, in random order, and
+// demands that no two equal tokens have a commit between them. TOKEN_STEPS says how many steps each
+// round takes.
 func TestTokenRandomSteps(t *testing.T) {
 	steps := 1000
 	if n, err := strconv.Atoi(os.Getenv("TOKEN_STEPS")); err == nil {
@@ -28,7 +26,8 @@ func TestTokenRandomSteps(t *testing.T) {
 			for range steps {
 				w.step()
 			}
-			t.Logf("seed %d: %d commits, %d tokens, %d settled, %d equal ones", w.seed, w.commits, w.taken, w.settled, w.equal)
+			t.Logf("seed %d: %d commits, %d tokens, %d settled, %d equal ones",
+				w.seed, w.commits, w.taken, w.settled, w.equal)
 			if w.commits < steps/5 || w.settled < steps/20 || w.equal < steps/100 {
 				t.Error("this proves little")
 			}
@@ -36,9 +35,9 @@ func TestTokenRandomSteps(t *testing.T) {
 	}
 }
 
-// A tokenWorld is a database, the applications that use it, and the tokens taken so far. With a granularity its
-// clock is simulated: a file that has changed gets the clock's time, rounded down. Without one the times are the
-// kernel's own.
+// A tokenWorld is a database, the applications that use it, and the tokens taken so far. With a
+// granularity its clock is simulated: a file that has changed gets the clock's time, rounded down.
+// Without one the times are the kernel's own.
 type tokenWorld struct {
 	t                              *testing.T
 	seed                           uint64
@@ -50,7 +49,6 @@ type tokenWorld struct {
 	db                             string
 	apps                           [3]application // the last one only reads
 	open                           [3]bool
-	mode                           string
 	images                         [2][]byte
 	version                        uint32           // counts commits
 	seen                           map[Token]uint32 // the version at that token
@@ -71,7 +69,7 @@ CREATE TRIGGER trim AFTER INSERT ON t BEGIN DELETE FROM t WHERE id < new.id - 50
 INSERT INTO t(v) VALUES(randomblob(%d));`
 
 func newTokenWorld(t *testing.T, granularity time.Duration) *tokenWorld {
-	w := &tokenWorld{t: t, seed: rand.Uint64(), granularity: granularity, clock: 1e18, mode: "delete"}
+	w := &tokenWorld{t: t, seed: rand.Uint64(), granularity: granularity, clock: 1e18}
 	w.rng = rand.New(rand.NewPCG(w.seed, 0))
 	w.files, w.seen = map[string]simulated{}, map[Token]uint32{}
 	dir := t.TempDir()
@@ -94,8 +92,8 @@ func newTokenWorld(t *testing.T, granularity time.Duration) *tokenWorld {
 	return w
 }
 
-// coarseTimes reports whether two writes in a row, with a look between them, can leave a file's times as they are:
-// before Linux 6.13 they can.
+// coarseTimes reports whether two writes in a row, with a look between them, can leave a file's
+// times as they are: before Linux 6.13 they can.
 func coarseTimes(t *testing.T, dir string) bool {
 	var files [10]tokenFile
 	for i := range files {
@@ -121,9 +119,9 @@ func (w *tokenWorld) step() {
 		w.commit(w.rng.IntN(2))
 	case n < 600: // nothing
 	case n < 700:
-		w.try(w.rng.IntN(2), fmt.Sprintf("PRAGMA wal_checkpoint(%s);", w.pick("PASSIVE", "FULL", "RESTART", "TRUNCATE")))
+		w.try(w.rng.IntN(2), "PRAGMA wal_checkpoint("+w.pick("PASSIVE", "FULL", "RESTART", "TRUNCATE")+");")
 	case n < 760:
-		w.try(w.rng.IntN(2), fmt.Sprintf("PRAGMA journal_mode=%s;", w.pick("WAL", "WAL", "DELETE", "TRUNCATE", "PERSIST")))
+		w.try(w.rng.IntN(2), "PRAGMA journal_mode="+w.pick("WAL", "WAL", "DELETE", "TRUNCATE", "PERSIST")+";")
 	case n < 790:
 		w.try(w.rng.IntN(2), "VACUUM;")
 	case n < 840:
@@ -148,152 +146,6 @@ func (w *tokenWorld) step() {
 	w.pass()
 }
 
-func (w *tokenWorld) pick(of ...string) string { return of[w.rng.IntN(len(of))] }
-
-// try runs statements in an application, which it opens if need be, and reports whether all went well.
-func (w *tokenWorld) try(i int, statements ...string) bool {
-	w.t.Helper()
-	if !w.open[i] {
-		statements = append([]string{".open " + w.db, "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=20;"}, statements...)
-		w.open[i] = true
-	}
-	out, err := w.apps[i].Try(statements...)
-	if err != nil {
-		w.t.Fatalf("seed %d: %v", w.seed, err)
-	}
-	if strings.Contains(out, "malformed") || strings.Contains(out, "not a database") {
-		w.t.Fatalf("seed %d: %s", w.seed, out)
-	}
-	return !strings.Contains(out, "rror")
-}
-
-func (w *tokenWorld) insert() string {
-	rows, size := 1+w.rng.IntN(3), w.rng.IntN(200)
-	if w.rng.IntN(20) == 0 {
-		rows, size = 1+w.rng.IntN(40), w.rng.IntN(20000)
-	}
-	return fmt.Sprintf(`WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<%d)
-INSERT INTO t(v) SELECT randomblob(%d) FROM c;`, rows, size)
-}
-
-// commit commits, unless somebody else holds a lock.
-func (w *tokenWorld) commit(i int) {
-	if w.try(i, w.insert()) {
-		w.committed()
-	}
-}
-
-func (w *tokenWorld) committed() {
-	w.version++
-	w.commits++
-}
-
-// transaction takes two steps: tokens are taken between them, and the other application is locked out.
-func (w *tokenWorld) transaction(i int) {
-	if !w.try(i, "BEGIN IMMEDIATE;") {
-		return
-	}
-	w.try(i, w.insert(), w.pick("", "PRAGMA cache_spill=1; PRAGMA cache_size=1;"), w.insert())
-	w.observe()
-	w.look()
-	w.pass()
-	if w.rng.IntN(2) == 0 && w.try(i, "COMMIT;") {
-		w.committed()
-	}
-	w.try(i, "ROLLBACK;")
-}
-
-// close closes an application's connection: the last one folds the WAL back.
-func (w *tokenWorld) close(i int) {
-	if _, err := w.apps[i].Try(".open :memory:"); err != nil {
-		w.t.Fatal(err)
-	}
-	w.open[i] = false
-}
-
-func (w *tokenWorld) closeAll() {
-	for i := range w.apps {
-		w.close(i)
-	}
-}
-
-// crash kills an application; the next to open the database recovers it.
-func (w *tokenWorld) crash(i int) {
-	w.apps[i].Kill()
-	w.apps[i], w.open[i] = open(w.t, ":memory:"), false
-}
-
-// image is a database unlike every other one.
-func (w *tokenWorld) image() []byte {
-	w.committed()
-	image := slices.Clone(w.images[w.rng.IntN(2)])
-	binary.BigEndian.PutUint32(image[60:], w.version) // user_version
-	return image
-}
-
-func (w *tokenWorld) replace() {
-	w.closeAll()
-	w.write(w.db+".new", w.image())
-	w.removeSides(w.db)
-	if err := os.Rename(w.db+".new", w.db); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// restoreOver writes another database into the same file, as cp does, and sets its times back, as rsync does.
-func (w *tokenWorld) restoreOver() {
-	w.closeAll()
-	w.removeSides(w.db)
-	w.write(w.db, w.image())
-	if err := os.Chtimes(w.db, time.Unix(1e9, 0), time.Unix(1e9, 0)); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func (w *tokenWorld) write(path string, data []byte) {
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func (w *tokenWorld) removeSides(db string) {
-	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
-		os.Remove(db + suffix)
-	}
-}
-
-// throughLink commits under another name of the database, so that its -wal has that name, too.
-func (w *tokenWorld) throughLink() {
-	w.closeAll()
-	if size(w.db+"-journal") > 0 || size(w.db+"-wal") > 0 {
-		return // what a crash left belongs to the first name
-	}
-	link := w.db + ".link"
-	if err := os.Link(w.db, link); err != nil {
-		w.t.Fatal(err)
-	}
-	w.look()
-	if _, err := w.apps[0].Try(".open "+link, w.insert()); err != nil {
-		w.t.Fatal(err)
-	}
-	w.committed()
-	w.observe()
-	w.look()
-	w.close(0)
-	w.removeSides(link)
-	if err := os.Remove(link); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func size(path string) int64 {
-	info, err := os.Stat(path)
-	if err != nil {
-		return -1
-	}
-	return info.Size()
-}
-
 // observe gives the files that have changed the clock's time.
 func (w *tokenWorld) observe() {
 	if w.granularity == 0 {
@@ -306,7 +158,8 @@ func (w *tokenWorld) observe() {
 			delete(w.files, path)
 			continue
 		}
-		now := simulated{maphash.Bytes(tokenHash, data), file.ino, w.clock - w.clock%int64(w.granularity)}
+		time := w.clock - w.clock%int64(w.granularity)
+		now := simulated{maphash.Bytes(tokenHash, data), file.ino, time}
 		if before, ok := w.files[path]; !ok || before.contents != now.contents || before.ino != now.ino {
 			w.files[path] = now
 		}
@@ -351,6 +204,6 @@ func (w *tokenWorld) look() {
 	}
 	w.seen[token] = w.version
 	if len(w.seen) > 10_000 {
-		maps.DeleteFunc(w.seen, func(_ Token, version uint32) bool { return version+1000 < w.version })
+		maps.DeleteFunc(w.seen, func(_ Token, at uint32) bool { return at+1000 < w.version })
 	}
 }
