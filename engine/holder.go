@@ -60,14 +60,14 @@ const (
 // the main file and a lock on its -shm until it is closed.
 type neighbours struct {
 	main   bool // somebody holds SHARED or more
-	index  bool // somebody holds a lock on the -shm that is beside the main file
-	marked bool // a run of this program holds SHARED without one
-	blind  bool // the -shm cannot be read
+	index  bool // somebody has the -shm open that is beside the main file
+	reader bool // somebody reads by it: perhaps another run of this program, which opens one that nobody else has open read-only
+	blind  bool // it cannot be read
 }
 
 var errElsewhere = errors.New("somebody has the database open whose -wal is not the one beside it: deleted, or under another name of the file")
 
 // elsewhere reports whether somebody uses a -wal that is not the one beside the main file.
 func (n neighbours) elsewhere(s sourceState) bool {
-	return s.walHeader && n.main && !n.marked && !n.blind && (s.wal == absent || !n.index)
+	return s.walHeader && n.main && !n.blind && (s.wal == absent || !n.index && !n.reader)
 }

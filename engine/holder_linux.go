@@ -28,9 +28,9 @@ func (s *sourceFile) lookBeside() neighbours {
 
 func neighboursOf(main *os.File, shm sibling) (n neighbours) {
 	n.main, _ = conflicting(main, exclusiveLock, sharedFirst+1, sharedSize-1)
-	n.marked, _ = conflicting(main, exclusiveLock, markByte, 1)
 	if shm.file != nil {
-		n.index, _ = conflicting(shm.file, exclusiveLock, walIndexLocks, walIndexOpenLock-walIndexLocks+1)
+		n.index, _ = conflicting(shm.file, exclusiveLock, walIndexOpenLock, 1)
+		n.reader, _ = conflicting(shm.file, exclusiveLock, walIndexLocks, walIndexOpenLock-walIndexLocks)
 	}
 	n.blind = shm.err != nil
 	return n

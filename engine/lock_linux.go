@@ -12,7 +12,6 @@ const (
 	pendingByte = 0x40000000
 	sharedFirst = pendingByte + 2
 	sharedSize  = 510
-	markByte    = sharedFirst + sharedSize // not SQLite's: see sourceFile.mark
 )
 
 // errLocked says that a lock is held by somebody else.
@@ -34,12 +33,6 @@ func lockShared(f *os.File) (locked bool, err error) {
 }
 
 func unlockShared(f *os.File) { setLock(f, unix.F_UNLCK, sharedFirst, 1) }
-
-// mark tells other runs of this program that a connection of ours, which holds SHARED as the application's do, has no lock on the
-// -shm: SQLite takes none there on a -shm that nobody else uses, if it must not write to it.
-func (s *sourceFile) mark() bool { return setLock(s.file, unix.F_RDLCK, markByte, 1) == nil }
-
-func (s *sourceFile) unmark() { setLock(s.file, unix.F_UNLCK, markByte, 1) }
 
 // ignoreNoLocks lets only errLocked pass: without locks the guard's stamps have to do.
 func ignoreNoLocks(err error) error {

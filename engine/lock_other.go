@@ -13,7 +13,3 @@ var errLocked = errors.New("database is locked")
 func lockShared(*os.File) (locked bool, err error) { return false, nil }
 
 func unlockShared(*os.File) {}
-
-func (s *sourceFile) mark() bool { return false }
-
-func (s *sourceFile) unmark() {}

@@ -18,10 +18,9 @@ type pin struct {
 	conn     *conn
 	locked   bool // by ourselves, besides SQLite
 	how      access
-	before   guard      // under our lock
-	beside   neighbours // likewise
-	began    *beginning // of the transaction, where the locks on the -shm are seen
-	marked   bool
+	before   guard           // under our lock
+	beside   neighbours      // likewise
+	began    *beginning      // of the transaction, where the locks on the -shm are seen
 	scratch  *atomicfile.Dir // of accessCopy
 	pageSize int64           // bytes
 	pages    int64
@@ -81,9 +80,6 @@ func (p *pin) open(ctx context.Context, tempDir string) error {
 	}
 	if err := p.settle(ctx); err != nil {
 		return err
-	}
-	if p.how == accessShared && !p.beside.index {
-		p.marked = p.source.mark()
 	}
 	if err := p.connect(ctx, tempDir); err != nil {
 		return err
@@ -174,10 +170,6 @@ func (p *pin) Close() {
 	}
 	if p.scratch != nil {
 		p.scratch.Close()
-	}
-	if p.marked {
-		p.source.unmark()
-		p.marked = false
 	}
 	if p.locked {
 		unlockShared(p.source.file)
