@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/retention"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
-	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
 type pruneCmd struct {
@@ -211,15 +209,7 @@ func isOrphan(sidecar string) bool {
 	if _, err := os.Lstat(image); !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	info, err := os.Lstat(sidecar)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > maxSidecar {
-		return false
-	}
-	line, err := os.ReadFile(sidecar)
-	if err != nil {
-		return false
-	}
-	_, err = stream.ParseSidecar(line, filepath.Base(image))
+	_, err := sidecarOf(image)
 	return err == nil
 }
 

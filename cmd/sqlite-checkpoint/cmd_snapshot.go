@@ -23,8 +23,7 @@ not needed that is told, and the backup, which contains the write-ahead log in a
 // Run is the command.
 func (cmd *snapshotCmd) Run(ctx context.Context, con *console) error {
 	start := time.Now()
-	con.streaming = cmd.Dest == "-"
-	e, err := prepare(con, cmd.DB, cmd.Dest, &cmd.streamFlags)
+	e, err := cmd.prepare(con)
 	if err != nil {
 		return err
 	}

@@ -15,10 +15,16 @@ import (
 
 // run is the way from the source to the destination.
 func (e *emission) run(ctx context.Context) (copied, sent, error) {
+	publish := e.stream
 	if e.image() {
-		return e.through(ctx, e.file)
+		publish = e.file
 	}
-	return e.through(ctx, e.stream)
+	for {
+		did, how, err := e.through(ctx, publish)
+		if !e.rename(err) {
+			return did, how, err
+		}
+	}
 }
 
 // through is the whole program in reading order: copy, check, publish, result.
@@ -28,6 +34,13 @@ func (e *emission) through(ctx context.Context, publish func(context.Context, *e
 		return copied{}, sent{}, err
 	}
 	defer snap.Close()
+	if there, err := e.unchanged(ctx, snap); there != nil || err != nil {
+		if err != nil {
+			return copied{}, sent{}, err
+		}
+		did, how := e.sameAs(there, snap.Info())
+		return did, how, nil
+	}
 	if err := e.begin(); err != nil {
 		return copied{}, sent{}, err
 	}

@@ -15,6 +15,7 @@ import (
 type emission struct {
 	*streamFlags
 	source, dest string
+	to           datedDest
 	kind         stream.Target
 	level        stream.Level
 	digestName   string           // where the sidecar goes; empty for none
@@ -23,8 +24,8 @@ type emission struct {
 }
 
 // prepare refuses, before any work, what could not end well.
-func prepare(con *console, source, dest string, flags *streamFlags) (*emission, error) {
-	e := &emission{streamFlags: flags, source: source, dest: dest, con: con}
+func prepare(con *console, source, dest string, to datedDest, flags *streamFlags) (*emission, error) {
+	e := &emission{streamFlags: flags, source: source, dest: dest, to: to, con: con}
 	if source == "" || dest == "" {
 		return nil, usagef("DB and DEST must not be empty")
 	}
@@ -90,7 +91,7 @@ func (e *emission) reserve() error {
 		}
 	}
 	e.digestName = e.Sidecar
-	if e.Sidecar == "" && e.image() && !e.NoSidecar {
+	if e.Sidecar == "" && (e.image() || e.to.dir != "") && !e.NoSidecar {
 		e.digestName = e.dest + ".sha256"
 	}
 	if e.digestName == "" {

@@ -38,6 +38,7 @@ type sent struct {
 	JournalMode  string `json:"journal_mode"`
 	Sidecar      path   `json:"sidecar,omitempty"`
 	Warnings     []text `json:"warnings"`
+	Unchanged    bool   `json:"unchanged,omitempty"` // no copy was made: destination has it already
 }
 
 type backupResult struct {
@@ -48,6 +49,9 @@ type backupResult struct {
 }
 
 func (r *backupResult) lines() []string {
+	if r.Unchanged {
+		return []string{fmt.Sprintf("%s: unchanged, no copy made: %s has it", r.Source, r.Destination), complete(0, r.SHA256)}
+	}
 	lines := []string{fmt.Sprintf("%s -> %s: %s", r.Source, r.Destination, describe(r.SizeBytes, r.sent))}
 	if r.Sidecar != "" {
 		lines = append(lines, "digest in "+string(r.Sidecar))

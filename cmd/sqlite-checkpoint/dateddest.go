@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+// A datedDest is a directory that gets a copy with a dated name.
+type datedDest struct {
+	dir       string // empty if the destination is something else
+	ifChanged bool
+}
+
+// prepare resolves a DEST that is a directory to the name of a new copy in it.
+func (cmd *backupCmd) prepare(con *console) (*emission, error) {
+	con.streaming = cmd.Dest == "-"
+	to := datedDest{ifChanged: cmd.IfChanged}
+	dest := cmd.Dest
+	if isDirectory(cmd.Dest) || strings.HasSuffix(cmd.Dest, "/") {
+		to.dir = cmd.Dest
+		dest = to.name(cmd.DB, cmd.Zstd)
+	}
+	switch {
+	case cmd.IfChanged && to.dir == "":
+		return nil, usagef("--if-changed needs a directory as DEST, which has the earlier copies")
+	case to.dir != "" && (cmd.Sidecar != "" || cmd.NoSidecar || cmd.NoTrailer):
+		return nil, usagef("a dated copy has its digest beside it: leave out --sidecar, --no-sidecar and --no-trailer")
+	case to.dir != "" && !isDirectory(to.dir):
+		err := fmt.Errorf("create a copy in %s: %w", to.dir, syscall.ENOENT)
+		return nil, &fault{kind: string(engine.KindTemp), err: err, hint: "mount it, or create it with mkdir"}
+	}
+	return prepare(con, cmd.DB, dest, to, &cmd.streamFlags)
+}
+
+func isDirectory(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
+}
+
+// name is the path of a new copy: of this second, and not taken, compressed or not, as far as can be seen.
+func (d datedDest) name(source string, compressed bool) string {
+	for name := dated.New(source, time.Now(), false); ; name = name.Next() {
+		plain, packed := name, name
+		packed.Compressed = true
+		if d.isFree(plain) && d.isFree(packed) {
+			name.Compressed = compressed
+			return within(d.dir, name.String())
+		}
+	}
+}
+
+// isFree reports whether there is neither such a copy nor its sidecar.
+func (d datedDest) isFree(name dated.Name) bool {
+	file := within(d.dir, name.String())
+	_, copyErr := os.Lstat(file)
+	_, sidecarErr := os.Lstat(file + dated.SidecarSuffix)
+	return copyErr != nil && sidecarErr != nil
+}
+
+// rename gives a dated copy another name if err says that its name has been taken since, by another backup in the same
+// second. It reports whether the backup is to be tried again.
+func (e *emission) rename(err error) bool {
+	if kind, _ := kindOf(err); err == nil || e.to.dir == "" || kind != string(engine.KindExists) {
+		return false
+	}
+	e.Close()
+	e.sidecar = nil
+	e.dest = e.to.name(e.source, e.Zstd)
+	return e.reserve() == nil
+}
+
+// unchanged finds the newest copy of the database, if it is whole and has the very image of snap.
+func (e *emission) unchanged(ctx context.Context, snap *engine.Snapshot) (*datedCopy, error) {
+	if !e.to.ifChanged {
+		return nil, nil
+	}
+	dir, err := readCopyDir(e.to.dir, "")
+	if err != nil {
+		return nil, err
+	}
+	copies := dir.of(filepath.Base(e.source))
+	if len(copies) == 0 || copies[len(copies)-1].imageSize() != snap.Size() {
+		return nil, nil
+	}
+	hash, err := snap.Hash()
+	if err != nil {
+		return nil, err
+	}
+	newest, digest := copies[len(copies)-1], stream.Digest(hash.Sum(nil))
+	if newest.claimedDigest() != digest {
+		return nil, nil
+	}
+	newest.prove(ctx, io.Discard)
+	if !newest.proven || newest.digest != digest {
+		return nil, context.Cause(ctx)
+	}
+	return newest, nil
+}
+
+// claimedDigest is the digest of the image that the trailer or else the sidecar of a copy claims; zero without either.
+func (c *datedCopy) claimedDigest() stream.Digest {
+	if c.claims.Trailer {
+		return c.claims.ImageSHA256
+	}
+	digest, _ := sidecarOf(c.path)
+	return digest
+}
+
+// sidecarOf reads the sidecar of a copy.
+func sidecarOf(image string) (stream.Digest, error) {
+	sidecar := image + dated.SidecarSuffix
+	info, err := os.Lstat(sidecar)
+	if err != nil {
+		return stream.Digest{}, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxSidecar {
+		return stream.Digest{}, fs.ErrInvalid
+	}
+	line, err := os.ReadFile(sidecar)
+	if err != nil {
+		return stream.Digest{}, err
+	}
+	return stream.ParseSidecar(line, filepath.Base(image))
+}
+
+// sameAs is the result of a backup that has made no copy, as there is one already.
+func (e *emission) sameAs(there *datedCopy, info engine.Info) (copied, sent) {
+	c, s := e.result(info, stream.Summary{Format: formatImage, ImageSize: there.imageSize(), ImageSHA256: there.digest})
+	c.Destination, s.Sidecar, s.StreamSHA256, s.Unchanged = path(there.path), "", "", true
+	if there.claims.Trailer {
+		s.Format = string(there.claims.Format)
+	}
+	if there.sidecar {
+		s.Sidecar = path(there.path + dated.SidecarSuffix)
+	}
+	return c, s
+}
