@@ -13,9 +13,10 @@ import (
 )
 
 type restoreCmd struct {
-	Src      string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image."`
-	DB       string `arg:"" name:"db" help:"The new database."`
-	SetAside bool   `help:"Move an existing DB to a dated name first, with its -wal, -shm and -journal, if nobody has it open; the new one gets its owner and mode."`
+	Src string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image. With --at, a directory."`
+	DB  string `arg:"" name:"db" help:"The new database."`
+	atFlags
+	SetAside bool `help:"Move an existing DB to a dated name first, with its -wal, -shm and -journal, if nobody has it open; the new one gets its owner and mode."`
 	attributeFlags
 	Check engine.Check `default:"auto" enum:"auto,quick,full" placeholder:"LEVEL" help:"SQLite's check of the image: auto, quick or full (${default})."`
 	proofFlags
@@ -25,7 +26,8 @@ func (*restoreCmd) Help() string {
 	return `DB appears, whole and durable, once the stream has been proven complete and SQLite has checked it. Never is
 anything replaced: DB must not exist, nor a DB-wal, DB-shm or DB-journal, which would ruin it. --set-aside moves them away.
 
-  restic dump latest app.db | sqlite-checkpoint restore - app.db`
+  restic dump latest app.db | sqlite-checkpoint restore - app.db
+  sqlite-checkpoint restore --at "yesterday 18:00" /backup app.db`
 }
 
 // Run is the command.
@@ -34,6 +36,9 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 	if cmd.DB == "" {
 		return usagef("DB is empty")
 	}
+	if err := cmd.check(cmd.Src, cmd.proofFlags); err != nil {
+		return err
+	}
 	opts, err := cmd.options(start)
 	if err != nil {
 		return err
@@ -41,32 +46,45 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 	if err := engine.CheckDestination(cmd.file(), cmd.DB); err != nil && !(cmd.SetAside && engine.IsKind(err, engine.KindExists)) {
 		return cmd.advise(err)
 	}
-	in, err := openInput(ctx, cmd.Src, cmd.proofFlags)
+	var result restoreResult
+	if cmd.At != "" {
+		result, err = cmd.installAt(ctx, con, opts, start)
+	} else {
+		result, err = cmd.install(ctx, con, cmd.Src, opts)
+	}
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	if opts.Size, err = in.ImageSize(); err != nil {
-		return readFault("restore", cmd.Src, err)
-	}
-	opts.Progress = con.progress.engine
-	info, err := engine.Install(ctx, in, cmd.DB, opts)
-	if err != nil {
-		return cmd.advise(readFault("restore", cmd.Src, err))
-	}
-	result := restoreResult{
-		Command: "restore", Source: path(cmd.Src), Destination: path(cmd.DB),
-		verified:    verifiedAs(in.Summary(), info.Level, info.WAL),
-		CheckReason: text(info.Reason),
-		SetAside:    paths(info.Moved),
-	}
 	result.Elapsed = since(start)
-	con.warnOfCheck(cmd.DB, info.Info)
 	result.warn(con)
 	if opts.Owner == nil && !cmd.SetAside {
 		cmd.hintAtOwner(con)
 	}
 	return con.show(&result)
+}
+
+// install makes DB of one stream or file.
+func (cmd *restoreCmd) install(ctx context.Context, con *console, source string, opts engine.InstallOptions) (restoreResult, error) {
+	in, err := openInput(ctx, source, cmd.proofFlags)
+	if err != nil {
+		return restoreResult{}, err
+	}
+	defer in.Close()
+	if opts.Size, err = in.ImageSize(); err != nil {
+		return restoreResult{}, readFault("restore", source, err)
+	}
+	opts.Progress = con.progress.engine
+	info, err := engine.Install(ctx, in, cmd.DB, opts)
+	if err != nil {
+		return restoreResult{}, cmd.advise(readFault("restore", source, err))
+	}
+	con.warnOfCheck(cmd.DB, info.Info)
+	return restoreResult{
+		Command: "restore", Source: path(source), Destination: path(cmd.DB),
+		verified:    verifiedAs(in.Summary(), info.Level, info.WAL),
+		CheckReason: text(info.Reason),
+		SetAside:    paths(info.Moved),
+	}, nil
 }
 
 // file is the name of SRC, if it has one.
@@ -139,9 +157,10 @@ type restoreResult struct {
 	Source      path   `json:"source"`
 	Destination path   `json:"destination"`
 	verified
-	CheckReason text   `json:"check_reason,omitempty"`
-	SetAside    []path `json:"set_aside,omitempty"`
-	Elapsed     millis `json:"elapsed_ms"`
+	CheckReason text         `json:"check_reason,omitempty"`
+	SetAside    []path       `json:"set_aside,omitempty"`
+	Skipped     []prunedCopy `json:"skipped,omitempty"` // newer dated copies that are not whole
+	Elapsed     millis       `json:"elapsed_ms"`
 }
 
 func (r *restoreResult) lines() []string {

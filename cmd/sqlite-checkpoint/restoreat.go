@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// atFlags choose one of the dated copies in a directory.
+type atFlags struct {
+	At   string `placeholder:"TIME" help:"SRC is a directory: restore its newest copy that is whole and not later than TIME."`
+	Name string `placeholder:"DB" help:"With --at: the database, such as app.db or app, if SRC has copies of several."`
+}
+
+const latest = "latest"
+
+// check rejects flags that do not go together.
+func (f atFlags) check(source string, proof proofFlags) error {
+	switch {
+	case f.At == "" && f.Name != "":
+		return usagef("--name needs --at")
+	case f.At == "" && isDirectory(source):
+		return usagef("restore %s: it is a directory: choose one of its copies with --at TIME, such as --at latest", source)
+	case f.At != "" && proof != proofFlags{}:
+		return usagef("--at takes copies with a digest beside them only: leave out --sha256, --sidecar and --unproven")
+	}
+	return nil
+}
+
+// limit is the time that no copy may be later than.
+func (f atFlags) limit(now time.Time) (time.Time, error) {
+	if f.At == latest {
+		return time.Unix(1<<40, 0), nil
+	}
+	limit, err := dated.ParseTime(f.At, now)
+	if err != nil {
+		return limit, usagef("--at %s: %w; such as: %s", f.At, err, dated.Examples)
+	}
+	return limit, nil
+}
+
+// candidates are the copies in dir that may be restored, the best first.
+func (f atFlags) candidates(con *console, dir string, now time.Time) ([]*datedCopy, error) {
+	limit, err := f.limit(now)
+	if err != nil {
+		return nil, err
+	}
+	found, err := readCopyDir(dir, f.Name)
+	if err != nil {
+		return nil, err
+	}
+	if len(found.copies) == 0 {
+		return nil, &fault{kind: string(engine.KindMissing), err: fmt.Errorf("restore %s: it has no dated copy", dir), hint: "check the path"}
+	}
+	if _, err := dated.Choose(found.databases(), ""); err != nil {
+		return nil, usagef("restore %s: %w: choose one with --name", dir, err)
+	}
+	oldest := found.copies[0]
+	copies := slices.DeleteFunc(found.copies, func(c *datedCopy) bool { return c.Time.After(limit) })
+	if len(copies) == 0 {
+		err := fmt.Errorf("restore %s: no copy is as old as %s: the oldest is %s", dir, limit.Local().Format(time.RFC3339), oldest.Name)
+		return nil, &fault{kind: string(engine.KindMissing), err: err, hint: "choose a later time: sqlite-checkpoint list " + dir}
+	}
+	slices.Reverse(copies)
+	if copies[0].Time.After(now) {
+		con.warn(copies[0].Name.String() + " is dated in the future: a clock was wrong")
+	}
+	return copies, nil
+}
+
+// installAt restores the first of the candidates that is whole.
+func (cmd *restoreCmd) installAt(ctx context.Context, con *console, opts engine.InstallOptions, now time.Time) (restoreResult, error) {
+	copies, err := cmd.candidates(con, cmd.Src, now)
+	if err != nil {
+		return restoreResult{}, err
+	}
+	var skipped []prunedCopy
+	for _, c := range copies {
+		result, err := cmd.install(ctx, con, c.path, opts)
+		if err == nil || !isUnusable(ctx, err) {
+			result.Skipped = skipped
+			return result, err
+		}
+		c.problem = err
+		skipped = append(skipped, pruned(c, nil))
+		con.warn(fmt.Sprintf("skipped %s: %v", c.Name, err))
+	}
+	err = fmt.Errorf("restore %s: none of the copies up to %s is whole: %w", cmd.Src, copies[0].Name, copies[0].problem)
+	return restoreResult{}, &fault{kind: kindDamagedCopies, err: err, hint: "sqlite-checkpoint list --verify " + cmd.Src + " reads them all"}
+}
+
+// isUnusable reports whether err is the fault of the copy that was to be restored, not of the place it was to go to.
+func isUnusable(ctx context.Context, err error) bool {
+	f := explain(ctx, err)
+	return f.Code == exitStream || f.Code == exitSource || f.Kind == string(engine.KindCorrupt)
+}
