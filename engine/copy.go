@@ -58,16 +58,12 @@ func copyPages(ctx context.Context, p *pin, dst string, opts Options) (pages int
 
 var errNoProgress = errors.New("a step of the backup copied nothing")
 
-// checkCopy proves that the file dst holds exactly the pages that were to be copied: after an error SQLite leaves
+// checkCopy proves that the file holds exactly the pages that were to be copied: after an error SQLite leaves
 // an empty file, which passes every check as an empty database.
-func checkCopy(p *pin, dst string, pages int64) error {
-	f, err := os.Open(dst)
-	if err != nil {
-		return tempError("open", dst, err)
-	}
-	defer f.Close()
+func checkCopy(p *pin, f *os.File, pages int64) error {
+	dst := f.Name()
 	var b [headerSize]byte
-	if _, err := io.ReadFull(f, b[:]); err != nil {
+	if _, err := f.ReadAt(b[:], 0); err != nil {
 		return tempError("read", dst, err)
 	}
 	h, err := parseHeader(b[:])

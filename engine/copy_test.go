@@ -84,7 +84,12 @@ func TestCheckCopy(t *testing.T) {
 	for _, c := range cases {
 		path := filepath.Join(t.TempDir(), "image.db")
 		writeFile(t, path, c.copy)
-		err := checkCopy(p, path, c.pages)
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = checkCopy(p, f, c.pages)
+		f.Close()
 		if c.kind == "" && err != nil || c.kind != "" && !IsKind(err, c.kind) {
 			t.Errorf("%s: %v, want kind %q", c.name, err, c.kind)
 		}

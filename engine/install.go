@@ -55,6 +55,10 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 	if err != nil {
 		return Installation{}, err
 	}
+	// Synced before any name is touched: that may take seconds, in which anything can happen to the names.
+	if err := l.file.Sync(); err != nil {
+		return Installation{}, tempError("write", dst, err)
+	}
 	if old {
 		moved, err := l.replace(dst, opts.SetAside)
 		return Installation{info, moved}, err
@@ -144,6 +148,7 @@ type landing struct {
 	owner    *Owner      // nil for the caller
 	progress func(Progress)
 	dir      *atomicfile.Dir
+	file     *os.File // in dir
 }
 
 // land reads r to its end and checks what arrived.
@@ -159,41 +164,35 @@ func (l *landing) land(ctx context.Context, r io.Reader) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	path := filepath.Join(l.dir.Path(), imageName)
-	info, err := imageInfo(path, l.name, size)
+	info, err := imageInfo(l.file, l.name, size)
 	if err != nil {
 		return Info{}, err
 	}
 	l.tell(Progress{Phase: PhaseCheck, Total: size})
-	info.Level, info.Reason, err = checkImage(ctx, path, l.name, l.check, inForeground)
+	info.Level, info.Reason, err = checkImage(ctx, l.file.Name(), l.name, l.check, inForeground)
 	return info, err
 }
 
 func (l *landing) receive(ctx context.Context, r io.Reader) (int64, error) {
-	f, err := l.dir.Create(imageName)
-	if err != nil {
+	var err error
+	if l.file, err = l.dir.Create(imageName); err != nil {
 		return 0, tempError("create", l.where, err)
 	}
-	if err := l.attribute(f); err != nil {
-		f.Close()
+	if err := l.attribute(); err != nil {
 		return 0, tempError("give owner and mode to", l.name, err)
 	}
-	size, err := copyContext(ctx, f, r, func(done int64) { l.tell(Progress{PhaseCopy, done, l.size}) })
-	if closeErr := f.Close(); err == nil && closeErr != nil {
-		err = tempError("write", l.where, closeErr)
-	}
-	return size, err
+	return copyContext(ctx, l.file, r, func(done int64) { l.tell(Progress{PhaseCopy, done, l.size}) })
 }
 
 // attribute sets owner and mode, in this order: a change of owner clears mode bits.
-func (l *landing) attribute(f *os.File) error {
+func (l *landing) attribute() error {
 	if l.owner != nil {
-		if err := f.Chown(l.owner.UID, l.owner.GID); err != nil {
+		if err := l.file.Chown(l.owner.UID, l.owner.GID); err != nil {
 			return err
 		}
 	}
 	if l.mode != 0 {
-		return f.Chmod(l.mode)
+		return l.file.Chmod(l.mode)
 	}
 	return nil
 }
@@ -206,23 +205,21 @@ func (l *landing) tell(p Progress) {
 
 // Close removes the private file. It is idempotent.
 func (l *landing) Close() error {
+	if l.file != nil {
+		l.file.Close()
+	}
 	if l.dir == nil {
 		return nil
 	}
 	return l.dir.Close()
 }
 
-// imageInfo describes the image at path, which must have the size that its header declares.
-func imageInfo(path, name string, size int64) (Info, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return Info{}, tempError("open", path, err)
-	}
-	defer f.Close()
+// imageInfo describes the image in the file, which must have the size that its header declares.
+func imageInfo(f *os.File, name string, size int64) (Info, error) {
 	var b [headerSize]byte
 	n, err := f.ReadAt(b[:], 0)
 	if err != nil && err != io.EOF {
-		return Info{}, tempError("read", path, err)
+		return Info{}, tempError("read", f.Name(), err)
 	}
 	h, err := parseHeader(b[:n])
 	if err != nil {

@@ -62,25 +62,21 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 		return databaseError("open", s.source, err)
 	}
 	s.warn(src)
-	path := filepath.Join(s.dir.Path(), imageName)
-	if s.file, err = os.Open(path); err != nil {
-		return tempError("open", path, err)
-	}
 	s.digest = startDigest(ctx, s.file, s.info.Size)
 	opts.progress(Progress{Phase: PhaseCheck, Total: s.info.Size})
-	if err := s.check(ctx, path, opts.Check); err != nil {
+	if err := s.check(ctx, opts.Check); err != nil {
 		return err
 	}
 	if opts.Destination == "" {
-		return s.unlink(path)
+		return s.unlink()
 	}
 	return nil
 }
 
 // check checks the copy, in the background: the source is free, and its application goes first.
-func (s *Snapshot) check(ctx context.Context, path string, check Check) (err error) {
+func (s *Snapshot) check(ctx context.Context, check Check) (err error) {
 	Background(func() {
-		s.info.Level, s.info.Reason, err = checkImage(ctx, path, s.source, check, Background)
+		s.info.Level, s.info.Reason, err = checkImage(ctx, s.file.Name(), s.source, check, Background)
 	})()
 	return err
 }
@@ -102,15 +98,11 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	if err := checkSpace(where, p.pages*p.pageSize); err != nil {
 		return err
 	}
-	path := filepath.Join(s.dir.Path(), imageName)
-	os.Remove(path) // of an attempt that was disturbed
-	f, err := s.dir.Create(imageName)
-	if err != nil {
-		return tempError("create", path, err)
+	if err := s.create(); err != nil {
+		return tempError("create a file in", s.dir.Path(), err)
 	}
-	f.Close()
 	var pages int64
-	copying := func() { pages, err = copyPages(ctx, p, path, opts) }
+	copying := func() { pages, err = copyPages(ctx, p, s.file.Name(), opts) }
 	if src.header.wal() {
 		politely(copying)()
 	} else { // whose writers wait for its end
@@ -126,7 +118,19 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	if tail > 0 {
 		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s: %d bytes after the last page are not part of the database and were left out", s.source, tail))
 	}
-	return checkCopy(p, path, pages)
+	return checkCopy(p, s.file, pages)
+}
+
+// create makes the file for the copy, anew after an attempt that was disturbed.
+func (s *Snapshot) create() (err error) {
+	if s.file != nil {
+		s.file.Close()
+	}
+	if err := s.dir.Remove(imageName); err != nil {
+		return err
+	}
+	s.file, err = s.dir.Create(imageName)
+	return err
 }
 
 // maxPages is what the driver can count: its backup reports pages as a C int.
@@ -146,9 +150,9 @@ func (s *Snapshot) warn(src *sourceFile) {
 }
 
 // unlink takes the copy's name away before the first byte leaves, so that nothing stays behind even after SIGKILL.
-func (s *Snapshot) unlink(path string) error {
-	if err := os.Remove(path); err != nil {
-		return tempError("unlink", path, err)
+func (s *Snapshot) unlink() error {
+	if err := s.dir.Remove(imageName); err != nil {
+		return tempError("unlink", s.file.Name(), err)
 	}
 	if err := s.dir.Close(); err != nil {
 		return tempError("remove", s.dir.Path(), err)
@@ -196,6 +200,10 @@ func (s *Snapshot) Hash() (hash.Hash, error) {
 func (s *Snapshot) Commit(path string) error {
 	if _, err := s.digest.wait(); err != nil {
 		return tempError("read", s.file.Name(), err)
+	}
+	// Synced before the names are looked at: that may take seconds.
+	if err := s.file.Sync(); err != nil {
+		return tempError("write", path, err)
 	}
 	if err := CheckDestination("", path); err != nil {
 		return err

@@ -7,7 +7,10 @@ import (
 	"os"
 
 	"github.com/dustin/go-humanize"
+
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
 // spaceMargin is what must stay free beside the copy itself, in bytes.
@@ -76,4 +79,10 @@ func full(err error) bool {
 
 func outOfDescriptors(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+}
+
+// networkFilesystem tells what kind of file system path is on, and whether locks and the shared memory of WAL mode may not
+// reach from one of its clients to another.
+func networkFilesystem(path string) (name string, network bool, err error) {
+	return atomicfile.NetworkFilesystem(path)
 }

@@ -660,16 +660,12 @@ func withoutPrivate(p picture.Picture) picture.Picture {
 	return p
 }
 
-// age makes everything private in the directories old enough for a sweep.
-func (s *scene) age(dirs ...string) (n int) {
+// left counts the private directories in the directories.
+func (s *scene) left(dirs ...string) (n int) {
 	s.Helper()
-	old := time.Now().Add(-time.Hour)
 	for _, dir := range dirs {
 		found, err := filepath.Glob(filepath.Join(dir, atomicfile.Prefix+"*"))
 		s.must(err)
-		for _, path := range found {
-			s.must(os.Chtimes(path, old, old))
-		}
 		n += len(found)
 	}
 	return n

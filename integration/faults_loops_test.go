@@ -161,9 +161,9 @@ func (s *scene) mustBeWhole(tr trial) {
 
 func (s *scene) clearTemp() {
 	s.Helper()
-	if s.age(s.temp) > 0 {
+	if s.left(s.temp) > 0 {
 		s.try(trial{litter: true})
-		if left := s.age(s.temp); left > 0 {
+		if left := s.left(s.temp); left > 0 {
 			s.Errorf("%d private directories are left after the next run", left)
 		}
 	}
@@ -224,12 +224,11 @@ func (s *scene) killAtEachWrite(tr trial) (kills int) {
 				spared++
 			}
 			s.takeAway(tr.makes, good)
-			s.age(s.temp, s.out)
 			next := tr
 			next.litter = true // that it sweeps
 			s.try(next)
 			s.takeAway(tr.makes, good)
-			if left := s.age(s.temp, s.out); left > 0 {
+			if left := s.left(s.temp, s.out); left > 0 {
 				s.Errorf("%d private directories are left after the next run", left)
 			}
 			if s.Failed() {

@@ -227,13 +227,12 @@ func oddTemp(s *scene) {
 		s.must(os.Mkdir(victim, 0o755))
 		s.write(filepath.Join(victim, "file"), []byte("precious"))
 		for i := range 5 {
-			s.must(os.Symlink(victim, filepath.Join(s.temp, fmt.Sprintf("%s%d", atomicfile.Prefix, i))))
+			s.must(os.Symlink(victim, filepath.Join(s.temp, fmt.Sprintf("%s%024d", atomicfile.Prefix, i))))
 		}
-		foreign := filepath.Join(s.temp, atomicfile.Prefix+"foreign")
+		foreign := filepath.Join(s.temp, atomicfile.Prefix+strings.Repeat("f", 24))
 		s.must(os.Mkdir(foreign, 0o777))
 		s.must(os.Symlink(victim, filepath.Join(foreign, "link")))
 		s.must(os.Chown(foreign, nobody, nobody))
-		s.age(s.temp)
 		p := s.start(trial{under: s.slowly(s.db, 5)})
 		image := p.copying()
 		for path, mode := range map[string]os.FileMode{image: 0o600, filepath.Dir(image): os.ModeDir | 0o700} {
@@ -349,7 +348,7 @@ func sharedFIFO(s *scene) {
 		b.finish()
 		s.try(trial{args: []string{"verify", "-"}, stdin: &received, codes: []int{codeStream}, says: []string{"verify -"}})
 	}
-	if left := s.age(s.temp); left > 0 {
+	if left := s.left(s.temp); left > 0 {
 		s.Errorf("%d private directories are left", left)
 	}
 }

@@ -1,8 +1,11 @@
 // Package atomicfile makes files that are either complete under their final name or not there at all.
 //
-// Work goes on in a private directory (mode 0700, random name, locked) beside the final name. Publishing is
-// fsync(file), link(2), fsync(directory): an existing name is never replaced, and an interrupted program
-// leaves nothing but its private directory, which the next [NewDir] in the same place removes.
+// Work goes on in a private directory (mode 0700, random name, locked) beside the final name. The file is
+// synced there, then link(2) and fsync of the directory publish it: an existing name is never replaced, and
+// an interrupted program leaves nothing but its private directory, which the next [NewDir] there removes.
+//
+// Whoever may write in the parent can give a private directory's name to something else at any moment. So
+// files are created, published and removed relative to the directory's own descriptor, never by its name.
 //
 // The package is concerned with names and durability only; it knows neither SQLite nor streams.
 package atomicfile
@@ -11,67 +14,152 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
+	"slices"
 )
 
-// Prefix begins the name of every private directory, so that a sweep knows its own.
+// Prefix begins the name of every private directory. 24 hexadecimal digits follow.
 const Prefix = ".sqlite-checkpoint-"
 
-// sweepAge is how old a directory without an owner must be before it is removed: the time between mkdir and
-// lock is far below it.
-const sweepAge = time.Minute
+// contents are the only names that a private directory may have in it, and the only ones that are removed.
+var contents = []string{
+	contentName,
+	"image.db", "image.db-wal", "image.db-shm", "image.db-journal",
+	"source.db", "source.db-wal", "source.db-shm", "source.db-journal",
+}
 
-// A Dir is a private directory that disappears with Close. It is not safe for concurrent use.
+// A Dir is a private directory that disappears with Close. Beside [RemoveAll] it is not safe for concurrent use.
 type Dir struct {
 	path string
-	lock *os.File
+	dir  *os.File // holds the flock; nil after Close
 }
+
+var (
+	errReplaced = errors.New("the directory was replaced by another")
+	errLocked   = errors.New("another process has the directory")
+)
 
 // NewDir removes what killed runs left in parent and makes a new private directory there.
 func NewDir(parent string) (*Dir, error) {
 	Sweep(parent)
-	for {
-		var random [12]byte
-		rand.Read(random[:])
-		path := filepath.Join(parent, Prefix+hex.EncodeToString(random[:]))
-		err := os.Mkdir(path, 0o700)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		lock, err := lockDir(path)
-		if err != nil {
-			os.Remove(path)
-			return nil, err
-		}
-		return &Dir{path: path, lock: lock}, nil
+	live.Lock()
+	defer live.Unlock()
+	if live.removed {
+		return nil, &fs.PathError{Op: "mkdir", Path: parent, Err: errRemoved}
 	}
+	err := errReplaced
+	// A sweep of another process costs a name now and then; somebody hostile could cost one every time.
+	for range 100 {
+		var d *Dir
+		if d, err = newDir(parent); err == nil {
+			live.dirs[d] = true
+			return d, nil
+		}
+		if !lostRace(err) {
+			return nil, err
+		}
+	}
+	return nil, &fs.PathError{Op: "mkdir", Path: parent, Err: err}
 }
 
-// Path is the directory's name, parent included.
-func (d *Dir) Path() string { return d.path }
-
-// Create makes a new file of mode 0600 in the directory.
-func (d *Dir) Create(name string) (*os.File, error) {
-	return os.OpenFile(filepath.Join(d.path, name), os.O_RDWR|os.O_CREATE|os.O_EXCL|noFollow, 0o600)
+// lostRace reports whether the new name was taken, or was no longer the new directory's when it was locked.
+func lostRace(err error) bool {
+	return errors.Is(err, fs.ErrExist) || errors.Is(err, errReplaced) || errors.Is(err, errLocked)
 }
 
-// Publish makes the file name of the directory durable and gives it the name dst, which must be on the same file
-// system and must not exist: it fails with [fs.ErrExist] otherwise. Where the directory of dst cannot be made
-// durable the new name is taken back.
-func (d *Dir) Publish(name, dst string) error {
-	src := filepath.Join(d.path, name)
-	if err := syncPath(src); err != nil {
+func newDir(parent string) (*Dir, error) {
+	var random [12]byte
+	rand.Read(random[:])
+	path := filepath.Join(parent, Prefix+hex.EncodeToString(random[:]))
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return nil, err
+	}
+	d, err := openDir(path)
+	if err != nil {
+		if !lostRace(err) {
+			os.Remove(path)
+		}
+		return nil, err
+	}
+	if err := d.checkPrivate(); err != nil {
+		d.dir.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// openDir opens and locks the private directory path. Only if it still has that name when it is locked does
+// every sweep find the lock.
+func openDir(path string) (*Dir, error) {
+	f, err := lockDir(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{path, f}
+	if !d.named() {
+		f.Close()
+		return nil, errReplaced
+	}
+	return d, nil
+}
+
+// named reports whether the directory's name still leads to it.
+func (d *Dir) named() bool {
+	ours, err := d.dir.Stat()
+	if err != nil {
+		return false
+	}
+	theirs, err := os.Lstat(d.path)
+	return err == nil && os.SameFile(ours, theirs)
+}
+
+// checkPrivate fails with errReplaced if others may write in the directory, which is then not the one that was
+// made. Where the file system keeps neither owner nor mode, a new file looks no more private than the directory.
+func (d *Dir) checkPrivate() error {
+	info, err := d.dir.Stat()
+	if err != nil || isPrivate(info) {
 		return err
 	}
-	if err := rename(src, dst); err != nil {
+	f, err := d.Create(contentName)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	defer removeAt(d.dir, contentName)
+	if info, err = f.Stat(); err == nil && isPrivate(info) {
+		return errReplaced
+	}
+	return err
+}
+
+func isPrivate(info fs.FileInfo) bool { return ownedByUs(info) && info.Mode().Perm()&0o077 == 0 }
+
+// Path is the directory's name, parent included. It may lead elsewhere by now.
+func (d *Dir) Path() string { return d.path }
+
+// Create makes a new file of mode 0600 in the directory. The name must be one of those that a sweep removes.
+func (d *Dir) Create(name string) (*os.File, error) {
+	if !slices.Contains(contents, name) {
+		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrInvalid}
+	}
+	return createAt(d.dir, name, 0o600)
+}
+
+// Remove removes a file of the directory. It need not exist.
+func (d *Dir) Remove(name string) error {
+	if err := removeAt(d.dir, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Publish gives the file name of the directory, which the caller has synced, the name dst on the same file
+// system. It fails with [fs.ErrExist] if anything has that name. Where the directory of dst cannot be made
+// durable the new name is taken back.
+func (d *Dir) Publish(name, dst string) error {
+	if err := linkAt(d.dir, name, dst); err != nil {
 		return err
 	}
 	if err := SyncDir(filepath.Dir(dst)); err != nil {
@@ -83,58 +171,29 @@ func (d *Dir) Publish(name, dst string) error {
 
 // Close removes the directory and all in it. It is idempotent.
 func (d *Dir) Close() error {
-	if d.lock == nil {
+	live.Lock()
+	defer live.Unlock()
+	if d.dir == nil {
 		return nil
 	}
-	err := os.RemoveAll(d.path)
-	d.lock.Close()
-	d.lock = nil
+	delete(live.dirs, d)
+	err := d.remove()
+	d.dir.Close()
+	d.dir = nil
 	return err
 }
 
-// rename gives src the name dst without ever replacing anything: link(2) where there are hard links, else
-// renameat2(2) with RENAME_NOREPLACE.
-func rename(src, dst string) error {
-	err := os.Link(src, dst)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return err
+// remove removes the files of the directory, then the directory itself, if its name still leads to it.
+func (d *Dir) remove() error {
+	var err error
+	for _, name := range contents {
+		err = errors.Join(err, d.Remove(name))
 	}
-	if renameErr := renameNoReplace(src, dst); renameErr == nil || errors.Is(renameErr, fs.ErrExist) {
-		return renameErr
+	if d.named() {
+		err = os.Remove(d.path) // says what counts: a file that is left keeps it from working
 	}
-	return &os.LinkError{Op: "publish", Old: src, New: dst, Err: fmt.Errorf("neither link(2) nor a rename that replaces nothing: %w", errors.Unwrap(err))}
-}
-
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	defer f.Close()
-	return f.Sync()
-}
-
-// Sweep removes private directories in parent that killed runs left: ours by prefix and user, older than a minute,
-// and locked by nobody. It is best effort and says nothing.
-func Sweep(parent string) {
-	entries, err := os.ReadDir(parent)
-	if err != nil {
-		return
-	}
-	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), Prefix) {
-			continue
-		}
-		path := filepath.Join(parent, entry.Name())
-		info, err := os.Lstat(path)
-		if err != nil || !info.IsDir() || !ownedByUs(info) || time.Since(info.ModTime()) < sweepAge {
-			continue
-		}
-		lock, err := lockDir(path)
-		if err != nil {
-			continue
-		}
-		os.RemoveAll(path)
-		lock.Close()
-	}
+	return err
 }

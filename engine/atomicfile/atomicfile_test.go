@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
 )
@@ -129,35 +128,64 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestSweep: only what is ours, old, and held by nobody goes.
+// left makes what a killed run leaves: a private directory with a file in it.
+func left(t *testing.T, dir string) string {
+	t.Helper()
+	d, err := NewDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := d.Create("image.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	d.dir.Close()
+	live.Lock()
+	delete(live.dirs, d)
+	live.Unlock()
+	return d.Path()
+}
+
+// TestSweep: only what is ours, whole, and held by nobody goes.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
-	old := time.Now().Add(-2 * sweepAge)
-	abandoned := func(name string, age time.Time) string {
-		path := filepath.Join(dir, name)
-		os.Mkdir(path, 0o700)
-		os.WriteFile(filepath.Join(path, "image.db"), []byte("left"), 0o600)
-		os.Chtimes(path, age, age)
-		return path
+	digits := 0
+	renamed := func(as string) string { // what left made, under another name
+		path := left(t, t.TempDir())
+		if as == "" {
+			digits++
+			as = fmt.Sprintf("%s%024x", Prefix, digits)
+		}
+		as = filepath.Join(dir, as)
+		if err := os.Rename(path, as); err != nil {
+			t.Fatal(err)
+		}
+		return as
 	}
-	gone := abandoned(Prefix+"gone", old)
-	young := abandoned(Prefix+"young", time.Now())
-	other := abandoned("other", old)
+	gone := renamed("")
 	outside := t.TempDir()
-	os.WriteFile(filepath.Join(outside, "keep"), nil, 0o600)
-	link := filepath.Join(dir, Prefix+"link")
+	os.WriteFile(filepath.Join(outside, "image.db"), nil, 0o600)
+	link := filepath.Join(dir, Prefix+strings.Repeat("e", 24))
 	os.Symlink(outside, link)
-	foreign := abandoned(Prefix+"foreign", old)
+	foreign := renamed("")
 	os.Chown(foreign, 65534, 65534)
-	held := hold(t, dir)
-	os.Chtimes(held, old, old)
+	archive := renamed("")
+	os.WriteFile(filepath.Join(archive, "2019.tar"), nil, 0o600)
+	nested := renamed("")
+	os.Mkdir(filepath.Join(nested, "content"), 0o700)
+	kept := []string{
+		renamed("other"), renamed(Prefix + "archive"), renamed(Prefix + strings.Repeat("a", 26)),
+		archive, nested, link, foreign, hold(t, dir),
+	}
 
 	Sweep(dir)
 
 	if _, err := os.Lstat(gone); !os.IsNotExist(err) {
 		t.Error("an abandoned directory is still there")
 	}
-	for _, path := range []string{young, other, link, held, filepath.Join(outside, "keep"), foreign} {
+	for _, path := range append(kept, filepath.Join(outside, "image.db"), filepath.Join(archive, "2019.tar"),
+		filepath.Join(nested, "content"), filepath.Join(kept[0], "image.db"), filepath.Join(archive, "image.db")) {
 		if _, err := os.Lstat(path); err != nil {
 			t.Errorf("swept: %v", err)
 		}
@@ -183,7 +211,7 @@ func hold(t *testing.T, dir string) string {
 	return path
 }
 
-// TestSweepAfterKill: what SIGKILL leaves goes with the next run, once it is old enough.
+// TestSweepAfterKill: what SIGKILL leaves goes with the next run.
 func TestSweepAfterKill(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
@@ -198,8 +226,6 @@ func TestSweepAfterKill(t *testing.T) {
 	if !strings.HasPrefix(left, Prefix) {
 		t.Fatalf("left %q", left)
 	}
-	old := time.Now().Add(-2 * sweepAge)
-	os.Chtimes(filepath.Join(dir, left), old, old)
 	d, err := NewDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -219,16 +245,19 @@ func TestDirIsPrivate(t *testing.T) {
 	if info, _ := os.Stat(d.Path()); info.Mode().Perm() != 0o700 {
 		t.Errorf("mode %v", info.Mode())
 	}
-	f, err := d.Create("x")
+	f, err := d.Create("content")
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
-	if _, err := d.Create("x"); !errors.Is(err, fs.ErrExist) {
+	if _, err := d.Create("content"); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("created twice: %v", err)
 	}
-	os.Symlink("elsewhere", filepath.Join(d.Path(), "y"))
-	if _, err := d.Create("y"); err == nil {
+	os.Symlink("elsewhere", filepath.Join(d.Path(), "image.db"))
+	if _, err := d.Create("image.db"); err == nil {
 		t.Error("followed a planted link")
+	}
+	if _, err := d.Create("y"); !errors.Is(err, fs.ErrInvalid) {
+		t.Errorf("made a file that no sweep would remove: %v", err)
 	}
 }

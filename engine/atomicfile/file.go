@@ -11,10 +11,9 @@ const contentName = "content"
 
 // A File is a new file in the making. Close without Commit leaves no trace of it. It is not safe for concurrent use.
 type File struct {
-	f         *os.File
-	dir       *Dir
-	dst       string
-	committed bool
+	f   *os.File
+	dir *Dir
+	dst string
 }
 
 // Create begins a new file that is to be called dst. It fails with [fs.ErrExist] if the name is taken, by a
@@ -32,7 +31,7 @@ func Create(dst string) (*File, error) {
 		dir.Close()
 		return nil, err
 	}
-	return &File{f: f, dir: dir, dst: dst}, nil
+	return &File{f, dir, dst}, nil
 }
 
 // Write appends to the file, which is still private.
@@ -40,11 +39,10 @@ func (f *File) Write(p []byte) (int, error) { return f.f.Write(p) }
 
 // Commit makes the file durable under its final name, or fails and leaves nothing there.
 func (f *File) Commit() error {
-	if err := f.dir.Publish(contentName, f.dst); err != nil {
+	if err := f.f.Sync(); err != nil {
 		return err
 	}
-	f.committed = true
-	return nil
+	return f.dir.Publish(contentName, f.dst)
 }
 
 // Close removes what is private. It is idempotent.
@@ -73,7 +71,7 @@ func Replace(path string, data []byte, perm fs.FileMode) error {
 		return err
 	}
 	defer dir.Close()
-	f, err := os.OpenFile(filepath.Join(dir.path, contentName), os.O_WRONLY|os.O_CREATE|os.O_EXCL|noFollow, perm)
+	f, err := createAt(dir.dir, contentName, perm)
 	if err != nil {
 		return err
 	}
@@ -89,7 +87,7 @@ func Replace(path string, data []byte, perm fs.FileMode) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := renameAt(dir.dir, contentName, path); err != nil {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))

@@ -6,10 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func renameNoReplace(src, dst string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, src, unix.AT_FDCWD, dst, unix.RENAME_NOREPLACE)
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: src, New: dst, Err: err}
-	}
-	return nil
+func renameNoReplaceAt(dir *os.File, name, dst string) error {
+	return unix.Renameat2(int(dir.Fd()), name, unix.AT_FDCWD, dst, unix.RENAME_NOREPLACE)
 }

@@ -1,7 +1,10 @@
-//go:build !linux
+//go:build unix && !linux
 
 package atomicfile
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
-func renameNoReplace(string, string) error { return errors.ErrUnsupported }
+func renameNoReplaceAt(*os.File, string, string) error { return errors.ErrUnsupported }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package engine
+package atomicfile
 
 import (
 	"os"
@@ -26,7 +26,7 @@ func TestFilesystemMatchesMountTable(t *testing.T) {
 		case "overlay":
 			want = "overlayfs"
 		}
-		name, network, err := networkFilesystem(dir)
+		name, network, err := NetworkFilesystem(dir)
 		if err != nil || name != want {
 			t.Errorf("%s: %s, network %v, error %v, want %s", dir, name, network, err, want)
 		}
@@ -37,10 +37,10 @@ func TestFilesystemMatchesMountTable(t *testing.T) {
 }
 
 func TestFilesystemUnknownAndMissing(t *testing.T) {
-	if name, network, err := networkFilesystem("/proc"); err != nil || network || name != "0x9fa0" {
+	if name, network, err := NetworkFilesystem("/proc"); err != nil || network || name != "0x9fa0" {
 		t.Errorf("/proc: %s, network %v, error %v", name, network, err)
 	}
-	if _, _, err := networkFilesystem(filepath.Join(t.TempDir(), "nothing")); !os.IsNotExist(err) {
+	if _, _, err := NetworkFilesystem(filepath.Join(t.TempDir(), "nothing")); !os.IsNotExist(err) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package engine
+package atomicfile
 
 import (
 	"errors"
@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// networkFilesystem tells what kind of file system path is on, by statfs(2), and whether it is a network, cluster or
+// NetworkFilesystem tells what kind of file system path is on, by statfs(2), and whether it is a network, cluster or
 // shared-folder one: locks and the shared memory of WAL mode may not reach from one of its clients to another.
-func networkFilesystem(path string) (name string, network bool, err error) {
+func NetworkFilesystem(path string) (name string, network bool, err error) {
 	var stat unix.Statfs_t
 	for {
 		if err = unix.Statfs(path, &stat); !errors.Is(err, unix.EINTR) {

@@ -1,0 +1,183 @@
+//go:build unix
+
+package atomicfile
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestNameIsNotTheDirectory: the directory's name leads to another one, as somebody who may write in the parent can
+// arrange. All work goes on in the directory that was made, and what is in the other one stays.
+func TestNameIsNotTheDirectory(t *testing.T) {
+	parent := t.TempDir()
+	d, err := NewDir(parent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := filepath.Join(parent, "moved")
+	must(t, os.Rename(d.Path(), moved))
+	must(t, os.Mkdir(d.Path(), 0o700))
+	theirs := filepath.Join(d.Path(), contentName)
+	must(t, os.WriteFile(theirs, []byte("theirs"), 0o600))
+	f, err := d.Create(contentName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteString("ours")
+	f.Close()
+	must(t, d.Publish(contentName, filepath.Join(parent, "new")))
+	if got, _ := os.ReadFile(filepath.Join(parent, "new")); string(got) != "ours" {
+		t.Errorf("published %q", got)
+	}
+	must(t, d.Close())
+	if got, _ := os.ReadFile(theirs); string(got) != "theirs" {
+		t.Errorf("what is in the other directory says %q", got)
+	}
+	if names(t, moved) != "" {
+		t.Errorf("left %s", names(t, moved))
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOpenDirReplaced: between mkdir and lock somebody else's directory, or anything else, takes the name.
+func TestOpenDirReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "private")
+	for what, make := range map[string]func(){
+		"nothing":   func() {},
+		"a file":    func() { os.WriteFile(path, nil, 0o600) },
+		"a symlink": func() { os.Symlink(".", path) },
+	} {
+		os.Remove(path)
+		make()
+		if d, err := openDir(path); !lostRace(err) {
+			t.Errorf("%s: %v, %v", what, d, err)
+		}
+	}
+	os.Remove(path)
+	for _, c := range []struct {
+		uid  int
+		mode os.FileMode
+		ok   bool
+	}{{0, 0o700, true}, {65534, 0o700, false}, {0, 0o770, false}, {0, 0o707, false}} {
+		must(t, os.Mkdir(path, 0o700))
+		os.Chmod(path, c.mode)
+		os.Chown(path, c.uid, -1)
+		d, err := openDir(path)
+		must(t, err)
+		if err := d.checkPrivate(); c.ok != (err == nil) || !c.ok && !errors.Is(err, errReplaced) {
+			t.Errorf("uid %d, mode %v: %v", c.uid, c.mode, err)
+		}
+		if names(t, path) != "" {
+			t.Errorf("left %s", names(t, path))
+		}
+		d.dir.Close()
+		os.Remove(path)
+	}
+}
+
+// TestNewDirBesideSweeps: a sweep takes a new directory for an abandoned one until it is locked. NewDir must never
+// return one that is gone.
+func TestNewDirBesideSweeps(t *testing.T) {
+	dir := t.TempDir()
+	var sweeps sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		sweeps.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					Sweep(dir)
+				}
+			}
+		})
+	}
+	for range 300 {
+		d, err := NewDir(dir)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		f, err := d.Create(contentName)
+		if err != nil || !d.named() {
+			t.Errorf("it was swept: %v", err)
+			break
+		}
+		f.Close()
+		must(t, d.Close())
+	}
+	close(stop)
+	sweeps.Wait()
+	Sweep(dir)
+	if names(t, dir) != "" {
+		t.Errorf("left %s", names(t, dir))
+	}
+}
+
+// TestSweepUnshared: where locks may not be shared only age tells that a directory is abandoned.
+func TestSweepUnshared(t *testing.T) {
+	for _, c := range []struct {
+		network bool
+		age     time.Duration
+		want    bool
+	}{{false, 0, true}, {true, 0, false}, {true, 23 * time.Hour, false}, {true, 25 * time.Hour, true}} {
+		if got := oldEnough(time.Now().Add(-c.age), c.network); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// TestRemoveAll ends the process's private directories beside somebody who is at work in them.
+func TestRemoveAll(t *testing.T) {
+	defer func() { live.removed = false }()
+	dir := t.TempDir()
+	d, err := NewDir(dir)
+	must(t, err)
+	f, err := Create(filepath.Join(dir, "new"))
+	must(t, err)
+	working := make(chan struct{})
+	var worker sync.WaitGroup
+	worker.Go(func() {
+		for first := true; ; first = false {
+			file, err := d.Create("source.db")
+			if err != nil {
+				return
+			}
+			file.Close()
+			d.Remove("source.db")
+			if first {
+				close(working)
+			}
+		}
+	})
+	<-working
+	RemoveAll()
+	worker.Wait()
+	if got := strings.ReplaceAll(names(t, dir), filepath.Base(f.dir.Path()), ""); got != "" {
+		t.Errorf("left %s", got)
+	}
+	if err := f.Commit(); err == nil || names(t, dir) != "" {
+		t.Errorf("committed: %v, %s", err, names(t, dir))
+	}
+	if _, err := NewDir(dir); !errors.Is(err, errRemoved) {
+		t.Errorf("a new directory: %v", err)
+	}
+	if err := Uninterrupted(func() error { return nil }); !errors.Is(err, errRemoved) {
+		t.Errorf("a change of names: %v", err)
+	}
+	must(t, d.Close())
+	must(t, f.Close())
+}
