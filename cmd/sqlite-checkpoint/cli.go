@@ -30,6 +30,8 @@ type cli struct {
 	Info       infoCmd       `cmd:"" help:"Tell what a database is, touching nothing."`
 	Help       helpCmd       `cmd:"" help:"Show the help of a command."`
 	Show       versionCmd    `cmd:"" name:"version" help:"Print versions, as --version does."`
+	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`
+	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual pages into a directory."`
 
 	commonFlags
 }

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/manual"
+)
+
+// A manCmd is for those who make packages, so --help does not show it.
+type manCmd struct {
+	Dir string `arg:"" help:"An existing directory."`
+}
+
+// Run is the command.
+func (cmd *manCmd) Run(command *kong.Context) error {
+	for name, page := range manual.Pages(command.Model, toolVersion(), exitStatusHelp) {
+		if err := os.WriteFile(filepath.Join(cmd.Dir, name), []byte(page), 0o644); err != nil {
+			return fileFault(fmt.Errorf("write manual page: %w", err))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package manual
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// Pages are the manual pages of section 1 in the language of man(7), by file name: one of the program, and one of each
+// command. exitStatus is the table that every page ends with.
+func Pages(app *kong.Application, version, exitStatus string) map[string]string {
+	all := commands(app)
+	program := describe(app.Node)
+	name := func(command string) string { return app.Name + "-" + command }
+	pages := map[string]string{}
+
+	var p page
+	p.title(app.Name, version, app.Help)
+	p.synopsis(app.Name, "COMMAND ...")
+	p.section("COMMANDS")
+	for _, c := range all {
+		p.item(bold(c.Name)+" "+escape(arguments(c)), c.Help+" See "+name(c.Name)+"(1).")
+	}
+	p.section("FLAGS OF EVERY COMMAND")
+	p.flags(program.Flags)
+	p.exitStatus(exitStatus)
+	p.section("SEE ALSO")
+	var others []string
+	for _, c := range all {
+		others = append(others, bold(name(c.Name))+"(1)")
+	}
+	p.line(strings.Join(append(others, bold(app.Name+"-stream")+"(5)"), ",\n"))
+	pages[app.Name+".1"] = p.String()
+
+	for _, c := range all {
+		var p page
+		p.title(name(c.Name), version, c.Help)
+		p.synopsis(app.Name, c.Name+" [FLAGS] "+arguments(c))
+		if len(c.Aliases) > 0 {
+			p.text("It is also called " + strings.Join(c.Aliases, ", ") + ".")
+		}
+		if c.Detail != "" {
+			p.section("DESCRIPTION")
+			p.paragraphs(c.Detail)
+		}
+		p.section("ARGUMENTS AND FLAGS")
+		for _, arg := range c.Args {
+			p.item(bold(arg.Name), arg.Help)
+		}
+		p.flags(c.Flags)
+		p.flags(program.Flags)
+		p.exitStatus(exitStatus)
+		p.section("SEE ALSO")
+		p.line(bold(app.Name) + "(1)")
+		pages[name(c.Name)+".1"] = p.String()
+	}
+	return pages
+}
+
+func arguments(c command) string {
+	var words []string
+	for _, arg := range c.Args {
+		word := arg.Name
+		if arg.Optional {
+			word = "[" + word + "]"
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
+}
+
+// A page is one in the making.
+type page struct{ strings.Builder }
+
+func (p *page) line(text string) { p.WriteString(text + "\n") }
+
+func (p *page) section(name string) { p.line(".SH " + name) }
+
+func (p *page) title(name, version, help string) {
+	p.line(fmt.Sprintf(".TH %s 1 \"\" \"sqlite-checkpoint %s\"", escape(strings.ToUpper(name)), escape(version)))
+	p.section("NAME")
+	p.line(escape(name) + ` \- ` + escape(strings.TrimSuffix(help, ".")))
+}
+
+func (p *page) synopsis(program, rest string) {
+	p.section("SYNOPSIS")
+	p.line(bold(program) + " " + escape(rest))
+}
+
+func (p *page) text(text string) {
+	p.line(".PP")
+	p.line(escape(text))
+}
+
+// paragraphs are parted by empty lines; one whose lines are indented is an example.
+func (p *page) paragraphs(text string) {
+	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
+		if !strings.HasPrefix(block, " ") {
+			p.text(strings.ReplaceAll(block, "\n", " "))
+			continue
+		}
+		p.line(".PP\n.RS 4\n.EX")
+		for line := range strings.SplitSeq(block, "\n") {
+			p.line(escape(strings.TrimPrefix(line, "  ")))
+		}
+		p.line(".EE\n.RE")
+	}
+}
+
+func (p *page) item(term, text string) {
+	p.line(".TP\n" + term)
+	p.line(escape(text))
+}
+
+func (p *page) flags(flags []flag) {
+	for _, f := range flags {
+		var words []string
+		for _, spelling := range f.Spellings() {
+			words = append(words, bold(spelling))
+		}
+		term := strings.Join(words, ", ")
+		if f.Value != "" {
+			term += `=\fI` + escape(f.Value) + `\fP`
+		}
+		p.item(term, f.Help)
+	}
+}
+
+func (p *page) exitStatus(table string) {
+	p.section("EXIT STATUS")
+	_, rows, _ := strings.Cut(table, "\n")
+	p.line(".EX")
+	for row := range strings.SplitSeq(strings.TrimRight(rows, "\n"), "\n") {
+		p.line(escape(row))
+	}
+	p.line(".EE")
+}
+
+func bold(text string) string { return `\fB` + escape(text) + `\fP` }
+
+// escape makes text stand for itself: see groff(7), escape sequences and control characters.
+func escape(text string) string {
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`).Replace(text)
+	if strings.HasPrefix(text, ".") {
+		text = `\&` + text
+	}
+	return text
+}

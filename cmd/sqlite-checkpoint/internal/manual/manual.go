@@ -1,0 +1,100 @@
+// Package manual writes what a shell and a reader want to know of a command line: completion scripts and manual pages,
+// from the same kong model that parses it.
+package manual
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// A command is one that the program has, or the program itself, whose flags every command has.
+type command struct {
+	Name    string
+	Aliases []string
+	Help    string // one sentence
+	Detail  string // paragraphs; indented lines are examples
+	Args    []argument
+	Flags   []flag
+	RunsCMD bool // its arguments end with another command line
+}
+
+// Names are its name and its aliases.
+func (c command) Names() []string { return append([]string{c.Name}, c.Aliases...) }
+
+// An argument is positional.
+type argument struct {
+	Name     string // as in a synopsis: DB, CMD...
+	Help     string
+	Optional bool
+	Values   []string // all there are; nil if it can be anything
+}
+
+// A flag is an option.
+type flag struct {
+	Long   string
+	Short  string
+	Value  string // what its value stands for; empty if it takes none
+	Help   string
+	Values []string
+}
+
+// TakesPath reports whether the value is the name of a file or a directory.
+func (f flag) TakesPath() bool {
+	return f.Value == "FILE" || f.Value == "DIR" || f.Value == "FILE.prom"
+}
+
+// Spellings are the words that it can be written as.
+func (f flag) Spellings() []string {
+	words := []string{"--" + f.Long}
+	if f.Short != "" {
+		words = append(words, "-"+f.Short)
+	}
+	return words
+}
+
+// commands are those of the model, hidden ones left out.
+func commands(app *kong.Application) (all []command) {
+	for _, node := range app.Leaves(true) {
+		all = append(all, describe(node))
+	}
+	return all
+}
+
+// describe takes what the node says of itself, without what it has from its parents.
+func describe(node *kong.Node) command {
+	c := command{Name: node.Name, Aliases: node.Aliases, Help: node.Help, Detail: node.Detail}
+	for _, arg := range node.Positional {
+		name := strings.ToUpper(arg.Name)
+		if arg.IsCumulative() {
+			name += "..."
+		}
+		c.RunsCMD = c.RunsCMD || arg.PassthroughMode != kong.PassThroughModeNone
+		c.Args = append(c.Args, argument{Name: name, Help: arg.Help, Optional: !arg.Required, Values: values(arg)})
+	}
+	for _, f := range node.Flags {
+		if !f.Hidden {
+			c.Flags = append(c.Flags, describeFlag(f))
+		}
+	}
+	return c
+}
+
+func describeFlag(f *kong.Flag) flag {
+	described := flag{Long: f.Name, Help: f.Help, Values: values(f.Value)}
+	if f.Short != 0 {
+		described.Short = string(f.Short)
+	}
+	if !f.IsBool() && !f.IsCounter() {
+		described.Value = f.FormatPlaceHolder()
+	}
+	return described
+}
+
+func values(v *kong.Value) []string {
+	if v.Enum == "" {
+		return nil
+	}
+	return slices.DeleteFunc(v.EnumSlice(), func(s string) bool { return s == "" })
+}
