@@ -6,6 +6,7 @@
 # make fuzz     the fuzz targets, a bounded number of inputs each
 # make faults   the fault sweeps alone, which make test runs, too: prints their table, integration/FAULTS.md
 # make soak     200 backups of each kind beside writers and an application that is killed now and then
+# make dist     what is released, below bin/dist: static binaries, packages, an image, checksums
 # make mutants  breaks the program on purpose, again and again: the test that should notice must turn red
 
 SHELL       := /bin/bash
@@ -22,15 +23,15 @@ export GOFLAGS := $(filter-out -trimpath -buildvcs=% -tags=%,$(shell go env GOFL
 export CGO_ENABLED := 1
 
 VERSION     := $(shell git --git-dir=.git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS     := -s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static -Wl,--build-id=none"
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PORTABLE    := ./stream ./engine/atomicfile
 FUZZ        := 200000x
 
-.PHONY: build demo check test programs bench fuzz faults soak mutants clean
+.PHONY: build demo check test programs bench fuzz faults soak mutants dist clean
 
 build:
-	go build -ldflags '-s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static"' \
-	    -o bin/sqlite-checkpoint ./cmd/sqlite-checkpoint
+	go build -ldflags '$(LDFLAGS)' -o bin/sqlite-checkpoint ./cmd/sqlite-checkpoint
 
 # A current restic: Debian's is older than --stdin-from-command.
 bin/restic: integration/tools/go.mod integration/tools/go.sum
@@ -79,6 +80,10 @@ soak: programs build
 
 mutants: programs bin/restic
 	go run ./integration/mutants -run '$(MUTANTS)'
+
+dist:
+	integration/install.sh aarch64-linux-gnu-gcc
+	VERSION='$(VERSION)' LDFLAGS='$(LDFLAGS)' integration/dist/dist.sh
 
 clean:
 	rm -rf bin

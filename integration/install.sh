@@ -7,6 +7,7 @@ set -euo pipefail
 
 # Program, and its package where that has another name.
 programs='
+	aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 	age
 	borg          borgbackup
 	borgmatic
