@@ -87,6 +87,13 @@ var table = []mutant{
 	{"a run that failed leaves something behind", "./integration TestErrorsAtEveryCall/file/fsync",
 		"if err := e.vouch(); err != nil {\ne.retract()", "if err := e.vouch(); err != nil {"},
 
+	{"a database that a failed restore has set aside stays there", "./integration TestSetAsideAtEveryError/fsync",
+		"undo()\nreturn nil, err\n}\nreturn moved, nil", "_ = undo\nreturn nil, err\n}\nreturn moved, nil"},
+	{"a power cut takes a database that is set aside", "./integration TestSetAsideOrder",
+		`if err := atomicfile.SyncDir(filepath.Dir(aside)); err != nil {`, `if err := atomicfile.SyncDir(filepath.Join(aside, "../..")); err != nil {`},
+	{"a database is opened while it is set aside", "./integration TestSetAsideKeepsOthersOut",
+		"defer held.Close()\nmoved, undo, err := setAside(dst, aside)", "held.Close()\nmoved, undo, err := setAside(dst, aside)"},
+
 	// Streams.
 	{"bytes are missing in the middle of a stream", "./stream TestWriterDestinationFails",
 		`if err == nil && n != len(p) {`, `if false {`},
