@@ -44,7 +44,7 @@ type tokenWorld struct {
 	rng                            *rand.Rand
 	granularity                    time.Duration
 	clock                          int64         // simulated nanoseconds since 1970
-	tick                           time.Duration // longer than the steps of the kernel clock, 0 if they do not matter
+	tick                           time.Duration // longer than a tick of the kernel clock, 0 if it has none
 	files                          map[string]simulated
 	db                             string
 	apps                           [3]application // the last one only reads
