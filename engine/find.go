@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +25,26 @@ type FindOptions struct {
 	// absolute path, and any other against its path below the root. A directory that matches is
 	// left out with all it contains.
 	Exclude []string
+	// Cache, if not nil, remembers what was found, so that the next search of the same root opens
+	// only files that are new or have changed, and no database twice.
+	Cache *FindCache
+}
+
+// A FindCache serves repeated searches of one root. The zero value is ready for use.
+type FindCache struct{ files map[string]knownFile }
+
+// A knownFile was looked into. A file that is no database is looked into again when it has changed.
+type knownFile struct {
+	file     tokenFile
+	settled  bool // the next change gives it other times
+	database bool
+}
+
+func (k knownFile) stillKnown(now tokenFile) bool {
+	if k.database {
+		return k.file.dev == now.dev && k.file.ino == now.ino
+	}
+	return k.settled && k.file == now
 }
 
 // Found is what [FindDatabases] found, sorted by path. Paths begin with the root as the caller gave
@@ -87,9 +108,15 @@ func FindDatabases(ctx context.Context, root string, opts FindOptions) (Found, e
 	if err != nil {
 		return Found{}, sourceError(op, root, err)
 	}
-	f := finder{ctx: ctx, root: root, base: base, exclude: opts.Exclude}
+	f := finder{ctx: ctx, root: root, base: base, exclude: opts.Exclude, seen: map[string]knownFile{}}
+	if opts.Cache != nil {
+		f.known = opts.Cache.files
+	}
 	if err := f.search(dir, "."); err != nil {
 		return Found{}, err
+	}
+	if opts.Cache != nil {
+		opts.Cache.files = f.seen
 	}
 	slices.Sort(f.found.Databases)
 	slices.SortFunc(f.found.Skipped, func(a, b Skipped) int { return cmp.Compare(a.Path, b.Path) })
@@ -101,6 +128,8 @@ type finder struct {
 	root, base string // the root as given, and its absolute path
 	exclude    []string
 	found      Found
+	known      map[string]knownFile // from the last search
+	seen       map[string]knownFile // in this one
 }
 
 // search looks at the entries of dir, whose path below the root is below, and closes dir.
@@ -162,6 +191,7 @@ const findBatch = 256
 func (f *finder) lookInto(dir *os.File, below string, names []string) {
 	opening.Lock()
 	defer opening.Unlock()
+	now := time.Now()
 	held := heldInodes()
 	for _, name := range names {
 		var stat unix.Stat_t
@@ -169,17 +199,21 @@ func (f *finder) lookInto(dir *os.File, below string, names []string) {
 			f.skipError(path.Join(below, name), err)
 			continue
 		}
+		file := statFile(&stat)
+		known := f.known[path.Join(below, name)]
 		switch {
 		case stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Size < minPageSize:
-		case held[inode{uint64(stat.Dev), uint64(stat.Ino)}]:
+		case known.stillKnown(file):
+			f.remember(path.Join(below, name), known)
+		case held[inode{file.dev, file.ino}]:
 			f.skip(path.Join(below, name), SkipInProcess, nil)
 		default:
-			f.lookIntoFile(dir, below, name)
+			f.lookIntoFile(dir, below, name, knownFile{file: file, settled: file.settled(now)})
 		}
 	}
 }
 
-func (f *finder) lookIntoFile(dir *os.File, below, name string) {
+func (f *finder) lookIntoFile(dir *os.File, below, name string, file knownFile) {
 	fd, err := openBelow(dir, name, unix.O_NONBLOCK|unix.O_NOCTTY)
 	if err != nil {
 		f.skipError(path.Join(below, name), err)
@@ -188,11 +222,18 @@ func (f *finder) lookIntoFile(dir *os.File, below, name string) {
 	defer unix.Close(fd)
 	var start [len(headerMagic)]byte
 	n, err := unix.Pread(fd, start[:], 0)
-	switch {
-	case err != nil:
+	if err != nil {
 		f.skipError(path.Join(below, name), err)
-	case string(start[:n]) == headerMagic:
-		f.found.Databases = append(f.found.Databases, f.path(path.Join(below, name)))
+		return
+	}
+	file.database = string(start[:n]) == headerMagic
+	f.remember(path.Join(below, name), file)
+}
+
+func (f *finder) remember(below string, file knownFile) {
+	f.seen[below] = file
+	if file.database {
+		f.found.Databases = append(f.found.Databases, f.path(below))
 	}
 }
 

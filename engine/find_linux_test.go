@@ -82,3 +82,41 @@ func TestFindMounts(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// An idle application's database must not be opened again and again. inotify counts the opens.
+func TestFindCacheOpensOnce(t *testing.T) {
+	root := plant(t, header512, "a.db", "b/b.db")
+	text := filepath.Join(root, "text")
+	if err := os.WriteFile(text, make([]byte, 600), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cache, opts := new(FindCache), FindOptions{}
+	opts.Cache = cache
+	search := func() []string {
+		found, err := FindDatabases(context.Background(), root, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found.Databases
+	}
+	want := []string{root + "/a.db", root + "/b/b.db"}
+	mustFind(t, search(), want)
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for _, name := range want {
+		if _, err := unix.InotifyAddWatch(fd, name, unix.IN_OPEN); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustFind(t, search(), want)
+	if n, err := unix.Read(fd, make([]byte, 4096)); err != unix.EAGAIN {
+		t.Errorf("a database was opened again: %d bytes of events, error %v", n, err)
+	}
+	if err := os.WriteFile(text, header512, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustFind(t, search(), append(want, text))
+}

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A stamp tells whether a file is still the one it was, contents included: whoever writes to it changes the stamp.
+// A stamp tells whether a file is still the one it was, contents included: whoever writes to it
+// changes the stamp.
 type stamp struct {
 	dev, ino uint64
 	size     int64

@@ -134,13 +134,11 @@ func lstatToken(path string) (tokenFile, int, error) {
 
 // settled reports whether any later change must give one of the files another time.
 func (t Token) settled(now time.Time) bool {
-	limit := now.Add(-tokenMargin).UnixNano()
-	for _, file := range []tokenFile{t.main, t.wal, t.journal} {
-		if file.mtime > limit || file.ctime > limit {
-			return false
-		}
-	}
-	return true
+	return t.main.settled(now) && t.wal.settled(now) && t.journal.settled(now)
+}
+
+func (f tokenFile) settled(now time.Time) bool {
+	return max(f.mtime, f.ctime) <= now.Add(-tokenMargin).UnixNano()
 }
 
 // reliableFilesystems are local: what stat(2) returns is current, not cached.

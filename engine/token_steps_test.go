@@ -198,7 +198,7 @@ func (w *tokenWorld) look() {
 	version, ok := w.seen[token]
 	switch {
 	case ok && version != w.version:
-		w.t.Fatalf("seed %d: commit %d was missed, as the token is that of commit %d: %+v", w.seed, w.version, version, token)
+		w.t.Fatalf("seed %d: commit %d was missed, the token is that of %d: %+v", w.seed, w.version, version, token)
 	case ok:
 		w.equal++
 	}
