@@ -61,7 +61,10 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 	}
 	if old {
 		moved, err := l.replace(dst, opts.SetAside)
-		return Installation{info, moved}, err
+		if err != nil {
+			return Installation{}, err
+		}
+		return Installation{info, moved}, nil
 	}
 	return Installation{Info: info}, l.publish(dst)
 }
@@ -90,28 +93,14 @@ func findOld(dst string, opts *InstallOptions) (bool, error) {
 	return true, nil
 }
 
-// replace sets the database dst aside and gives its name to the new one.
-func (l *landing) replace(dst, aside string) ([]string, error) {
-	held, err := takeLease(dst)
-	if err != nil {
-		return nil, err
-	}
-	defer held.Close()
-	moved, undo, err := setAside(dst, aside)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.publish(dst); err != nil {
-		undo()
-		return nil, err
-	}
-	return moved, nil
-}
-
 func (l *landing) publish(dst string) error {
 	if err := CheckDestination("", dst); err != nil {
 		return err
 	}
+	return l.link(dst)
+}
+
+func (l *landing) link(dst string) error {
 	if err := l.dir.Publish(imageName, dst); err != nil {
 		return tempError("create", dst, err)
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,58 +17,134 @@ import (
 // descriptor of the file is open anywhere, so unlike a look at the locks it sees idle connections, too.
 type lease struct{ file *os.File }
 
-// takeLease fails with KindBusy if anybody has the file open.
+// takeLease fails with KindBusy if anybody has the file open, or where that cannot be told.
 func takeLease(path string) (*lease, error) {
+	busy := func(why error) error { return &Error{Kind: KindBusy, Op: "set aside", Path: path, Err: why} }
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, tempError("open", path, err)
 	}
+	if name, network, err := networkFilesystem(path); err != nil || network {
+		f.Close()
+		return nil, busy(fmt.Errorf("cannot tell on %s whether somebody has it open elsewhere", cmp.Or(name, "this file system")))
+	}
 	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
 		f.Close()
-		why := fmt.Errorf("cannot be sure that nobody has it open: %w", err)
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EBUSY) {
-			why = errors.New("somebody has it open")
+			return nil, busy(errors.New("somebody has it open"))
 		}
-		return nil, &Error{Kind: KindBusy, Op: "set aside", Path: path, Err: why}
+		return nil, busy(fmt.Errorf("cannot tell whether somebody has it open: %w", err))
 	}
 	return &lease{f}, nil
+}
+
+// broken reports whether somebody has tried to open the file since the lease was taken. He waits until it is given up.
+func (l *lease) broken() bool {
+	kind, err := unix.FcntlInt(l.file.Fd(), unix.F_GETLEASE, 0)
+	return err != nil || kind != unix.F_WRLCK
+}
+
+// hasName reports whether path leads to the file.
+func (l *lease) hasName(path string) bool {
+	ours, err := l.file.Stat()
+	if err != nil {
+		return false
+	}
+	theirs, err := os.Lstat(path)
+	return err == nil && os.SameFile(ours, theirs)
 }
 
 // Close gives the lease up.
 func (l *lease) Close() error { return l.file.Close() }
 
-// setAside gives the database dst, with all that SQLite takes for a part of it, the name aside. It links all the new
-// names before it removes the first old one, the database's own: whenever the machine stops, the set under the new name is whole,
-// or the one under the old name still is. undo puts everything back.
-func setAside(dst, aside string) (moved []string, undo func(), err error) {
-	var links [][2]string
-	undo = func() {
-		for _, names := range links {
-			os.Link(names[1], names[0])
-			os.Remove(names[1])
+// replace sets the database dst aside and gives its name to the new one. If it fails the old database has its name
+// again, or, if somebody has taken that meanwhile, the new name, which the error then tells.
+func (l *landing) replace(dst, aside string) (moved []string, err error) {
+	held, err := takeLease(dst)
+	if err != nil {
+		return nil, err
+	}
+	defer held.Close()
+	if err := linkDatabase(dst, aside); err != nil {
+		return nil, tempError("set aside to", aside, err)
+	}
+	for _, suffix := range databaseSuffixes {
+		if _, err := os.Lstat(aside + suffix); err == nil {
+			moved = append(moved, aside+suffix)
 		}
 	}
-	for _, suffix := range append([]string{""}, siblings...) {
-		err := os.Link(dst+suffix, aside+suffix)
-		if errors.Is(err, fs.ErrNotExist) {
+	err = atomicfile.Uninterrupted(func() error { return l.takeOver(dst, aside, held) })
+	if err == nil {
+		return moved, nil
+	}
+	if undo := linkDatabase(aside, dst); undo != nil {
+		known := tempError("set aside", dst, err)
+		known.Err = fmt.Errorf("%w; the old database is now %s", known.Err, aside)
+		return nil, known
+	}
+	unlinkDatabase(aside, dst)
+	return nil, err
+}
+
+// takeOver takes the name dst from the old database, which is aside by now, too, and gives it to the new one. While the old
+// one has the name, whoever opens it waits for the lease and is then given the old file: so the last look at the lease
+// comes after.
+func (l *landing) takeOver(dst, aside string, held *lease) error {
+	if !held.hasName(aside) {
+		return &Error{Kind: KindChanged, Op: "set aside", Path: dst, Err: errReplaced}
+	}
+	if err := unlinkDatabase(dst, aside); err != nil {
+		return tempError("set aside", dst, err)
+	}
+	if err := CheckDestination("", dst); err != nil {
+		return err
+	}
+	if held.broken() {
+		return &Error{Kind: KindBusy, Op: "set aside", Path: dst, Err: errors.New("somebody has opened it meanwhile")}
+	}
+	return l.link(dst)
+}
+
+// databaseSuffixes are those of all that SQLite takes for a part of a database, its main file first.
+var databaseSuffixes = append([]string{""}, siblings...)
+
+// linkDatabase gives all files of the database from a second name, or none of them. Together with unlinkDatabase it moves a
+// database: all new names are there before the first old one goes, so whenever the machine stops, the set is whole under
+// one name or the other.
+func linkDatabase(from, to string) error {
+	for i, suffix := range databaseSuffixes {
+		err := os.Link(from+suffix, to+suffix)
+		if errors.Is(err, fs.ErrExist) && sameLinks(from+suffix, to+suffix) || errors.Is(err, fs.ErrNotExist) && i > 0 {
 			continue
 		}
 		if err != nil {
-			undo()
-			return nil, nil, tempError("set aside to", aside+suffix, err)
-		}
-		links = append(links, [2]string{dst + suffix, aside + suffix})
-		moved = append(moved, aside+suffix)
-	}
-	if err := atomicfile.SyncDir(filepath.Dir(aside)); err != nil {
-		undo()
-		return nil, nil, tempError("set aside to", aside, err)
-	}
-	for _, names := range links {
-		if err := os.Remove(names[0]); err != nil {
-			undo()
-			return nil, nil, tempError("set aside", names[0], err)
+			unlinkDatabase(to, from)
+			return err
 		}
 	}
-	return moved, undo, nil
+	if err := atomicfile.SyncDir(filepath.Dir(to)); err != nil {
+		unlinkDatabase(to, from)
+		return err
+	}
+	return nil
+}
+
+// unlinkDatabase removes the names of the database whose files have a second one: never the last.
+func unlinkDatabase(name, other string) error {
+	for _, suffix := range databaseSuffixes {
+		if !sameLinks(name+suffix, other+suffix) {
+			continue
+		}
+		if err := os.Remove(name + suffix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sameLinks reports whether both names are there and are one file's.
+func sameLinks(a, b string) bool {
+	infoA, errA := os.Lstat(a)
+	infoB, errB := os.Lstat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }

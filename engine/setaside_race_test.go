@@ -1,0 +1,132 @@
+//go:build linux
+
+package engine
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestUndoKeepsTheLastName: somebody has taken one of the old database's names, or all is as it was. Its files keep
+// at least one name each, and never one set's beside another's.
+func TestUndoKeepsTheLastName(t *testing.T) {
+	for _, taken := range []string{"none", "", "-wal", "-shm"} {
+		db := crashed(t, "-wal", "-shm")
+		aside := db + ".aside"
+		if err := linkDatabase(db, aside); err != nil {
+			t.Fatal(err)
+		}
+		if err := unlinkDatabase(db, aside); err != nil {
+			t.Fatal(err)
+		}
+		if names, _ := filepath.Glob(db + "*"); len(names) != 3 {
+			t.Fatalf("after the move: %v", names)
+		}
+		if taken != "none" {
+			writeFile(t, db+taken, []byte("theirs"))
+		}
+		err := linkDatabase(aside, db)
+		if (err != nil) != (taken != "none") {
+			t.Errorf("taken %s: %v", taken, err)
+		}
+		unlinkDatabase(aside, db)
+		where, left := db, "app.db app.db-shm app.db-wal"
+		if taken != "none" {
+			where, left = aside, "app.db"+taken+" app.db.aside app.db.aside-shm app.db.aside-wal"
+			if got, _ := os.ReadFile(db + taken); string(got) != "theirs" {
+				t.Errorf("taken %s: now %q", taken, got)
+			}
+		}
+		if got := baseNames(t, filepath.Dir(db)); got != left {
+			t.Errorf("taken %s: %s, want %s", taken, got, left)
+		}
+		if got := sqlite(t, where, "SELECT count(*) FROM t;"); got != "600" {
+			t.Errorf("taken %s: %s rows", taken, got)
+		}
+	}
+}
+
+func baseNames(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+// TestReplaceTaken: a restarted application makes a new database as soon as the old one's name is free.
+func TestReplaceTaken(t *testing.T) {
+	b := image(t)
+	for range 20 {
+		db := newRollback(t)
+		old, _ := os.ReadFile(db)
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				fd, err := unix.Open(db, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+				if err == nil {
+					unix.Close(fd)
+					return
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		}()
+		_, err := Install(context.Background(), bytes.NewReader(b), db, InstallOptions{SetAside: db + ".aside"})
+		close(stop)
+		<-stopped
+		if got, _ := os.ReadFile(db + ".aside"); !bytes.Equal(got, old) {
+			t.Fatalf("the old database is gone: %v", err)
+		}
+		if err != nil && !strings.Contains(err.Error(), db+".aside") {
+			t.Errorf("it does not say where the old database is: %v", err)
+		}
+	}
+}
+
+// TestReplaceOpened: who opens the database while it is leased waits, and is then given the old file. Its name must not be
+// given to another one.
+func TestReplaceOpened(t *testing.T) {
+	db := newRollback(t)
+	aside := db + ".aside"
+	held, err := takeLease(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan int)
+	go func() {
+		fd, _ := unix.Open(db, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		opened <- fd
+	}()
+	for deadline := time.Now().Add(time.Minute); !held.broken(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits")
+		}
+	}
+	if err := linkDatabase(db, aside); err != nil {
+		t.Fatal(err)
+	}
+	var l landing
+	wantKind(t, l.takeOver(db, aside, held), KindBusy)
+	held.Close()
+	unix.Close(<-opened)
+	if held, err := takeLease(aside); err != nil || held.broken() {
+		t.Errorf("a lease that nobody waits for: %v", err)
+	}
+}
