@@ -21,16 +21,22 @@ func Background(f func()) (wait func()) { return goNice(lowest, f) }
 func politely(f func()) (wait func()) { return goNice(polite, f) }
 
 func goNice(nice int, f func()) (wait func()) {
+	return ownThread(func() {
+		unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice) // in Linux each thread has a nice value of its own
+		f()
+	})
+}
+
+// ownThread starts f in a goroutine whose thread ends with it, as the goroutine never unlocks it, so that f may change the thread.
+func ownThread(f func()) (wait func()) {
 	return inForeground(func() {
-		// In Linux each thread has a nice value of its own, see setpriority(2). This one ends with its goroutine, which never unlocks it.
 		runtime.LockOSThread()
 		if unix.Gettid() != unix.Getpid() {
-			unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice)
 			f()
 			return
 		}
 		// The main thread cannot end. While it is locked here, f gets another one.
 		defer runtime.UnlockOSThread()
-		goNice(nice, f)()
+		ownThread(f)()
 	})
 }

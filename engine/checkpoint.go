@@ -48,12 +48,13 @@ func Checkpoint(ctx context.Context, path string, opts CheckpointOptions) (Check
 	if !src.header.wal() {
 		return CheckpointResult{Complete: true}, nil
 	}
-	if err := checkOwner(src); err != nil {
-		return CheckpointResult{}, err
+	if name, shared, err := networkFilesystem(src.path); err == nil && shared {
+		return CheckpointResult{}, &Error{Kind: KindUnlocked, Op: "checkpoint", Path: path,
+			Err: fmt.Errorf("it is on %s, where locks may not reach its application", name)}
 	}
 	var result CheckpointResult
-	err = persist(ctx, opts.BusyTimeout, func() (err error) {
-		result, err = checkpoint(ctx, src.path, opts)
+	err = src.persist(ctx, "checkpoint", opts.BusyTimeout, func() (err error) {
+		result, err = src.checkpoint(ctx, opts)
 		return err
 	})
 	if err != nil {
@@ -62,12 +63,15 @@ func Checkpoint(ctx context.Context, path string, opts CheckpointOptions) (Check
 	return result, nil
 }
 
-func checkpoint(ctx context.Context, path string, opts CheckpointOptions) (result CheckpointResult, err error) {
-	c, err := openConn(path, "mode=rw", "_busy_timeout=50")
+func (s *sourceFile) checkpoint(ctx context.Context, opts CheckpointOptions) (result CheckpointResult, err error) {
+	c, err := s.openForCheckpoint()
 	if err != nil {
 		return CheckpointResult{}, err
 	}
-	defer c.Close()
+	if c == nil {
+		return CheckpointResult{WAL: true, Complete: true}, nil
+	}
+	defer s.owner.do(c.Close)
 	if opts.Mode != "" && opts.Mode != Passive {
 		return checkpointWaiting(ctx, c, opts)
 	}
@@ -78,33 +82,65 @@ func checkpoint(ctx context.Context, path string, opts CheckpointOptions) (resul
 	return result, err
 }
 
+// openForCheckpoint opens the database for writing, unless its WAL is empty. Until it has done so it holds a lock, so that no
+// application that closes removes the files that were looked at: they would be made anew.
+func (s *sourceFile) openForCheckpoint() (*conn, error) {
+	locked, err := s.lock()
+	if err != nil {
+		return nil, err
+	}
+	if locked {
+		defer unlockShared(s.file)
+	}
+	if s.replaced() {
+		return nil, errReplaced
+	}
+	if err := s.checkSiblings(); err != nil {
+		return nil, err
+	}
+	state, err := s.look()
+	switch {
+	case err != nil:
+		return nil, sourceError("checkpoint", s.name, err)
+	case s.lookBeside().elsewhere(state):
+		return nil, errElsewhere
+	case state.wal != filled:
+		return nil, nil
+	}
+	if err := s.checkOwner(); err != nil {
+		return nil, err
+	}
+	return s.connect("mode=rw", "_busy_timeout=0")
+}
+
 // errCheckpointing goes with a result that is busy. SQLite calls no busy handler for it.
 var errCheckpointing = errors.New("another connection is checkpointing")
 
-// slice is how long SQLite waits by itself before the context is looked at again.
-const slice = 500 * time.Millisecond
+// A checkpoint that readers are in the way of keeps writers out while it waits, so it waits for a slice of time only, and then lets
+// them go on for a pause.
+const (
+	slice = 15 * time.Millisecond
+	pause = 10 * slice
+)
 
-// checkpointWaiting runs a checkpoint that others can block. SQLite does the waiting, because only so is a writer
-// held back while the last readers finish.
-func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (CheckpointResult, error) {
+// checkpointWaiting runs a checkpoint that others can block. A passive one before each attempt leaves it little to do while
+// writers wait.
+func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (result CheckpointResult, err error) {
 	timeout := opts.BusyTimeout
 	if timeout == 0 {
 		timeout = DefaultBusyTimeout
 	}
 	deadline := time.Now().Add(timeout)
-	before, err := runCheckpoint(ctx, c, Passive)
-	if err != nil && !errors.Is(err, errCheckpointing) {
+	if err := c.exec(ctx, fmt.Sprintf("PRAGMA busy_timeout=%d", slice.Milliseconds())); err != nil {
 		return CheckpointResult{}, err
 	}
 	for {
-		wait := max(0, min(slice, time.Until(deadline)))
-		if err := c.exec(ctx, fmt.Sprintf("PRAGMA busy_timeout=%d", wait.Milliseconds())); err != nil {
+		before, err := runCheckpoint(ctx, c, Passive)
+		if err != nil && !errors.Is(err, errCheckpointing) {
 			return CheckpointResult{}, err
 		}
-		result, err := runCheckpoint(ctx, c, opts.Mode)
-		if errors.Is(err, errCheckpointing) {
-			time.Sleep(10 * time.Millisecond)
-		} else if err != nil {
+		result, err = runCheckpoint(ctx, c, opts.Mode)
+		if err != nil && !errors.Is(err, errCheckpointing) {
 			return CheckpointResult{}, err
 		}
 		if !result.Busy {
@@ -113,8 +149,13 @@ func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (Ch
 			}
 			return result, nil
 		}
-		if !time.Now().Before(deadline) {
+		if !time.Now().Add(pause).Before(deadline) {
 			return result, nil
+		}
+		select {
+		case <-ctx.Done():
+			return CheckpointResult{}, ctx.Err()
+		case <-time.After(pause):
 		}
 	}
 }
@@ -142,16 +183,15 @@ func runCheckpoint(ctx context.Context, c *conn, mode Mode) (CheckpointResult, e
 }
 
 // checkOwner refuses to make a -wal or -shm that the application could not write: new ones belong to the caller.
-// SQLite gives them to the database's owner only if the caller is root.
-func checkOwner(src *sourceFile) error {
+func (s *sourceFile) checkOwner() error {
 	uid := os.Geteuid()
-	if uid == 0 || uid == ownerID(src.info) {
+	if s.owner != nil || uid == ownerID(s.info) {
 		return nil
 	}
 	for _, suffix := range []string{"-wal", "-shm"} {
-		if _, err := os.Stat(src.path + suffix); errors.Is(err, fs.ErrNotExist) {
-			return &Error{Kind: KindNotOwner, Op: "checkpoint", Path: src.name,
-				Err: fmt.Errorf("it would make a %s that belongs to uid %d, not to the database's owner, uid %d", suffix, uid, ownerID(src.info))}
+		if _, err := os.Stat(s.path + suffix); errors.Is(err, fs.ErrNotExist) {
+			return &Error{Kind: KindNotOwner, Op: "checkpoint", Path: s.name,
+				Err: fmt.Errorf("it would make a %s that belongs to uid %d, not to the database's owner, uid %d", suffix, uid, ownerID(s.info))}
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -122,4 +123,66 @@ func TestCheckpointMissing(t *testing.T) {
 	if _, err := os.Stat(missing); !os.IsNotExist(err) {
 		t.Error("it was created")
 	}
+}
+
+// TestCheckpointLetsWritersIn: a checkpoint that a reader is in the way of keeps no writer waiting for long.
+func TestCheckpointLetsWritersIn(t *testing.T) {
+	for _, mode := range []Mode{Full, Restart, Truncate} {
+		db := newWAL(t)
+		writer := open(t, db, "PRAGMA busy_timeout=400;", addRows)
+		oldReader(t, db)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode, BusyTimeout: 2 * time.Second})
+			if err != nil || !result.Busy {
+				t.Errorf("%s: %v, %+v", mode, err, result)
+			}
+		}()
+		for commits := 0; ; commits++ {
+			select {
+			case <-ended:
+				if commits < 20 {
+					t.Errorf("%s: %d commits", mode, commits)
+				}
+			default:
+				writer.run("INSERT INTO t(v) VALUES('y');")
+				continue
+			}
+			break
+		}
+	}
+}
+
+// TestCheckpointNothing: where there is nothing to be done the database is not even opened.
+func TestCheckpointNothing(t *testing.T) {
+	for name, make := range map[string]func(db string){
+		"no WAL":    func(string) {},
+		"empty WAL": func(db string) { writeFile(t, db+"-wal", nil) },
+	} {
+		for _, mode := range []Mode{Passive, Truncate} {
+			db := newWAL(t)
+			make(db)
+			before := picture.Take(t, filepath.Dir(db))
+			result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode})
+			if err != nil || result != (CheckpointResult{WAL: true, Complete: true}) {
+				t.Errorf("%s, %s: %v, %+v", name, mode, err, result)
+			}
+			before.MustMatch(t, filepath.Dir(db))
+		}
+	}
+}
+
+// TestCheckpointElsewhere: what is folded back has to be the log that the application writes.
+func TestCheckpointElsewhere(t *testing.T) {
+	db := newWAL(t)
+	open(t, db, addRows)
+	other := crashed(t, "-wal", "-shm")
+	if err := os.Rename(db, other); err != nil { // with an old WAL beside it
+		t.Fatal(err)
+	}
+	before := picture.Take(t, filepath.Dir(other))
+	_, err := Checkpoint(context.Background(), other, CheckpointOptions{BusyTimeout: brief})
+	wantKind(t, err, KindElsewhere)
+	before.MustMatch(t, filepath.Dir(other))
 }

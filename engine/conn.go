@@ -133,6 +133,7 @@ func transient(err error) bool {
 		return true
 	}
 	return primary == codeBusy || primary == codeLocked || primary == codeProtocol || errors.Is(err, errLocked) ||
+		IsKind(err, KindForeignFile) || // root's sqlite3 makes files before it gives them to their owner
 		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errElsewhere)
 }
 

@@ -17,7 +17,9 @@ const (
 	KindChanged         Kind = "changed"          // the source was replaced, removed or cut while it was copied
 	KindInProcess       Kind = "open_in_process"  // this process already has the database open
 	KindNotOwner        Kind = "not_owner"        // files would be made that the application could not write
+	KindForeignFile     Kind = "foreign_file"     // a -wal, -shm or -journal that the application cannot have made: a link, another owner's
 	KindBusy            Kind = "busy"             // locked, or changing too fast, until the busy timeout: try again
+	KindExclusive       Kind = "exclusive"        // one process has held it exclusively until the busy timeout
 	KindUnlocked        Kind = "unlocked"         // written to although it was locked: locks do not reach its writer
 	KindElsewhere       Kind = "wal_elsewhere"    // its application keeps the -wal under another name, or it was deleted
 	KindCorrupt         Kind = "corrupt"          // SQLite's check found damage

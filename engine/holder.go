@@ -1,8 +1,12 @@
 package engine
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
+	"time"
 )
 
 // Held tells whether some connection, of any process, has a database open.
@@ -55,6 +59,54 @@ const (
 	sharedLock    lockKind = false // conflicts with write locks
 	exclusiveLock lockKind = true  // conflicts with every lock
 )
+
+// A locker is who kept a lock from us, each time that we asked for it.
+type locker struct {
+	since time.Time
+	pid   int  // of who held EXCLUSIVE, 0 where the system does not tell
+	other bool // it was not the same each time, or not EXCLUSIVE
+}
+
+// lock is lockShared, and notes who is in the way.
+func (s *sourceFile) lock() (locked bool, err error) {
+	locked, err = lockShared(s.file)
+	if err == nil {
+		s.locker.other = true
+		return locked, nil
+	}
+	exclusive, pid := exclusiveHolder(s.file)
+	if s.locker.since.IsZero() {
+		s.locker = locker{since: time.Now(), pid: pid, other: s.locker.other}
+	}
+	s.locker.other = s.locker.other || !exclusive || pid != s.locker.pid
+	return false, err
+}
+
+// usualCommit is how long a commit may hold EXCLUSIVE that is no cause for wonder.
+const usualCommit = time.Second
+
+// persist is the function of that name. If one process has held EXCLUSIVE all the while, it is named: it may never let go.
+func (s *sourceFile) persist(ctx context.Context, op string, timeout time.Duration, try func() error) error {
+	s.locker = locker{}
+	err := persist(ctx, timeout, try)
+	if !errors.Is(err, errLocked) || s.locker.other || time.Since(s.locker.since) < usualCommit {
+		return err
+	}
+	who := "a process that cannot be seen from here"
+	if s.locker.pid > 0 {
+		who = fmt.Sprintf("process %d%s", s.locker.pid, commandOf(s.locker.pid))
+	}
+	return &Error{Kind: KindExclusive, Op: op, Path: s.name, Err: fmt.Errorf("%w exclusively, all the while, by %s", errLocked, who)}
+}
+
+// commandOf is the name of a process in brackets, nothing where it is not known.
+func commandOf(pid int) string {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%s)", strings.TrimSpace(string(name)))
+}
 
 // neighbours are the SQLite connections of others, as their locks tell. One that has a database open in WAL mode holds SHARED on
 // the main file and a lock on its -shm until it is closed.

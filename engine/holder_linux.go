@@ -36,9 +36,23 @@ func neighboursOf(main *os.File, shm sibling) (n neighbours) {
 	return n
 }
 
-// conflicting tells whether anybody holds a lock that one of the kind would conflict with. known is false where the file
+// exclusiveHolder reports whether somebody holds EXCLUSIVE, and who.
+func exclusiveHolder(main *os.File) (held bool, pid int) {
+	lock, err := blocking(main, sharedLock, sharedFirst, sharedSize)
+	if err != nil || lock.Type == unix.F_UNLCK {
+		return false, 0
+	}
+	return true, max(0, int(lock.Pid)) // -1 for a lock that belongs to no process
+}
+
+// conflicting reports whether anybody holds a lock that one of the kind would conflict with. known is false where the file
 // system has no such locks.
 func conflicting(f *os.File, kind lockKind, start, length int64) (held, known bool) {
+	lock, err := blocking(f, kind, start, length)
+	return err == nil && lock.Type != unix.F_UNLCK, err == nil
+}
+
+func blocking(f *os.File, kind lockKind, start, length int64) (unix.Flock_t, error) {
 	for {
 		lock := unix.Flock_t{Type: unix.F_RDLCK, Start: start, Len: length}
 		if kind == exclusiveLock {
@@ -46,7 +60,7 @@ func conflicting(f *os.File, kind lockKind, start, length int64) (held, known bo
 		}
 		err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock)
 		if !errors.Is(err, unix.EINTR) {
-			return err == nil && lock.Type != unix.F_UNLCK, err == nil
+			return lock, err
 		}
 	}
 }

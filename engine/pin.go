@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -30,7 +29,7 @@ var errHotJournal = errors.New("a hot rollback journal must be played back first
 
 // pin opens the source as its state demands and begins a read transaction. Errors are raw; see transient.
 func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
-	locked, err := lockShared(s.file)
+	locked, err := s.lock()
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +66,9 @@ func (p *pin) open(ctx context.Context, tempDir string) error {
 	if p.source.replaced() {
 		return errReplaced
 	}
+	if err := p.source.checkSiblings(); err != nil {
+		return err
+	}
 	state, err := p.source.look()
 	if err != nil {
 		return sourceError("read", p.source.name, err)
@@ -84,11 +86,15 @@ func (p *pin) open(ctx context.Context, tempDir string) error {
 	if err := p.connect(ctx, tempDir); err != nil {
 		return err
 	}
-	return p.begin(ctx)
+	if p.how == accessCopy { // which is ours
+		return p.begin()
+	}
+	return p.source.owner.do(p.begin)
 }
 
-// begin begins the transaction.
-func (p *pin) begin(ctx context.Context) error {
+// begin begins the transaction. Its statements are brief, and run in this very thread.
+func (p *pin) begin() error {
+	ctx := context.Background()
 	// The driver's Open has read the schema already, but only a transaction keeps what it saw.
 	if err := p.conn.exec(ctx, "BEGIN"); err != nil {
 		return err
@@ -110,15 +116,15 @@ func (p *pin) begin(ctx context.Context) error {
 // connect opens the connection. It never waits: with our own lock held, whoever holds another one is waiting for us.
 func (p *pin) connect(ctx context.Context, tempDir string) (err error) {
 	const readOnly, noWait, queryOnly = "mode=ro", "_busy_timeout=0", "_query_only=1"
-	path := p.source.path
 	switch p.how {
 	case accessReadOnly:
-		p.conn, err = openConn(path, readOnly, noWait, queryOnly)
+		p.conn, err = p.source.connect(readOnly, noWait, queryOnly)
 	case accessShared:
-		p.conn, err = openConn(path, readOnly, "readonly_shm=1", noWait, queryOnly)
+		p.conn, err = p.source.connect(readOnly, "readonly_shm=1", noWait, queryOnly)
 	case accessImmutable:
-		p.conn, err = openConn(path, readOnly, "immutable=1", noWait, queryOnly)
+		p.conn, err = p.source.connect(readOnly, "immutable=1", noWait, queryOnly)
 	case accessCopy:
+		var path string
 		if path, err = p.copyFiles(ctx, tempDir); err == nil {
 			p.conn, err = openConn(path, "mode=rw", noWait, queryOnly)
 		}
@@ -130,7 +136,7 @@ func (p *pin) connect(ctx context.Context, tempDir string) (err error) {
 
 // copyFiles copies the database and its WAL as they are to a private directory and returns the copy's path.
 func (p *pin) copyFiles(ctx context.Context, tempDir string) (string, error) {
-	wal, err := os.Open(p.source.path + "-wal")
+	wal, err := p.source.openFile("-wal")
 	if err != nil {
 		return "", sourceError("read", p.source.name, err)
 	}
@@ -146,7 +152,7 @@ func (p *pin) copyFiles(ctx context.Context, tempDir string) (string, error) {
 	if err := p.copyFile(ctx, main, name); err != nil {
 		return "", err
 	}
-	if err := p.copyFile(ctx, wal, name+"-wal"); err != nil {
+	if err := p.copyFile(ctx, io.NewSectionReader(wal, 0, p.before.wal.size), name+"-wal"); err != nil {
 		return "", err
 	}
 	return filepath.Join(p.scratch.Path(), name), p.undisturbed()
@@ -165,7 +171,7 @@ func (p *pin) copyFile(ctx context.Context, from io.Reader, name string) error {
 // Close ends the transaction and gives up the lock. It is idempotent.
 func (p *pin) Close() {
 	if p.conn != nil {
-		p.conn.Close()
+		p.source.owner.do(p.conn.Close)
 		p.conn = nil
 	}
 	if p.scratch != nil {

@@ -18,7 +18,7 @@ type sibling struct {
 
 // openSibling opens for plain reading what is there. A FIFO or a device in its place is not waited for.
 func openSibling(path string) sibling {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return sibling{}
 	}

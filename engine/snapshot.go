@@ -54,7 +54,7 @@ func TakeSnapshot(ctx context.Context, source string, opts Options) (*Snapshot, 
 // take is the whole way from the source to a checked copy.
 func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts Options) error {
 	opts.progress(Progress{Phase: PhaseWait})
-	err := persist(ctx, opts.BusyTimeout, func() error { return s.copy(ctx, src, where, opts) })
+	err := src.persist(ctx, "open", opts.BusyTimeout, func() error { return s.copy(ctx, src, where, opts) })
 	if ctx.Err() == nil && src.replaced() { // which explains whatever else went wrong
 		return &Error{Kind: KindChanged, Op: "copy", Path: s.source, Err: errReplaced}
 	}

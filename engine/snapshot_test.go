@@ -283,13 +283,17 @@ func TestSnapshotExclusive(t *testing.T) {
 	for _, mode := range []string{"DELETE", "WAL"} {
 		t.Run(mode, func(t *testing.T) {
 			db := newRollback(t)
-			open(t, db, "PRAGMA locking_mode=EXCLUSIVE;", "PRAGMA journal_mode="+mode+";", addRows)
+			app := open(t, db, "PRAGMA locking_mode=EXCLUSIVE;", "PRAGMA journal_mode="+mode+";", addRows)
 			before := picture.Take(t, filepath.Dir(db))
 			start := time.Now()
 			_, _, err := snapshot(t, db, Options{BusyTimeout: 300 * time.Millisecond})
 			wantKind(t, err, KindBusy)
 			if waited := time.Since(start); waited < 250*time.Millisecond || waited > 5*time.Second {
 				t.Errorf("waited %v", waited)
+			}
+			_, _, err = snapshot(t, db, Options{BusyTimeout: usualCommit + 300*time.Millisecond})
+			if e := wantKind(t, err, KindExclusive); !strings.Contains(e.Error(), fmt.Sprintf("process %d (sqlite3)", app.Pid())) {
+				t.Errorf("who is not told: %v", err)
 			}
 			before.MustMatch(t, filepath.Dir(db))
 		})

@@ -20,7 +20,9 @@ type sourceFile struct {
 	path   string // absolute, symbolic links resolved: SQLite finds -wal and -shm beside this one
 	file   *os.File
 	info   fs.FileInfo
+	owner  *identity // to be used for the database, nil for the caller's own
 	header header
+	locker locker
 }
 
 // opening makes "does the process hold this inode?" and "now it does" one step.
@@ -48,12 +50,16 @@ func openSource(op, name string) (*sourceFile, error) {
 		return nil, &Error{Kind: KindInProcess, Op: op, Path: name,
 			Err: errors.New("this process already has the database open, and reading it would drop its locks")}
 	}
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	s := &sourceFile{name: name, path: path, owner: ownerIdentity(path, info)}
+	s.file, err = s.openFile("")
+	if errors.Is(err, fs.ErrPermission) { // in a container root may do more, and not have this capability
+		s.owner = nil
+		s.file, err = s.openFile("")
+	}
 	if err != nil {
 		return nil, sourceError(op, name, err)
 	}
-	s := &sourceFile{name: name, path: path, file: file}
-	if s.info, err = file.Stat(); err != nil || !os.SameFile(info, s.info) {
+	if s.info, err = s.file.Stat(); err != nil || !os.SameFile(info, s.info) {
 		s.Close()
 		return nil, &Error{Kind: KindChanged, Op: op, Path: name, Err: errReplaced}
 	}
@@ -62,6 +68,25 @@ func openSource(op, name string) (*sourceFile, error) {
 		return nil, sourceError(op, name, err)
 	}
 	return s, nil
+}
+
+// openFile opens the main file, or the one beside it, for reading. A link that somebody puts in its place is not followed, a FIFO
+// not waited for.
+func (s *sourceFile) openFile(suffix string) (file *os.File, err error) {
+	err = s.owner.do(func() error {
+		file, err = os.OpenFile(s.path+suffix, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+		return err
+	})
+	return file, err
+}
+
+// connect opens the database with SQLite.
+func (s *sourceFile) connect(parameters ...string) (c *conn, err error) {
+	err = s.owner.do(func() error {
+		c, err = openConn(s.path, parameters...)
+		return err
+	})
+	return c, err
 }
 
 var errReplaced = errors.New("the file was replaced meanwhile")

@@ -65,10 +65,10 @@ func (s *sourceFile) look() (sourceState, error) {
 	}
 	state := sourceState{walHeader: s.header.wal()}
 	var err error
-	if state.wal, err = lookAt(s.path+"-wal", sizeOnly); err != nil {
+	if state.wal, err = s.lookAt("-wal", sizeOnly); err != nil {
 		return state, err
 	}
-	if state.journal, err = lookAt(s.path+"-journal", firstByte); err != nil {
+	if state.journal, err = s.lookAt("-journal", s.firstByte); err != nil {
 		return state, err
 	}
 	state.shm, err = s.sharedMemoryUsable()
@@ -98,8 +98,9 @@ func (s *sourceFile) sharedMemoryUsable() (bool, error) {
 	return true, nil
 }
 
-// lookAt tells what is found at path; says decides whether what is there says anything.
-func lookAt(path string, says func(path string, size int64) (bool, error)) (presence, error) {
+// lookAt reports what is found beside the main file; says decides whether what is there says anything.
+func (s *sourceFile) lookAt(suffix string, says func(suffix string, size int64) (bool, error)) (presence, error) {
+	path := s.path + suffix
 	info, err := os.Stat(path)
 	if os.IsNotExist(err) {
 		return absent, nil
@@ -110,7 +111,7 @@ func lookAt(path string, says func(path string, size int64) (bool, error)) (pres
 	if !info.Mode().IsRegular() { // SQLite would open it, and a FIFO would hold it up
 		return absent, fmt.Errorf("%s: not a regular file", path)
 	}
-	if ok, err := says(path, info.Size()); err != nil || !ok {
+	if ok, err := says(suffix, info.Size()); err != nil || !ok {
 		return hollow, err
 	}
 	return filled, nil
@@ -119,8 +120,8 @@ func lookAt(path string, says func(path string, size int64) (bool, error)) (pres
 func sizeOnly(_ string, size int64) (bool, error) { return size > 0, nil }
 
 // firstByte is SQLite's own test for a journal that was ended by zeroing its header.
-func firstByte(path string, _ int64) (bool, error) {
-	f, err := os.Open(path)
+func (s *sourceFile) firstByte(suffix string, _ int64) (bool, error) {
+	f, err := s.openFile(suffix)
 	if os.IsNotExist(err) {
 		return false, nil
 	}

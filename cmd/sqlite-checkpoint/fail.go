@@ -81,6 +81,7 @@ var kinds = []struct {
 	{string(engine.KindUnreadable), exitSource, "run as root or as the user who owns the database", nil},
 	{string(engine.KindHotJournal), exitSource, "open it once with its application, which completes the rollback, then try again", nil},
 	{string(engine.KindChanged), exitSource, "something else replaced or cut the file meanwhile: try again once that is over", nil},
+	{string(engine.KindForeignFile), exitSource, "find out who put it there before you move it away", nil},
 	{string(engine.KindElsewhere), exitSource, "name the file by the path that its application uses; if its -wal was deleted, stop the application first", nil},
 	{string(engine.KindInProcess), exitSource, "close the database in this process first", nil},
 	{string(engine.KindNotOwner), exitSource, "run as root or as the user who owns the database", nil},
@@ -88,6 +89,7 @@ var kinds = []struct {
 
 	{string(engine.KindBusy), exitBusy, "try again, or wait longer with --busy-timeout", nil},
 
+	{string(engine.KindExclusive), exitBusy, "stop that program first: with locking_mode=EXCLUSIVE it never lets go; if it only commits much, raise --busy-timeout", nil},
 	{string(engine.KindUnlocked), exitBusy, "run it on the machine and under the path that the application uses, or while the application is stopped", nil},
 
 	{string(engine.KindCorrupt), exitCorrupt, "--check none still copies what can be read, for sqlite3's .recover", nil},

@@ -79,6 +79,9 @@ func (s *Session) Kill() {
 	s.cmd.Wait()
 }
 
+// Pid is the process ID of the shell.
+func (s *Session) Pid() int { return s.cmd.Process.Pid }
+
 func lines(statements []string) io.Reader {
 	return strings.NewReader(strings.Join(statements, "\n") + "\n")
 }

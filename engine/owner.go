@@ -1,0 +1,41 @@
+package engine
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// checkSiblings looks, for root, at the files that SQLite would open beside the database, and give to its owner whatever they
+// are: whoever may write to the directory can put there a link to a file of another user's, or that file itself.
+func (s *sourceFile) checkSiblings() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	for _, suffix := range siblings {
+		info, err := os.Lstat(s.path + suffix)
+		if err != nil {
+			continue // whoever needs it will say why it cannot be had
+		}
+		if why := s.foreign(info); why != "" {
+			return &Error{Kind: KindForeignFile, Op: "open", Path: s.name, Err: fmt.Errorf("%s %s", s.path+suffix, why)}
+		}
+	}
+	return nil
+}
+
+// foreign says why the database's application cannot have made the file, nothing if it can.
+func (s *sourceFile) foreign(info fs.FileInfo) string {
+	const othersMayWrite = 0o022
+	switch uid := ownerID(info); {
+	case info.Mode().Type() == fs.ModeSymlink:
+		return "is a symbolic link"
+	case !info.Mode().IsRegular():
+		return "" // which is refused in any case
+	case hardLinks(info) > 1:
+		return "has another name, too"
+	case uid != ownerID(s.info) && s.info.Mode()&othersMayWrite == 0:
+		return fmt.Sprintf("belongs to uid %d, the database to uid %d", uid, ownerID(s.info))
+	}
+	return ""
+}

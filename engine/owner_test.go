@@ -1,0 +1,92 @@
+//go:build linux
+
+package engine
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+)
+
+// somebody is a user ID that owns nothing.
+const somebody = 12345
+
+// give makes somebody the owner of files, and returns the first.
+func give(t testing.TB, paths ...string) string {
+	t.Helper()
+	for _, path := range paths {
+		if err := os.Chown(path, somebody, somebody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return paths[0]
+}
+
+// TestIdentity: what root does with a database, its owner does.
+func TestIdentity(t *testing.T) {
+	db := newRollback(t)
+	dir, mine := filepath.Dir(db), filepath.Join(t.TempDir(), "mine")
+	give(t, db, dir)
+	writeFile(t, mine, []byte("secret"))
+	who := openForTest(t, db).owner
+	if who == nil {
+		t.Fatal("root is nobody else")
+	}
+	new := filepath.Join(dir, "new")
+	if err := who.do(func() error { return os.WriteFile(new, nil, 0o600) }); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(new); err != nil || ownerID(info) != somebody {
+		t.Errorf("a new file belongs to %d, %v", ownerID(info), err)
+	}
+	for name, f := range map[string]func() error{
+		"open for writing": func() error { f, err := os.OpenFile(mine, os.O_RDWR, 0); f.Close(); return err },
+		"give away":        func() error { return os.Chown(mine, somebody, somebody) },
+		"make elsewhere":   func() error { return os.WriteFile(mine+"2", nil, 0o600) },
+	} {
+		if err := who.do(f); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := who.do(func() error { _, err := os.ReadFile(mine); return err }); err != nil {
+		t.Error("root can no longer read what it could:", err)
+	}
+	if err := os.WriteFile(mine, nil, 0o600); err != nil {
+		t.Error("the identity outlasts its use:", err)
+	}
+}
+
+// TestForeignFiles: what stands beside a database, and is not its application's, is neither read nor given away.
+func TestForeignFiles(t *testing.T) {
+	kinds := map[string]func(t *testing.T, path string){
+		"root's":        func(t *testing.T, path string) { writeFile(t, path, []byte("root's own file")) },
+		"symbolic link": func(t *testing.T, path string) { os.Symlink(give(t, in(t, "theirs")), path) },
+		"hard link":     func(t *testing.T, path string) { os.Link(give(t, in(t, "theirs")), path) },
+	}
+	for name, put := range kinds {
+		for _, suffix := range siblings {
+			t.Run(name+" "+suffix, func(t *testing.T) {
+				db := newWAL(t)
+				give(t, db, filepath.Dir(db))
+				put(t, db+suffix)
+				before := picture.Take(t, filepath.Dir(db))
+				_, _, err := snapshot(t, db, Options{BusyTimeout: brief})
+				wantKind(t, err, KindForeignFile)
+				_, err = Checkpoint(t.Context(), db, CheckpointOptions{BusyTimeout: brief})
+				wantKind(t, err, KindForeignFile)
+				before.MustMatch(t, filepath.Dir(db))
+			})
+		}
+	}
+}
+
+// in makes a file in a directory of its own.
+func in(t *testing.T, name string) string {
+	path := filepath.Join(t.TempDir(), name)
+	writeFile(t, path, []byte("some content"))
+	return path
+}
