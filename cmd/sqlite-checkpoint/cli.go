@@ -123,6 +123,7 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 		return parseFault(err)
 	}
 	con.configure(grammar.commonFlags)
+	con.command = command.Selected().Name
 	if err := con.reportTo(newReport(grammar.Report, command)); err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func blocked(db string, m mode, did engine.CheckpointResult) error {
 	return &fault{
 		kind: string(engine.KindBusy),
 		err:  fmt.Errorf("checkpoint %s: %s was blocked by a reader or a writer", db, m),
-		hint: "a transaction stays open there: end it, or use --mode passive, which waits for nobody",
+		hint: "end the transaction that is open there, or use --mode passive, which waits for nobody",
 	}
 }
 

@@ -123,9 +123,12 @@ func (cmd *restoreCmd) advise(err error) error {
 	case !engine.IsKind(err, engine.KindExists):
 		return err
 	}
+	if hint := insteadOf(cmd.DB); hint != "" {
+		return &fault{kind: string(engine.KindExists), err: err, hint: hint}
+	}
 	hint := "stop the application, then move away together: " + strings.Join(cmd.inTheWay(), " ")
 	if !cmd.SetAside {
-		hint += "; or let --set-aside do it"
+		hint += "; or use --set-aside"
 	}
 	return &fault{kind: string(engine.KindExists), err: err, hint: hint}
 }

@@ -29,6 +29,7 @@ type console struct {
 	stdout, stderr *os.File
 	json           bool
 	quiet          bool
+	command        string
 	report         *report // nil without --report
 	streaming      bool    // stdout is the stream
 	progress       *progress
@@ -111,12 +112,12 @@ func (c *console) render(r result) string {
 func (c *console) finish(ctx context.Context, err error) int {
 	code, outcome := 0, any(c.result)
 	if err != nil && !errors.Is(err, errShown) {
-		f := explain(ctx, err)
+		f := explain(ctx, c.command, err)
 		c.tell(f)
 		code, outcome = f.Code, f
 	}
 	if err := c.report.end(code, outcome); err != nil {
-		f := explain(context.Background(), err)
+		f := explain(context.Background(), c.command, err)
 		c.tell(f)
 		if code == 0 {
 			code = f.Code

@@ -45,7 +45,7 @@ func worst(name string) (result, failure) {
 		sent:   sent{Sidecar: path(name), CheckReason: text(name), Warnings: texts(many)},
 	}
 	err := &engine.Error{Kind: engine.KindCorrupt, Op: "check", Path: name, Err: errors.New(name), Findings: many}
-	return r, explain(context.Background(), err)
+	return r, explain(context.Background(), "", err)
 }
 
 func TestJSONLinesAreShort(t *testing.T) {

@@ -71,7 +71,7 @@ func (d datedDest) isFree(name dated.Name) bool {
 // rename gives a dated copy another name if err says that its name has been taken since, by another backup in the same
 // second. It reports whether the backup is to be tried again.
 func (e *emission) rename(err error) bool {
-	if kind, _ := kindOf(err); err == nil || e.to.dir == "" || kind != string(engine.KindExists) {
+	if err == nil || e.to.dir == "" || classify(err).kind != string(engine.KindExists) {
 		return false
 	}
 	e.Close()

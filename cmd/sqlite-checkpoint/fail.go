@@ -59,78 +59,75 @@ const (
 	kindEndedEarly    = "command_ended_early"
 )
 
-const (
-	waysToProve = "prove it with --sha256 HEX or with --sidecar FILE, or accept it with --unproven"
-	partOnly    = "what is here is not the whole stream: fetch it again, or take another backup"
-)
-
-// kinds is the one table: what can go wrong, the exit status, what to do about it, and the error of package stream
-// that means it. The engine names its kinds itself.
-var kinds = []struct {
+// A row is a kind of failure: its exit status, what to do about it, and the error of package stream that means it.
+type row struct {
 	kind string
 	code int
 	hint string
 	is   error
-}{
+}
+
+// kinds is the one table of failures. The engine names its kinds itself. A hint is good for every command that can fail
+// so; commandHints has those that are not.
+var kinds = []row{
 	{kindUsage, exitUsage, "", nil},
-	{string(engine.KindPattern), exitUsage, "quote [ and \\ in a pattern with \\, and close every [", nil},
-	{kindTerminal, exitUsage, "send it to a file or a program, as in: sqlite-checkpoint backup DB - | restic backup --stdin", stream.ErrTerminal},
+	{string(engine.KindPattern), exitUsage, `quote [ and \ in a pattern with \, and close every [`, nil},
+	{kindTerminal, exitUsage, "redirect it, as in: sqlite-checkpoint backup DB - | restic backup --stdin", stream.ErrTerminal},
 
 	{string(engine.KindMissing), exitSource, "check the path; a missing database is never created", nil},
-	{string(engine.KindNotDatabase), exitSource, "it has to be a SQLite database; an encrypted one only its own program can copy", nil},
-	{string(engine.KindUnreadable), exitSource, "run as root or as the user who owns the database", nil},
+	{string(engine.KindNotDatabase), exitSource, "check the path; only its own program can copy an encrypted database", nil},
+	{string(engine.KindUnreadable), exitSource, runAsOwner, nil},
 	{string(engine.KindHotJournal), exitSource, "open it once with its application, which completes the rollback, then try again", nil},
-	{string(engine.KindChanged), exitSource, "something else replaced or cut the file meanwhile: try again once that is over", nil},
+	{string(engine.KindChanged), exitSource, "try again when nothing replaces or truncates the file any more", nil},
 	{string(engine.KindForeignFile), exitSource, "find out who put it there before you move it away", nil},
-	{string(engine.KindElsewhere), exitSource, "name the file by the path that its application uses; if its -wal was deleted, stop the application first", nil},
+	{string(engine.KindElsewhere), exitSource, otherPath + "; if its -wal was deleted, stop the application first", nil},
 	{string(engine.KindInProcess), exitSource, "close the database in this process first", nil},
-	{string(engine.KindNotOwner), exitSource, "run as root or as the user who owns the database", nil},
+	{string(engine.KindNotOwner), exitSource, runAsOwner, nil},
 	{kindInUse, exitSource, "copy a database in use with backup, or look at it with info", nil},
 
-	{string(engine.KindBusy), exitBusy, "try again, or wait longer with --busy-timeout", nil},
+	{string(engine.KindBusy), exitBusy, "try again later", nil},
+	{string(engine.KindExclusive), exitBusy, stopExclusive, nil},
+	{string(engine.KindUnlocked), exitBusy, otherPath + ", on the same machine, or stop the application", nil},
 
-	{string(engine.KindExclusive), exitBusy, "stop that program first: with locking_mode=EXCLUSIVE it never lets go; if it only commits much, raise --busy-timeout", nil},
-	{string(engine.KindUnlocked), exitBusy, "run it on the machine and under the path that the application uses, or while the application is stopped", nil},
+	{string(engine.KindCorrupt), exitCorrupt, "save what can be read with backup --check none, then sqlite3's .recover", nil},
+	{string(engine.KindCheckIncomplete), exitCorrupt, "use --check auto, which checks what it can and says how much that was", nil},
 
-	{string(engine.KindCorrupt), exitCorrupt, "--check none still copies what can be read, for sqlite3's .recover", nil},
-	{string(engine.KindCheckIncomplete), exitCorrupt, "--check auto checks as much as can be checked here, and says how much that was", nil},
+	{string(engine.KindNoSpace), exitSpace, "make room there", nil},
+	{string(engine.KindTemp), exitSpace, "check the directory's permissions and the disk", nil},
 
-	{string(engine.KindNoSpace), exitSpace, "make room there, or use another directory (--tmpdir, for a stream)", nil},
-	{string(engine.KindTemp), exitSpace, "use another directory (--tmpdir, for a stream)", nil},
-
-	{kindOutput, exitOutput, "", stream.ErrClosed},
+	{kindOutput, exitOutput, "", nil},
+	{kindOutput, exitOutput, "redirect standard output to a file or a pipe, or with >/dev/null", stream.ErrClosed},
 	{kindOutput, exitOutput, "", stream.ErrBrokenPipe},
-	{kindEndedEarly, exitOutput, "it has to read its stdin to the end", guard.ErrEndedEarly},
-	{kindStalled, exitOutput, "is there a reader? --timeout says how long it is waited for", stream.ErrStalled},
-	{kindStalled, exitOutput, "", guard.ErrStalled},
+	{kindEndedEarly, exitOutput, "use a command that reads its stdin to the end", guard.ErrEndedEarly},
+	{kindStalled, exitOutput, startReader, stream.ErrStalled},
+	{kindStalled, exitOutput, startReader, guard.ErrStalled},
 
 	{string(engine.KindInternal), exitOther, "this is a bug in sqlite-checkpoint: please report it", stream.ErrImageSize},
 
-	{"stream_truncated", exitStream, partOnly, stream.ErrTruncated},
-	{"stream_corrupt", exitStream, "fetch it again, or take another backup", stream.ErrCorrupt},
-	{"stream_unproven", exitStream, waysToProve, stream.ErrNoTrailer},
+	{"stream_truncated", exitStream, fetchAgain, stream.ErrTruncated},
+	{"stream_corrupt", exitStream, fetchAgain, stream.ErrCorrupt},
+	{"stream_unproven", exitStream, "prove it with --sha256 HEX or with --sidecar FILE, or accept it with --unproven", stream.ErrNoTrailer},
 	{"stream_version", exitStream, "use a newer sqlite-checkpoint", stream.ErrVersion},
-	{"stream_empty", exitStream, "nothing arrived: did the program before it fail?", stream.ErrEmpty},
-	{"stream_format", exitStream, "this is neither a database nor a stream of sqlite-checkpoint", stream.ErrFormat},
-	{"stream_trailing_data", exitStream, "two streams may have been written into one", stream.ErrTrailingData},
-	{"stream_mismatch", exitStream, "is it the digest of this very file?", stream.ErrMismatch},
-	{"stream_sidecar", exitStream, "it must be the line that sha256sum writes, for this very name", stream.ErrSidecar},
+	{"stream_empty", exitStream, "check the program that should have written it", stream.ErrEmpty},
+	{"stream_format", exitStream, "name a stream or a copy made by sqlite-checkpoint", stream.ErrFormat},
+	{"stream_trailing_data", exitStream, "keep each stream in a file of its own", stream.ErrTrailingData},
+	{"stream_mismatch", exitStream, fetchAgain + "; a copy that was opened and changed no longer matches its digest", stream.ErrMismatch},
+	{"stream_sidecar", exitStream, "write it again with sha256sum, one line for one file", stream.ErrSidecar},
 	{kindDamagedCopies, exitStream, "save what you need of them, then remove them by hand; make a new backup", nil},
 	{"stream_plain_zstd", exitStream, "unpack it first: zstd -dc FILE | sqlite-checkpoint verify -", stream.ErrPlainZstd},
 
-	{string(engine.KindExists), exitExists, "nothing is ever overwritten: move it away, or choose another name", nil},
+	{string(engine.KindExists), exitExists, "move it away, or choose another name", nil},
 	{string(engine.KindSameFile), exitExists, "choose another destination", nil},
 
 	{kindCommandFailed, exitOther, "", nil},
 	{kindNotExecutable, exitNotExecutable, "", nil},
 	{kindNotFound, exitNotFound, "give its path, or check PATH", nil},
 
-	{kindUnfinished, exitOther, "it is still running, or was killed: look for its process, or run it again", nil},
-
+	{kindUnfinished, exitOther, "wait until it ends; if it was killed, run it again", nil},
 	{kindOther, exitOther, "", nil},
 }
 
-// A fault is an error of this package's own, or somebody else's that only the caller can tell the kind of.
+// A fault is an error of this package, or a foreign error whose kind only its caller knows.
 type fault struct {
 	kind string
 	err  error
@@ -170,23 +167,14 @@ type failure struct {
 	Findings []text `json:"findings,omitempty"`
 }
 
-// explain finds err in the table. A signal explains everything that went wrong after it.
-func explain(ctx context.Context, err error) failure {
+// explain finds err in the tables. A signal explains everything that went wrong after it.
+func explain(ctx context.Context, command string, err error) failure {
 	var signalled interruption
 	if errors.As(context.Cause(ctx), &signalled) {
 		return failure{Code: exitSignal + int(signalled.signal), Kind: kindInterrupted, Message: text(signalled.Error())}
 	}
-	kind, hint := kindOf(err)
-	f := failure{Kind: kind, Code: exitOther, Message: text(err.Error()), Hint: text(hint)}
-	for _, row := range kinds {
-		if row.kind != kind {
-			continue
-		}
-		f.Code = row.code
-		if f.Hint == "" {
-			f.Hint = text(row.hint)
-		}
-	}
+	r := classify(err)
+	f := failure{Code: r.code, Kind: r.kind, Message: text(err.Error()), Hint: text(advice(command, r, err))}
 	var own *fault
 	if errors.As(err, &own) && own.code != 0 {
 		f.Code = own.code
@@ -198,23 +186,32 @@ func explain(ctx context.Context, err error) failure {
 	return f
 }
 
-// kindOf names the kind of err, and the hint if err brings its own. What the stream says comes before what the engine
-// made of it.
-func kindOf(err error) (kind, hint string) {
+// classify finds the row for err. What the stream says comes before what the engine made of it.
+func classify(err error) row {
 	var own *fault
 	if errors.As(err, &own) {
-		return own.kind, own.hint
+		return rowOf(own.kind)
 	}
-	for _, row := range kinds {
-		if row.is != nil && errors.Is(err, row.is) {
-			return row.kind, ""
+	for _, r := range kinds {
+		if r.is != nil && errors.Is(err, r.is) {
+			return r
 		}
 	}
 	var known *engine.Error
 	if errors.As(err, &known) {
-		return string(known.Kind), ""
+		return rowOf(string(known.Kind))
 	}
-	return kindOther, ""
+	return rowOf(kindOther)
+}
+
+// rowOf gives the first row of a kind.
+func rowOf(kind string) row {
+	for _, r := range kinds {
+		if r.kind == kind {
+			return r
+		}
+	}
+	return row{kind: kind, code: exitOther}
 }
 
 // cause is what the system says, without the name that the caller is about to give.

@@ -8,10 +8,13 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
@@ -61,7 +64,7 @@ func TestEveryEngineKindHasAnExitStatus(t *testing.T) {
 		}
 		found++
 		value, _ := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-		f := explain(context.Background(), fmt.Errorf("wrapped: %w", &engine.Error{Kind: engine.Kind(value), Err: errors.New("x")}))
+		f := explain(context.Background(), "", fmt.Errorf("wrapped: %w", &engine.Error{Kind: engine.Kind(value), Err: errors.New("x")}))
 		if f.Kind != value || f.Code == exitOther && value != string(engine.KindInternal) {
 			t.Errorf("%s: status %d, kind %s", spec.Names[0].Name, f.Code, f.Kind)
 		}
@@ -97,6 +100,60 @@ func TestEveryStreamErrorHasAnExitStatus(t *testing.T) {
 	}
 }
 
+// TestHintsNameFlags: the hint for each kind, whatever the command, names flags that the command has; --flags after the
+// name of a command are that one's.
+func TestHintsNameFlags(t *testing.T) {
+	parser, err := kong.New(&cli{}, kong.Bind(&console{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := map[string]map[string]bool{}
+	for _, node := range parser.Model.Children {
+		has[node.Name] = map[string]bool{}
+		for _, group := range node.AllFlags(false) {
+			for _, flag := range group {
+				has[node.Name]["--"+flag.Name] = true
+			}
+		}
+	}
+	for command := range has {
+		for _, r := range kinds {
+			if !happens(command, r.kind) {
+				continue
+			}
+			of := command
+			own, _, _ := strings.Cut(advice(command, r, errors.New("x")), " | ")
+			for _, word := range strings.Fields(own) {
+				word = strings.Trim(word, ",;:.")
+				if has[word] != nil {
+					of = word
+				}
+				if strings.HasPrefix(word, "--") && !has[of][word] {
+					t.Errorf("%s, %s: the hint names %s, which %s does not have", command, r.kind, word, of)
+				}
+			}
+		}
+	}
+	for _, h := range commandHints {
+		for _, command := range strings.Fields(h.commands) {
+			if has[command] == nil {
+				t.Errorf("there is no command %s", command)
+			}
+		}
+	}
+}
+
+// happens reports whether a command can fail so. Those that are not told apart here can fail in every way.
+func happens(command, kind string) bool {
+	switch kind {
+	case string(engine.KindCheckIncomplete):
+		return slices.Contains([]string{"backup", "snapshot", "pipe", "verify", "restore"}, command)
+	case kindStalled:
+		return slices.Contains([]string{"backup", "snapshot", "pipe"}, command)
+	}
+	return !strings.HasPrefix(kind, "stream_") || command == "verify" || command == "restore"
+}
+
 func TestTableIsConsistent(t *testing.T) {
 	codes := map[string]int{}
 	for _, row := range kinds {
@@ -128,12 +185,12 @@ func TestExplain(t *testing.T) {
 		{"unknown", errors.New("x"), exitOther, "other"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if f := explain(context.Background(), c.err); f.Code != c.code || f.Kind != c.kind {
+			if f := explain(context.Background(), "", c.err); f.Code != c.code || f.Kind != c.kind {
 				t.Errorf("status %d, kind %s", f.Code, f.Kind)
 			}
 		})
 	}
-	if f := explain(context.Background(), corrupt); len(f.Findings) != 10 {
+	if f := explain(context.Background(), "", corrupt); len(f.Findings) != 10 {
 		t.Errorf("%d findings", len(f.Findings))
 	}
 }
@@ -141,7 +198,7 @@ func TestExplain(t *testing.T) {
 func TestSignalExplainsEverything(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(interruption{syscall.SIGTERM})
-	f := explain(ctx, &engine.Error{Kind: engine.KindTemp, Err: errors.New("x")})
+	f := explain(ctx, "", &engine.Error{Kind: engine.KindTemp, Err: errors.New("x")})
 	if f.Code != 143 || f.Kind != kindInterrupted {
 		t.Errorf("status %d, kind %s", f.Code, f.Kind)
 	}

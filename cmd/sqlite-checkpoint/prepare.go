@@ -60,6 +60,9 @@ func (e *emission) probe() (err error) {
 	e.kind, err = stream.ProbeTarget(e.dest, e.con.stdout)
 	if e.kind == stream.NewFile || err != nil && e.dest != "-" {
 		if known := engine.CheckDestination(e.source, e.dest); known != nil {
+			if hint := insteadOf(e.dest); hint != "" && engine.IsKind(known, engine.KindExists) {
+				return &fault{kind: string(engine.KindExists), err: known, hint: hint}
+			}
 			return known
 		}
 	}

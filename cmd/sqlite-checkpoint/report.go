@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
@@ -88,8 +89,12 @@ func (r *report) checkReplaceable() error {
 	}
 }
 
+// beginsWith reports whether path is a regular file that begins so. It does not wait for the writer of a FIFO.
 func beginsWith(path, prefix string) bool {
-	f, err := os.Open(path)
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}
@@ -105,7 +110,7 @@ func (r *report) begin() {
 	if r == nil {
 		return
 	}
-	unfinished := explain(context.Background(), &fault{kind: kindUnfinished, err: errors.New("the run has not finished")})
+	unfinished := explain(context.Background(), r.command, &fault{kind: kindUnfinished, err: errors.New("the run has not finished")})
 	r.write(r.line(reportHead{Code: unfinished.Code}, unfinished))
 }
 

@@ -95,6 +95,6 @@ func (cmd *restoreCmd) installAt(ctx context.Context, con *console, opts engine.
 
 // isUnusable reports whether err is the fault of the copy that was to be restored, not of the place it was to go to.
 func isUnusable(ctx context.Context, err error) bool {
-	f := explain(ctx, err)
+	f := explain(ctx, "restore", err)
 	return f.Code == exitStream || f.Code == exitSource || f.Kind == string(engine.KindCorrupt)
 }

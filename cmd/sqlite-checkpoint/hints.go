@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+const (
+	runAsOwner    = "run as root or as the user who owns the database"
+	otherPath     = "name the file by the path that its application uses"
+	stopExclusive = "stop that program first: with locking_mode=EXCLUSIVE it never releases its lock"
+	startReader   = "start the reader, or allow more time with --timeout"
+	fetchAgain    = "fetch it again, or take another backup"
+)
+
+// commandHints are the hints that hold for some commands only, in place of the table's: the flags that they name are
+// those of these commands.
+var commandHints = []struct{ commands, kind, hint string }{
+	{"backup snapshot pipe", string(engine.KindBusy), "try again, or wait longer with --busy-timeout"},
+	{"backup snapshot pipe checkpoint", string(engine.KindExclusive), stopExclusive + "; if it only commits often, raise --busy-timeout"},
+	{"backup snapshot pipe", string(engine.KindCorrupt), "--check none still copies what can be read, for sqlite3's .recover"},
+	{"verify restore", string(engine.KindCorrupt), "use another backup; sqlite3's .recover may save a part of this one"},
+	{"backup snapshot", string(engine.KindNoSpace), "make room there, or use another directory: --tmpdir for a stream, DEST for a file"},
+	{"backup snapshot", string(engine.KindTemp), "use another directory: --tmpdir for a stream, DEST for a file"},
+	{"pipe verify", string(engine.KindNoSpace), "make room there, or use another directory with --tmpdir"},
+	{"pipe verify", string(engine.KindTemp), "use another directory with --tmpdir"},
+	{"checkpoint", string(engine.KindUnreadable), "run as root or as the owner, where the file system is writable; or use backup, which writes nothing"},
+}
+
+// advice is what to do about err: what its fault says, else what fits the case, the command, or the kind.
+func advice(command string, r row, err error) string {
+	var own *fault
+	if errors.As(err, &own) && own.hint != "" {
+		return own.hint
+	}
+	if hint := caseHint(r.kind, err); hint != "" {
+		return hint
+	}
+	for _, h := range commandHints {
+		if h.kind == r.kind && slices.Contains(strings.Fields(h.commands), command) {
+			return h.hint
+		}
+	}
+	return r.hint
+}
+
+// caseHint is for failures whose remedy the file at hand tells.
+func caseHint(kind string, err error) string {
+	var known *engine.Error
+	switch {
+	case kind == string(engine.KindTemp) && errors.Is(err, fs.ErrNotExist):
+		return "create the directory first"
+	case kind != string(engine.KindNotDatabase) || !errors.As(err, &known):
+	case beginsWith(known.Path, zstdMagic):
+		return "read a compressed stream with verify or restore"
+	case isEmpty(known.Path):
+		return "wait until its application has written to it: an empty file is not a database yet"
+	}
+	return ""
+}
+
+// insteadOf says what to name in place of a destination that is not a file.
+func insteadOf(destination string) string {
+	if target, err := os.Readlink(destination); err == nil {
+		return "it is a symbolic link: name the file itself, " + target
+	}
+	if info, err := os.Stat(destination); err == nil && info.IsDir() {
+		return "it is a directory: name a file in it, as " + filepath.Join(destination, "app.db")
+	}
+	return ""
+}
+
+// zstdMagic begins a compressed stream: RFC 8878, 3.1.1.
+const zstdMagic = "\x28\xb5\x2f\xfd"
+
+func isEmpty(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() == 0
+}
