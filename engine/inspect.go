@@ -39,9 +39,21 @@ type Inspection struct {
 	Filesystem        string // by statfs(2): "ext4", "nfs", ...; empty where the platform does not tell
 	NetworkFilesystem bool   // locks may not be shared between those who use it
 
-	// Backup is what a backup would meet at this moment, one phrase.
-	Backup string
+	Backup       Forecast // what a backup would do at this moment
+	BackupDetail string   // the same as a phrase, with the reason
 }
+
+// A Forecast says what a backup would do.
+type Forecast string
+
+const (
+	ForecastReadOnly     Forecast = "read_only"     // read the database under SQLite's SHARED lock
+	ForecastSharedMemory Forecast = "shared_memory" // read the WAL through the -shm that is there
+	ForecastImmutable    Forecast = "immutable"     // read without locks, and again if the file changes
+	ForecastPrivateCopy  Forecast = "private_copy"  // copy the database and its WAL first, and read that copy
+	ForecastBusy         Forecast = "busy"          // wait, and fail with KindBusy or KindExclusive if that takes too long
+	ForecastRefused      Forecast = "refused"       // fail
+)
 
 // WAL is what is in a write-ahead log.
 type WAL struct {

@@ -61,6 +61,19 @@ func spilled(t *testing.T) string {
 	return db
 }
 
+// forecastOf gives the value for the phrase that begins so.
+func forecastOf(phrase string) Forecast {
+	for start, forecast := range map[string]Forecast{
+		"would be refused": ForecastRefused, "waits": ForecastBusy, "reads the database": ForecastReadOnly, "reads the WAL": ForecastSharedMemory,
+		"reads without": ForecastImmutable, "copies the": ForecastPrivateCopy,
+	} {
+		if strings.HasPrefix(phrase, start) {
+			return forecast
+		}
+	}
+	return ""
+}
+
 func TestInspectStates(t *testing.T) {
 	cases := []struct {
 		name    string
@@ -72,7 +85,7 @@ func TestInspectStates(t *testing.T) {
 		held    Held
 		backup  string // begins so
 	}{
-		{"WAL, closed", walDatabase, "wal", "false 0 0", false, JournalNone, HeldNo, "copies under a guard: nobody"},
+		{"WAL, closed", walDatabase, "wal", "false 0 0", false, JournalNone, HeldNo, "reads without locks: nobody"},
 		{"WAL, live", liveWAL, "wal", "true 3 3", true, JournalNone, HeldYes, "reads the WAL"},
 		{"WAL, live, checkpointed", func(t *testing.T) string {
 			db := liveWAL(t)
@@ -87,7 +100,7 @@ func TestInspectStates(t *testing.T) {
 		{"WAL, crashed", func(t *testing.T) string { return copyDatabase(t, liveWAL(t), "-wal", "-shm") },
 			"wal", "true 3 3", true, JournalNone, HeldNo, "reads the WAL"},
 		{"WAL, crashed, no -shm", func(t *testing.T) string { return copyDatabase(t, liveWAL(t), "-wal") },
-			"wal", "true 3 3", false, JournalNone, HeldNo, "copies the database and its WAL aside"},
+			"wal", "true 3 3", false, JournalNone, HeldNo, "copies the database and its WAL first"},
 		{"WAL, -shm of another log", func(t *testing.T) string {
 			db := copyDatabase(t, liveWAL(t), "-wal")
 			another := liveWAL(t)
@@ -103,12 +116,12 @@ func TestInspectStates(t *testing.T) {
 			db := walDatabase(t)
 			write(t, db+"-wal", noise(50000))
 			return db
-		}, "wal", "true 0 0", false, JournalNone, HeldNo, "copies the database and its WAL aside"},
+		}, "wal", "true 0 0", false, JournalNone, HeldNo, "copies the database and its WAL first"},
 		{"WAL, empty log", func(t *testing.T) string {
 			db := walDatabase(t)
 			write(t, db+"-wal", nil)
 			return db
-		}, "wal", "true 0 0", false, JournalNone, HeldNo, "copies under a guard"},
+		}, "wal", "true 0 0", false, JournalNone, HeldNo, "reads without locks"},
 		{"WAL, exclusive", func(t *testing.T) string {
 			db := walDatabase(t)
 			open(t, db, "PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES(1);")
@@ -152,7 +165,7 @@ func TestInspectStates(t *testing.T) {
 			db := rollbackDatabase(t)
 			write(t, db+"-wal", noise(50000))
 			return db
-		}, "wal", "true 0 0", false, JournalNone, HeldNo, "copies the database and its WAL aside"},
+		}, "wal", "true 0 0", false, JournalNone, HeldNo, "copies the database and its WAL first"},
 		{"rollback, FIFO for a journal", func(t *testing.T) string {
 			db := rollbackDatabase(t)
 			if err := syscall.Mkfifo(db+"-journal", 0o600); err != nil {
@@ -177,8 +190,8 @@ func TestInspectStates(t *testing.T) {
 				t.Errorf("mode %s, WAL %s, -shm %v, journal %s, held %s\nwant %s, WAL %s, -shm %v, journal %s, held %s",
 					in.JournalMode, wal, in.ShmExists, in.Journal, in.Held, c.mode, c.wal, c.shm, c.journal, c.held)
 			}
-			if !strings.HasPrefix(in.Backup, c.backup) {
-				t.Errorf("a backup %q, want %q", in.Backup, c.backup)
+			if !strings.HasPrefix(in.BackupDetail, c.backup) || in.Backup != forecastOf(c.backup) {
+				t.Errorf("a backup %s: %q, want %q", in.Backup, in.BackupDetail, c.backup)
 			}
 		})
 	}

@@ -10,43 +10,43 @@ func (in *Inspection) setUse(s *sourceFile) {
 	defer shm.close()
 	in.Held = heldBy(locks, in.JournalMode == "wal", shm)
 	in.Journal = s.journal(in.NetworkFilesystem)
-	in.Backup = in.backup(s.header.wal(), locks, shm, neighboursOf(s.file, shm))
+	in.Backup, in.BackupDetail = in.backup(s.header.wal(), locks, shm, neighboursOf(s.file, shm))
 }
 
-// backup puts into words what access will choose.
-func (in *Inspection) backup(walHeader bool, locks lockView, shm sibling, beside neighbours) string {
+// backup forecasts what access will choose.
+func (in *Inspection) backup(walHeader bool, locks lockView, shm sibling, beside neighbours) (Forecast, string) {
 	state := sourceState{walHeader: walHeader, wal: in.WAL.presence(), shm: in.ShmExists, journal: in.Journal.presence()}
 	way := state.access()
 	switch {
 	case in.Journal == JournalUnknown:
-		return "would be refused: the rollback journal cannot be read"
+		return ForecastRefused, "would be refused: the rollback journal cannot be read"
 	case in.Journal == JournalHot:
-		return "would be refused: a crash left a hot rollback journal"
+		return ForecastRefused, "would be refused: a crash left a hot rollback journal"
 	case way == accessShared && shm.err != nil:
-		return "would be refused: the -shm cannot be read"
+		return ForecastRefused, "would be refused: the -shm cannot be read"
 	case locks.excluding:
-		return "waits: a connection holds the database exclusively"
+		return ForecastBusy, "waits: a connection holds the database exclusively"
 	case beside.elsewhere(state):
-		return "would be refused: somebody has the database open whose -wal is not the one beside it"
+		return ForecastRefused, "would be refused: somebody has the database open whose -wal is not the one beside it"
 	case way == accessJournal:
-		return "waits: there is a rollback journal beside the WAL"
+		return ForecastBusy, "waits: there is a rollback journal beside the WAL"
 	}
-	return in.wayInWords(way)
+	return in.forecast(way)
 }
 
-func (in *Inspection) wayInWords(way access) string {
+func (in *Inspection) forecast(way access) (Forecast, string) {
 	switch way {
 	case accessReadOnly:
-		return "reads the database under SQLite's shared lock: commits wait while pages are copied"
+		return ForecastReadOnly, "reads the database under SQLite's shared lock: commits wait while pages are copied"
 	case accessShared:
-		return "reads the WAL through the existing -shm: no writer waits"
+		return ForecastSharedMemory, "reads the WAL through the existing -shm: no writer waits"
 	case accessCopy:
-		return "copies the database and its WAL aside, and reads that copy"
+		return ForecastPrivateCopy, "copies the database and its WAL first, and reads that copy"
 	}
 	if in.Held == HeldNo {
-		return "copies under a guard: nobody has the database open"
+		return ForecastImmutable, "reads without locks: nobody has the database open"
 	}
-	return "copies under a guard, and again should somebody write"
+	return ForecastImmutable, "reads without locks, and repeats if the file changes"
 }
 
 func (w WAL) presence() presence {

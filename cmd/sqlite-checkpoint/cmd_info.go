@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/dustin/go-humanize"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
 type infoCmd struct {
@@ -32,7 +34,31 @@ func (cmd *infoCmd) Run(ctx context.Context, con *console) error {
 	if in.NetworkFilesystem && in.JournalMode == "wal" {
 		con.warn(fmt.Sprintf("%s is in WAL mode on %s: locks may not be shared there", cmd.DB, in.Filesystem))
 	}
-	return con.show(inspected(in))
+	r := inspected(in)
+	if r.Truncated {
+		con.warn(fmt.Sprintf("%s is truncated: %s of %s bytes", cmd.DB, humanize.Comma(in.Size), humanize.Comma(r.BackupBytes)))
+	}
+	if r.Trailer = hasTrailer(cmd.DB, in.Size); r.Trailer {
+		con.note(cmd.DB + " is a stream with its trailer: verify and restore read it")
+	}
+	return con.show(r)
+}
+
+// isTruncated reports whether the file lacks pages that are not in the WAL or in a transaction either.
+func isTruncated(in engine.Inspection) bool {
+	settled := in.Journal != engine.JournalPresent && in.Journal != engine.JournalHot && in.WAL.UncheckpointedFrames == 0
+	return settled && in.Size < in.PageCount*int64(in.PageSize)
+}
+
+// hasTrailer reports whether a file is a raw stream.
+func hasTrailer(name string, size int64) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = stream.ReadTrailer(f, size)
+	return err == nil
 }
 
 // An infoResult is an engine.Inspection with the names that scripts know.
@@ -55,7 +81,11 @@ type infoResult struct {
 	ShmExists            bool   `json:"shm_file_exists"`
 	Journal              string `json:"journal"` // none, empty, zeroed, present, hot, unknown
 	Held                 string `json:"held"`    // yes, no, unknown
-	Backup               text   `json:"backup"`  // what a backup would meet
+	Backup               string `json:"backup"`  // an engine.Forecast
+	BackupDetail         text   `json:"backup_detail"`
+	BackupBytes          int64  `json:"backup_bytes"` // size of the image
+	Truncated            bool   `json:"truncated"`
+	Trailer              bool   `json:"trailer"` // the file is a raw stream
 	Encoding             string `json:"encoding"`
 	AutoVacuum           string `json:"auto_vacuum"`
 	ReservedBytes        int    `json:"reserved_bytes"`
@@ -90,7 +120,10 @@ func inspected(in engine.Inspection) *infoResult {
 		ShmExists:            in.ShmExists,
 		Journal:              string(in.Journal),
 		Held:                 string(in.Held),
-		Backup:               text(in.Backup),
+		Backup:               string(in.Backup),
+		BackupDetail:         text(in.BackupDetail),
+		BackupBytes:          in.PageCount * int64(in.PageSize),
+		Truncated:            isTruncated(in),
 		Encoding:             in.Encoding,
 		AutoVacuum:           in.AutoVacuum,
 		ReservedBytes:        in.ReservedBytes,
@@ -110,11 +143,11 @@ func inspected(in engine.Inspection) *infoResult {
 func (r *infoResult) lines() []string {
 	lines := []string{string(r.Path)}
 	for _, row := range [][2]string{
-		{"database", fmt.Sprintf("%s, %s pages of %d bytes, %s of them free", size(r.SizeBytes), humanize.Comma(r.PageCount), r.PageSize, humanize.Comma(r.FreelistCount))},
+		{"database", fmt.Sprintf("%s, %s pages of %d bytes, %s of them free", r.size(), humanize.Comma(r.PageCount), r.PageSize, humanize.Comma(r.FreelistCount))},
 		{"journal", r.journal()},
 		{"WAL", r.wal()},
 		{"in use", r.held()},
-		{"backup", string(r.Backup)},
+		{"backup", fmt.Sprintf("%s; %s", r.BackupDetail, humanize.IBytes(uint64(r.BackupBytes)))},
 		{"content", r.content()},
 		{"file", r.file()},
 	} {
@@ -123,10 +156,18 @@ func (r *infoResult) lines() []string {
 	return lines
 }
 
+// size is the file's, and the database's where a part of that is still in the WAL.
+func (r *infoResult) size() string {
+	if r.SizeBytes >= r.BackupBytes || r.Truncated {
+		return size(r.SizeBytes)
+	}
+	return fmt.Sprintf("file %s; %s with its WAL", size(r.SizeBytes), humanize.IBytes(uint64(r.BackupBytes)))
+}
+
 func (r *infoResult) journal() string {
 	words := "rollback journal"
 	if r.JournalMode == "wal" {
-		words = "WAL mode: readers of a copy need a writable directory"
+		words = "WAL mode"
 	}
 	if r.Journal != string(engine.JournalNone) {
 		words += fmt.Sprintf("; there is a -journal (%s)", r.Journal)
@@ -152,7 +193,7 @@ func (r *infoResult) held() string {
 	case engine.HeldNo:
 		return "no"
 	}
-	return "unknown: an idle connection would leave no trace"
+	return "unknown: an idle connection holds no lock"
 }
 
 func (r *infoResult) content() string {
