@@ -3,6 +3,7 @@ package guard
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -52,24 +53,38 @@ func (t target) close() {
 }
 
 // stopTree stops all descendants of the process root and returns them, parents first. A stopped process starts no
-// other, so it has all of them once a look at /proc shows no new one.
-func stopTree(root int) (stopped []target) {
-	seen := map[int]bool{}
-	for found := true; found; {
-		found = false
-		for _, c := range descendants(root) {
-			if seen[c.pid] {
+// other, so it has all of them once two looks at /proc in a row show the same.
+func stopTree(root int) []target {
+	var last []child
+	stopped := map[int]target{}
+	for {
+		look := descendants(root)
+		if slices.Equal(look, last) {
+			return inOrder(look, stopped)
+		}
+		last = look
+		for _, c := range look {
+			if _, known := stopped[c.pid]; known {
 				continue
 			}
-			found = true
 			if t, ok := c.open(); ok {
-				seen[c.pid] = true
 				t.signal(unix.SIGSTOP)
-				stopped = append(stopped, t)
+				stopped[c.pid] = t
 			}
 		}
 	}
-	return stopped
+}
+
+// inOrder returns the targets in the order of a look, and closes those that it does not show any more.
+func inOrder(look []child, stopped map[int]target) (targets []target) {
+	for _, c := range look {
+		if t, known := stopped[c.pid]; known {
+			targets = append(targets, t)
+			delete(stopped, c.pid)
+		}
+	}
+	closeAll(slices.Collect(maps.Values(stopped)))
+	return targets
 }
 
 // closeAll gives back the descriptors of targets.

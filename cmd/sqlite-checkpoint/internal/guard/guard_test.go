@@ -171,10 +171,13 @@ func TestPipelineTerminated(t *testing.T) {
 // that ignore HUP go on: they must be dead by then, or they see the end of the pipe that the leader wrote to.
 func TestSessionKilled(t *testing.T) {
 	const readers = `mkfifo f; for i in $(seq 200); do (while read -r x; do :; done; : >final) <f & done; `
-	r := startReady(t, call{Script: `export s='set -m; trap "" HUP; ` + readers +
-		`exec 8>f; head -c 1000 >&8; echo ready >&9; exec cat >&8'; setsid bash -c "$s"`})
-	r.cmd.Process.Kill()
-	r.finish(statusKilled)
+	script := `export s='set -m; trap "" HUP; ` + readers +
+		`exec 8>f; head -c 1000 >&8; echo ready >&9; exec cat >&8'; setsid bash -c "$s"`
+	for range 6 {
+		r := startReady(t, call{Script: script})
+		r.cmd.Process.Kill()
+		r.finish(statusKilled)
+	}
 }
 
 func TestCallerKilled(t *testing.T) {
