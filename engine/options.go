@@ -61,7 +61,8 @@ type Options struct {
 	// Destination, if not empty, is the file that Commit will be asked to make: the private copy is then made in
 	// that file's directory instead of TempDir, so that Commit is one link.
 	Destination string
-	// Progress, if not nil, is called from the calling goroutine, at most once a step.
+	// Progress, if not nil, is called at most once a step, by one goroutine at a time, not always the caller's.
+	// During PhaseCopy the source is locked: a call that waits makes writers wait.
 	Progress func(Progress)
 }
 

@@ -56,7 +56,7 @@ type streamFlags struct {
 	Tmpdir       string        `placeholder:"DIR" help:"Where the private copy is made; default for a stream: as SQLite, for a file: beside it."`
 	BusyTimeout  time.Duration `default:"10s" help:"How long a locked database is waited for (${default})."`
 	Timeout      time.Duration `placeholder:"TIME" help:"Longest time without progress at the output; default: no limit."`
-	PagesPerStep pages         `placeholder:"N" help:"Pages copied between two looks for a signal; default: about 4 MiB."`
+	PagesPerStep pages         `placeholder:"N" help:"Pages copied per backup step; writers are not let in between. Default: about 4 MiB."`
 }
 
 // Validate finds what no copy has to be made for to be wrong.

@@ -52,7 +52,7 @@ func (cmd *checkpointCmd) Run(ctx context.Context, con *console) error {
 		return usagef("--busy-timeout must not be negative")
 	}
 	start := time.Now()
-	did, err := engine.Checkpoint(ctx, cmd.DB, engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)})
+	did, err := con.checkpoint(ctx, cmd.DB, engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)})
 	if err != nil {
 		return err
 	}

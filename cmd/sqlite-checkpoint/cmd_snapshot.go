@@ -28,7 +28,7 @@ func (cmd *snapshotCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer e.Close()
-	did, checkpointErr := engine.Checkpoint(ctx, cmd.DB, engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)})
+	did, checkpointErr := con.checkpoint(ctx, cmd.DB, engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)})
 	result := snapshotResult{Command: "snapshot"}
 	if result.Backup.copied, result.Backup.sent, err = e.run(ctx); err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/suspend"
 )
 
 // The longest lines that leave us, newline included. A consumer that reads our stderr line by line must never
@@ -33,6 +35,7 @@ type console struct {
 	report         *report // nil without --report
 	streaming      bool    // stdout is the stream
 	progress       *progress
+	suspension     *suspend.Delay
 	result         result // the one shown, for the report
 }
 
@@ -110,6 +113,7 @@ func (c *console) render(r result) string {
 // finish prints err, writes the report, and returns the exit status. A report that cannot be written makes a success a
 // failure.
 func (c *console) finish(ctx context.Context, err error) int {
+	defer c.progress.close()
 	code, outcome := 0, any(c.result)
 	if err != nil && !errors.Is(err, errShown) {
 		f := explain(ctx, c.command, err)

@@ -29,7 +29,7 @@ func (e *emission) run(ctx context.Context) (copied, sent, error) {
 
 // through is the whole program in reading order: copy, check, publish, result.
 func (e *emission) through(ctx context.Context, publish func(context.Context, *engine.Snapshot) (stream.Summary, error)) (copied, sent, error) {
-	snap, err := engine.TakeSnapshot(ctx, e.source, e.engineOptions())
+	snap, err := e.con.takeSnapshot(ctx, e.source, e.engineOptions())
 	if err != nil {
 		return copied{}, sent{}, err
 	}

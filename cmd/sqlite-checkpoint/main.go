@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/suspend"
 )
 
 func main() {
@@ -30,6 +31,7 @@ func catchPipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 // run is the program without its process: it returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	con := newConsole(stdout, stderr)
+	con.suspension = suspend.Catch()
 	return con.finish(ctx, dispatch(ctx, con, args))
 }
 

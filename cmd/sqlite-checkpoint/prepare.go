@@ -139,7 +139,6 @@ func (e *emission) engineOptions() engine.Options {
 		BusyTimeout:  engineTimeout(e.BusyTimeout),
 		PagesPerStep: int(e.PagesPerStep),
 		TempDir:      e.Tmpdir,
-		Progress:     e.con.progress.engine,
 	}
 	if e.image() {
 		opts.Destination = e.dest

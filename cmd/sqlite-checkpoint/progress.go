@@ -2,77 +2,72 @@ package main
 
 import (
 	"io"
+	"os"
 	"sync"
 	"time"
+	"unicode/utf8"
 
+	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// progressDelay is how long work must have lasted before a bar is worth its flicker.
-const progressDelay = 300 * time.Millisecond
+const (
+	progressDelay = 300 * time.Millisecond // how long work must have lasted before a bar is worth its flicker
+	progressTick  = 100 * time.Millisecond // between two drawings
+	barWidth      = 20
+)
 
-// A progress is the one bar of a run, on a terminal. A nil progress does nothing.
+// A progress is the one bar of a run, on a terminal. Work only stores how far it is; a goroutine of its own draws,
+// because a terminal can be paused (Ctrl-S, a stalled connection), and the work may hold a lock on the database.
+// A nil progress does nothing.
 type progress struct {
-	out io.Writer
+	tty  *os.File
+	stop chan struct{}
 
-	mu          sync.Mutex // the first bar comes from a timer
-	due         bool
+	mu sync.Mutex // held for a moment only
+	at stage
+
+	drawing sync.Mutex // held while the terminal is written to
+	drawn   stage
+	bar     *progressbar.ProgressBar
+}
+
+// A stage is where the work stands. A total of 0 is not known and shows as a spinner; no label means no bar.
+type stage struct {
 	label       string
 	done, total int64
-	bar         *progressbar.ProgressBar
 }
 
-func newProgress(out io.Writer) *progress {
-	p := &progress{out: out}
-	time.AfterFunc(progressDelay, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.due = true
-		p.render()
-	})
+func newProgress(tty *os.File) *progress {
+	p := &progress{tty: tty, stop: make(chan struct{})}
+	go p.draw()
 	return p
-}
-
-var phaseLabels = map[engine.Phase]string{
-	engine.PhaseWait:  "opening",
-	engine.PhaseCopy:  "copying",
-	engine.PhaseCheck: "checking",
 }
 
 // engine follows a call into the engine.
 func (p *progress) engine(at engine.Progress) {
-	if at.Phase == engine.PhaseCheck {
-		at.Total = 0 // SQLite does not tell how far it is
+	switch at.Phase {
+	case engine.PhaseWait:
+		p.show("opening", 0, 0)
+	case engine.PhaseCopy:
+		p.show("copying", at.Done, at.Total)
+	case engine.PhaseCheck: // SQLite does not tell how far it is
+		p.show("checking "+humanize.IBytes(uint64(at.Total)), 0, 0)
 	}
-	p.show(phaseLabels[at.Phase], at.Done, at.Total)
 }
 
-// show moves the bar, or begins another for another label. A total of 0 is not known and shows as a spinner.
+// show says where the work stands. It never waits for the terminal.
 func (p *progress) show(label string, done, total int64) {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if label != p.label {
-		p.erase()
-	}
-	p.label, p.done, p.total = label, done, total
-	p.render()
-}
-
-func (p *progress) render() {
-	if !p.due || p.label == "" {
-		return
-	}
-	if p.bar == nil {
-		p.bar = newBar(p.out, p.label, p.total)
-	}
-	if p.total > 0 {
-		p.bar.Set64(p.done)
-	}
+	p.at = stage{label, done, total}
 }
 
 // clear takes the bar off the terminal, so that a line can be written.
@@ -80,17 +75,70 @@ func (p *progress) clear() {
 	if p == nil {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.erase()
-	p.label = ""
+	p.show("", 0, 0)
+	p.drawing.Lock()
+	defer p.drawing.Unlock()
+	p.render(stage{})
 }
 
-func (p *progress) erase() {
-	if p.bar != nil {
+// close ends the drawing.
+func (p *progress) close() {
+	if p == nil {
+		return
+	}
+	p.clear()
+	close(p.stop)
+}
+
+func (p *progress) draw() {
+	ticks := time.NewTicker(progressTick)
+	defer ticks.Stop()
+	for due := time.Now().Add(progressDelay); ; {
+		select {
+		case <-p.stop:
+			return
+		case now := <-ticks.C:
+			if now.After(due) && inForeground(p.tty) {
+				p.tick()
+			}
+		}
+	}
+}
+
+func (p *progress) tick() {
+	p.drawing.Lock()
+	defer p.drawing.Unlock()
+	p.mu.Lock()
+	at := p.at
+	p.mu.Unlock()
+	p.render(at)
+}
+
+// render moves the bar, or begins another for another label.
+func (p *progress) render(at stage) {
+	if p.bar != nil && at.label != p.drawn.label {
 		p.bar.Finish()
 		p.bar = nil
 	}
+	p.drawn = at
+	if at.label == "" {
+		return
+	}
+	if p.bar == nil {
+		p.bar = newBar(&lineWriter{tty: p.tty}, at.label, at.total)
+	}
+	if at.total > 0 {
+		p.bar.Set64(at.done)
+	} else {
+		p.bar.RenderBlank()
+	}
+}
+
+// inForeground reports whether a terminal is this process's to write to: a background job would draw over what its
+// user types.
+func inForeground(tty *os.File) bool {
+	group, err := unix.IoctlGetInt(descriptor(tty), unix.TIOCGPGRP)
+	return err != nil || group == unix.Getpgrp() // an error: it is not our controlling terminal, and has no jobs of ours
 }
 
 func newBar(out io.Writer, label string, total int64) *progressbar.ProgressBar {
@@ -103,12 +151,41 @@ func newBar(out io.Writer, label string, total int64) *progressbar.ProgressBar {
 		progressbar.OptionShowBytes(total > 0),
 		progressbar.OptionUseIECUnits(true),
 		progressbar.OptionSetPredictTime(total > 0),
-		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionSpinnerType(14),
-		progressbar.OptionFullWidth(),
+		progressbar.OptionSetSpinnerChangeInterval(0), // else the bar draws by itself
+		progressbar.OptionSetWidth(barWidth),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetRenderBlankState(true),
 	)
+}
+
+// A lineWriter cuts off what would not fit on the terminal's line: a bar that wraps scrolls with each drawing.
+type lineWriter struct {
+	tty    *os.File
+	column int
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	width, _, err := term.GetSize(descriptor(w.tty))
+	if err != nil || width <= 0 {
+		width = 80
+	}
+	_, err = w.tty.WriteString(w.cut(string(p), width))
+	return len(p), err
+}
+
+// cut leaves the last column free, as some terminals wrap when it is filled.
+func (w *lineWriter) cut(text string, width int) string {
+	var kept []byte
+	for _, r := range text {
+		if w.column++; r == '\r' {
+			w.column = 0
+		}
+		if w.column < width {
+			kept = utf8.AppendRune(kept, r)
+		}
+	}
+	return string(kept)
 }
 
 // follow counts what is read from r.

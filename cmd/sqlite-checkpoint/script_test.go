@@ -253,12 +253,20 @@ func awaitSign(ts *testscript.TestScript, pid int, sign string, stdin *os.File) 
 			}
 			continue
 		}
-		links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-		for _, link := range links {
-			if name, err := os.Readlink(link); err == nil && strings.Contains(name, sign) {
-				return
-			}
+		if hasOpen(pid, sign) {
+			return
 		}
 	}
 	ts.Fatalf("the command does not get to work")
+}
+
+// hasOpen reports whether a process has a file open whose name contains this.
+func hasOpen(pid int, name string) bool {
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.Contains(target, name) {
+			return true
+		}
+	}
+	return false
 }

@@ -130,7 +130,7 @@ var table = []mutant{
 	{"CMD takes the death of its caller for the end of its input", "./cmd/sqlite-checkpoint/internal/guard TestCallerKilled",
 		`case more || !g.complete:`, "case !more && !g.complete:\ng.closePipe()\norders = nil\ncase more:"},
 	{"CMD is not ended by a signal once it has all its input", "./cmd/sqlite-checkpoint/internal/guard TestTerminated",
-		`case more || !g.complete:`, `case !g.complete:`},
+		`case more || !g.complete:`, `case (more || !more) && !g.complete:`},
 	{"a part of CMD that CMD itself ends shows another its EOF", "./cmd/sqlite-checkpoint/internal/guard TestTerminated",
 		`closeAll(stopTree(os.Getpid()))`, ``},
 	{"parents are killed before their children", "./cmd/sqlite-checkpoint/internal/guard TestSessionKilled",
@@ -143,4 +143,16 @@ var table = []mutant{
 		`if unreadIn(p.stdin) == before+n {`, `if true {`},
 	{"CMD that works on all its input is taken for one that stalls", "./cmd/sqlite-checkpoint/internal/guard TestOutcomes",
 		`if left > 0 && time.Since(since) > p.timeout {`, `if time.Since(since) > p.timeout {`},
+
+	// The terminal.
+	{"a paused terminal stops the work", "./cmd/sqlite-checkpoint TestPausedTerminal",
+		"p.mu.Unlock()\np.render(at)", "defer p.mu.Unlock()\np.render(at)"},
+	{"no bar is ever drawn", "./cmd/sqlite-checkpoint TestProgressShows",
+		`if now.After(due) && inForeground(p.tty) {`, `if now.Before(due) && inForeground(p.tty) {`},
+	{"a bar wraps on a narrow terminal", "./cmd/sqlite-checkpoint TestProgressShows",
+		`if w.column < width {`, `if true {`},
+	{"a background job draws", "./cmd/sqlite-checkpoint TestNoProgressInTheBackground",
+		`if now.After(due) && inForeground(p.tty) {`, `if now.After(due) {`},
+	{"Ctrl-Z stops the application, too", "./cmd/sqlite-checkpoint TestSuspendedWhenTheSourceIsFree",
+		`return sync.OnceFunc(d.mu.RUnlock)`, "d.mu.RUnlock()\nreturn func() {}"},
 }
