@@ -29,6 +29,22 @@ func TestBackground(t *testing.T) {
 	}
 }
 
+// TestLongCopy: a copy that takes long no longer gives way, as it keeps an application's checkpoint from ending.
+func TestLongCopy(t *testing.T) {
+	var last int
+	_, _, err := snapshot(t, newWAL(t), Options{PagesPerStep: 1, Progress: func(p Progress) {
+		if p.Phase != PhaseCopy {
+			return
+		}
+		if last = ownNice(t); p.Done == 4096 {
+			time.Sleep(politeFor)
+		}
+	}})
+	if err != nil || last != ownNice(t) {
+		t.Errorf("%v, ended with nice value %d", err, last)
+	}
+}
+
 // TestCopyGivesWay: but not where writers wait for its end.
 func TestCopyGivesWay(t *testing.T) {
 	for _, c := range []struct {

@@ -5,11 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
 )
 
-// stepBytes is how much is copied between two looks at the context.
-const stepBytes = 4 << 20
+const (
+	// stepBytes is how much is copied between two looks at the context, and mostStepBytes how much a caller can ask for.
+	stepBytes     = 4 << 20
+	mostStepBytes = 16 * stepBytes
+
+	// politeFor is how long a copy gives way to whoever wants the CPU. A longer one keeps the WAL from starting over, and an application's
+	// own checkpoint, which may lock writers out, from ending.
+	politeFor = 2 * time.Second
+)
 
 // copyPages copies the pinned database into the file dst, which must exist and be empty. The transaction on the
 // source makes it one consistent image however many steps it takes: SQLite starts a backup over only when a new
@@ -24,27 +35,12 @@ func copyPages(ctx context.Context, p *pin, dst string, opts Options) (pages int
 	if err != nil {
 		return 0, copyError(p.source.name, dst, err)
 	}
-	step := opts.PagesPerStep
-	if step <= 0 {
-		step = int(max(1, stepBytes/p.pageSize))
+	c := copier{pin: p, backup: backup, step: opts.step(p.pageSize), left: int(p.pages), progress: opts.progress}
+	if p.source.header.wal() { // in rollback mode writers wait
+		politely(func() { err = c.steps(ctx, politeFor) })()
 	}
-	remaining := int(p.pages)
-	for done := false; !done; {
-		if err := ctx.Err(); err != nil {
-			backup.Finish()
-			return 0, err
-		}
-		if done, err = backup.Step(step); err != nil {
-			break
-		}
-		// The driver reports a locked database as success; with the transaction open there can be none.
-		if left := backup.Remaining(); !done && left >= remaining {
-			err = errNoProgress
-			break
-		} else {
-			remaining = left
-		}
-		opts.progress(Progress{PhaseCopy, (p.pages - int64(remaining)) * p.pageSize, p.pages * p.pageSize})
+	if err == nil {
+		err = c.steps(ctx, forever)
 	}
 	pages = int64(backup.PageCount())
 	if finishErr := backup.Finish(); err == nil {
@@ -54,6 +50,51 @@ func copyPages(ctx context.Context, p *pin, dst string, opts Options) (pages int
 		return 0, copyError(p.source.name, dst, err)
 	}
 	return pages, nil
+}
+
+const forever = time.Duration(math.MaxInt64)
+
+func (o Options) step(pageSize int64) int {
+	if o.PagesPerStep > 0 {
+		return int(max(1, min(int64(o.PagesPerStep), mostStepBytes/pageSize)))
+	}
+	return int(max(1, stepBytes/pageSize))
+}
+
+// A copier is a backup on its way.
+type copier struct {
+	pin        *pin
+	backup     *sqlite3.SQLiteBackup
+	step, left int // pages
+	done       bool
+	progress   func(Progress)
+}
+
+// steps copies until all is done, or for a time.
+func (c *copier) steps(ctx context.Context, limit time.Duration) (err error) {
+	p := c.pin
+	for start := time.Now(); !c.done && time.Since(start) < limit; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := p.room(int64(c.left) * p.pageSize); err != nil {
+			return err
+		}
+		if c.done, err = c.backup.Step(c.step); err != nil {
+			return err
+		}
+		if p.source.watch.beat() {
+			return errStalled
+		}
+		// The driver reports a locked database as success; with the transaction open there can be none.
+		left := c.backup.Remaining()
+		if !c.done && left >= c.left {
+			return errNoProgress
+		}
+		c.left = left
+		c.progress(Progress{PhaseCopy, (p.pages - int64(left)) * p.pageSize, p.pages * p.pageSize})
+	}
+	return nil
 }
 
 var errNoProgress = errors.New("a step of the backup copied nothing")

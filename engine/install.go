@@ -142,7 +142,7 @@ type landing struct {
 
 // land reads r to its end and checks what arrived.
 func (l *landing) land(ctx context.Context, r io.Reader) (Info, error) {
-	if err := checkSpace(l.where, l.size); err != nil {
+	if err := checkSpace(l.where, l.size, spaceMargin); err != nil {
 		return Info{}, err
 	}
 	var err error

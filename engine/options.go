@@ -53,7 +53,7 @@ type Options struct {
 	// BusyTimeout bounds the wait for a locked or too quickly changing source. Zero means
 	// DefaultBusyTimeout, negative means not to wait.
 	BusyTimeout time.Duration
-	// PagesPerStep is how many pages are copied between two looks at the context. Zero means about 4 MiB.
+	// PagesPerStep is how many pages are copied between two looks at the context, up to 64 MiB. Zero means about 4 MiB.
 	PagesPerStep int
 	// TempDir is where the private copy is made. Empty means where SQLite would: SQLITE_TMPDIR, TMPDIR,
 	// /var/tmp, /usr/tmp, /tmp, the first that is a writable directory.
@@ -68,11 +68,12 @@ type Options struct {
 
 // Info describes an image: a copy of a database that has been checked.
 type Info struct {
-	Size      int64    // bytes: PageSize × PageCount
-	PageSize  int      // bytes
-	PageCount int64    // pages
-	WAL       bool     // the image is in WAL mode: its reader needs a writable directory
-	Level     Level    // the check it has passed
-	Reason    string   // why Level is less than what was asked for; empty if it is not
-	Warnings  []string // facts about the source that an operator should know; one line each
+	Size      int64         // bytes: PageSize × PageCount
+	PageSize  int           // bytes
+	PageCount int64         // pages
+	Locked    time.Duration // how long the source was: in rollback mode, commits waited
+	WAL       bool          // the image is in WAL mode: its reader needs a writable directory
+	Level     Level         // the check it has passed
+	Reason    string        // why Level is less than what was asked for; empty if it is not
+	Warnings  []string      // facts about the source that an operator should know; one line each
 }

@@ -23,6 +23,8 @@ type pin struct {
 	scratch  *atomicfile.Dir // of accessCopy
 	pageSize int64           // bytes
 	pages    int64
+	since    time.Time
+	room     func(left int64) error // for so many bytes
 }
 
 var errHotJournal = errors.New("a hot rollback journal must be played back first")
@@ -33,7 +35,8 @@ func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pin{source: s, locked: locked}
+	p := &pin{source: s, locked: locked, since: time.Now(), room: func(int64) error { return nil }}
+	s.watch.locked.Store(true)
 	if err := p.open(ctx, tempDir); err != nil {
 		err = p.explain(err)
 		p.Close()
@@ -141,7 +144,7 @@ func (p *pin) copyFiles(ctx context.Context, tempDir string) (string, error) {
 		return "", sourceError("read", p.source.name, err)
 	}
 	defer wal.Close()
-	if err := checkSpace(tempDir, p.before.main.size+p.before.wal.size); err != nil {
+	if err := spaceBeside(tempDir, p.before, p.before.main.size+p.before.wal.size)(p.before.main.size + p.before.wal.size); err != nil {
 		return "", err
 	}
 	if p.scratch, err = atomicfile.NewDir(tempDir); err != nil {
@@ -164,7 +167,7 @@ func (p *pin) copyFile(ctx context.Context, from io.Reader, name string) error {
 		return tempError("create", p.scratch.Path(), err)
 	}
 	defer to.Close()
-	_, err = copyContext(ctx, to, from, nil)
+	_, err = copyContext(ctx, to, from, func(int64) { p.source.watch.beat() })
 	return err
 }
 
@@ -177,6 +180,7 @@ func (p *pin) Close() {
 	if p.scratch != nil {
 		p.scratch.Close()
 	}
+	p.source.watch.locked.Store(false)
 	if p.locked {
 		unlockShared(p.source.file)
 		p.locked = false

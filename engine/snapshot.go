@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
@@ -45,7 +46,11 @@ func TakeSnapshot(ctx context.Context, source string, opts Options) (*Snapshot, 
 		return nil, tempError("create a private directory in", where, err)
 	}
 	if err := s.take(ctx, src, where, opts); err != nil {
-		s.Close()
+		if src.watch.given.Load() {
+			go s.Close() // which may hang as the copy does
+		} else {
+			s.Close()
+		}
 		return nil, err
 	}
 	return s, nil
@@ -54,7 +59,12 @@ func TakeSnapshot(ctx context.Context, source string, opts Options) (*Snapshot, 
 // take is the whole way from the source to a checked copy.
 func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts Options) error {
 	opts.progress(Progress{Phase: PhaseWait})
-	err := src.persist(ctx, "open", opts.BusyTimeout, func() error { return s.copy(ctx, src, where, opts) })
+	err := src.watched(ctx, func() error {
+		return src.persist(ctx, "open", opts.BusyTimeout, func() error { return s.copy(ctx, src, where, opts) })
+	})
+	if errors.Is(err, errStalled) {
+		return &Error{Kind: KindTemp, Op: "copy to", Path: where, Err: err}
+	}
 	if ctx.Err() == nil && src.replaced() { // which explains whatever else went wrong
 		return &Error{Kind: KindChanged, Op: "copy", Path: s.source, Err: errReplaced}
 	}
@@ -95,26 +105,22 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	if err != nil && opts.Check != CheckNone {
 		return p.explain(err)
 	}
-	if err := checkSpace(where, p.pages*p.pageSize); err != nil {
+	p.room = spaceBeside(where, p.before, p.pages*p.pageSize)
+	if err := p.room(p.pages * p.pageSize); err != nil {
 		return err
 	}
 	if err := s.create(); err != nil {
 		return tempError("create a file in", s.dir.Path(), err)
 	}
-	var pages int64
-	copying := func() { pages, err = copyPages(ctx, p, s.file.Name(), opts) }
-	if src.header.wal() {
-		politely(copying)()
-	} else { // whose writers wait for its end
-		copying()
-	}
+	pages, err := copyPages(ctx, p, s.file.Name(), opts)
 	if err != nil {
 		return p.explain(err)
 	}
 	if err := p.undisturbed(); err != nil {
 		return err
 	}
-	s.info = Info{Size: pages * p.pageSize, PageSize: int(p.pageSize), PageCount: pages, WAL: src.header.wal()}
+	s.info = Info{Size: pages * p.pageSize, PageSize: int(p.pageSize), PageCount: pages, WAL: src.header.wal(),
+		Locked: time.Since(p.since)}
 	if tail > 0 {
 		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s: %d bytes after the last page are not part of the database and were left out", s.source, tail))
 	}

@@ -23,6 +23,7 @@ type sourceFile struct {
 	owner  *identity // to be used for the database, nil for the caller's own
 	header header
 	locker locker
+	watch  watch
 }
 
 // opening makes "does the process hold this inode?" and "now it does" one step.

@@ -13,7 +13,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// spaceMargin is what must stay free beside the copy itself, in bytes.
+// spaceMargin is what must stay free beside the copy itself, in bytes, where the source is elsewhere.
 const spaceMargin = 1 << 20
 
 // tempDir is the directory for private copies: the one that is asked for, by dir or by the environment, whether
@@ -32,16 +32,26 @@ func tempDir(dir string) string {
 	return "."
 }
 
-// checkSpace fails with KindNoSpace if size bytes do not fit into the file system of dir.
-func checkSpace(dir string, size int64) error {
+// spaceBeside returns what checkSpace says of a copy of so many bytes. On the file system of the source it leaves room for
+// what the application writes meanwhile.
+func spaceBeside(dir string, source guard, size int64) func(left int64) error {
+	margin := int64(spaceMargin)
+	if stampPath(dir).dev == source.main.dev {
+		margin = max(margin, min(size, 64<<20), size/20, source.wal.size)
+	}
+	return func(left int64) error { return checkSpace(dir, left, margin) }
+}
+
+// checkSpace fails with KindNoSpace if size bytes do not fit into the file system of dir, and leave the margin free.
+func checkSpace(dir string, size, margin int64) error {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(dir, &stat); err != nil {
 		return tempError("look at", dir, err)
 	}
 	free := uint64(stat.Bavail) * uint64(stat.Bsize)
-	if free < uint64(size)+spaceMargin {
+	if needed := uint64(size + margin); free < needed {
 		return &Error{Kind: KindNoSpace, Op: "copy to", Path: dir,
-			Err: fmt.Errorf("%s needed, %s free", humanize.IBytes(uint64(size)+spaceMargin), humanize.IBytes(free))}
+			Err: fmt.Errorf("%s needed, %s free", humanize.IBytes(needed), humanize.IBytes(free))}
 	}
 	return nil
 }

@@ -191,7 +191,8 @@ func (e *emission) name() string {
 
 // result is what there is to tell of an emission that is complete.
 func (e *emission) result(info engine.Info, sum stream.Summary) (copied, sent) {
-	c := copied{Source: path(e.source), Destination: path(e.dest), SizeBytes: sum.ImageSize, SHA256: sum.ImageSHA256.String()}
+	c := copied{Source: path(e.source), Destination: path(e.dest), SizeBytes: sum.ImageSize, SHA256: sum.ImageSHA256.String(),
+		Copy: millis(info.Locked)}
 	s := sent{
 		StreamBytes:  sum.StreamSize,
 		StreamSHA256: sum.StreamSHA256.String(),

@@ -24,6 +24,7 @@ type copied struct {
 	Destination path   `json:"destination"`
 	SizeBytes   int64  `json:"size_bytes"`
 	SHA256      string `json:"sha256"`
+	Copy        millis `json:"copy_ms"` // how long the source was locked
 }
 
 // A sent is what the original did not tell of a backup: the bytes that were emitted, and what is known of the image.

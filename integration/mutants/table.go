@@ -26,7 +26,7 @@ var table = []mutant{
 
 	// The copy and its check.
 	{"a copy that makes no progress goes on for ever", "./engine TestCopyWithoutProgress",
-		`if left := backup.Remaining(); !done && left >= remaining {`, `if left := backup.Remaining(); false {`},
+		`if !c.done && left >= c.left {`, `if false {`},
 	{"what SQLite has copied is not looked at", "./engine TestCopyIsProven",
 		`return checkCopy(p, path, pages)`, `return nil`},
 	{"a copy of another size is taken", "./engine TestCheckCopy",
@@ -71,6 +71,12 @@ var table = []mutant{
 		`unix.SetfsuidRetUid(who.uid) // takes away every capability over files`, ``},
 	{"a checkpoint keeps writers out while it waits for readers", "./engine TestCheckpointLetsWritersIn",
 		`case <-time.After(pause):`, `case <-time.After(0):`},
+	{"a destination that hangs keeps the application out", "./engine TestStalledCopy",
+		`s.dropLocks()`, ``},
+	{"a long copy goes on at low priority", "./engine TestLongCopy",
+		`politely(func() { err = c.steps(ctx, politeFor) })()`, `politely(func() { err = c.steps(ctx, forever) })()`},
+	{"a backup fills the disk of its application", "./engine TestSpaceBeside",
+		`margin = max(margin, min(size, 64<<20), size/20, source.wal.size)`, ``},
 	{"a checkpoint folds back a log that is not the application's", "./engine TestCheckpointElsewhere",
 		`case s.lookBeside().elsewhere(state):`, `case s.lookBeside().elsewhere(state) && false:`},
 	{"a passive checkpoint beside another one is busy", "./engine TestCheckpointBesideAnother",

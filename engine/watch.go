@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// A copy that has not come on for stalled is given up: the destination hangs, perhaps for ever, and the source is locked.
+// Ticks are counted, as a program that was stopped meanwhile has not hung.
+const (
+	stalled      = 10 * time.Second
+	stalledTicks = 20
+)
+
+var errStalled = errors.New("no write has ended for 10 seconds: the file system hangs")
+
+// A watch looks after the locks on a source.
+type watch struct {
+	locked atomic.Bool
+	beats  atomic.Int64
+	given  atomic.Bool // up
+}
+
+// beat says that the work comes on, and reports whether it was given up nevertheless.
+func (w *watch) beat() (over bool) {
+	w.beats.Add(1)
+	return w.given.Load()
+}
+
+// watched calls f. If f holds locks on the source and hangs it takes the locks away and returns errStalled; f may
+// then go on for as long as the kernel keeps it.
+func (s *sourceFile) watched(ctx context.Context, f func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- f() }()
+	ticker := time.NewTicker(stalled / stalledTicks)
+	defer ticker.Stop()
+	for ticks, last := 0, int64(0); ticks < stalledTicks; {
+		select {
+		case err := <-ended:
+			return err
+		case <-ticker.C:
+		}
+		if beats := s.watch.beats.Load(); beats != last || !s.watch.locked.Load() {
+			ticks, last = 0, beats
+		} else if ticks++; ctx.Err() != nil && ticks >= 2 {
+			break
+		}
+	}
+	s.watch.given.Store(true)
+	s.dropLocks()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errStalled
+}
+
+// dropLocks takes away every lock on the source that the process holds, SQLite's included, by closing a descriptor of each file.
+func (s *sourceFile) dropLocks() {
+	s.Close()
+	openSibling(s.path + "-shm").close()
+}

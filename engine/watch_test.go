@@ -1,0 +1,73 @@
+//go:build linux
+
+package engine
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// TestStalledCopy: a copy that hangs locks nobody out for long.
+func TestStalledCopy(t *testing.T) {
+	t.Parallel()
+	for name, make := range map[string]func(testing.TB) string{"rollback": newRollback, "WAL": newWAL} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, temp := make(t), t.TempDir()
+			hang, ended := context.WithCancel(t.Context())
+			defer ended()
+			app := open(t, db, "PRAGMA busy_timeout=0;", "SELECT count(*) FROM t;")
+			start := time.Now()
+			_, err := TakeSnapshot(t.Context(), db, Options{TempDir: temp, Progress: func(p Progress) {
+				if p.Phase == PhaseCopy {
+					<-hang.Done()
+				}
+			}})
+			wantKind(t, err, KindTemp)
+			if waited := time.Since(start); waited < stalled/2 || waited > 5*stalled {
+				t.Errorf("gave up after %v", waited)
+			}
+			app.run("INSERT INTO t(v) VALUES('x');", "PRAGMA wal_checkpoint(TRUNCATE);")
+		})
+	}
+}
+
+// TestCancelledCopyThatHangs: a caller who gives up does not wait for what hangs either.
+func TestCancelledCopyThatHangs(t *testing.T) {
+	t.Parallel()
+	hang, ended := context.WithCancel(t.Context())
+	defer ended()
+	ctx, cancel := context.WithCancel(t.Context())
+	start := time.Now()
+	_, err := TakeSnapshot(ctx, newRollback(t), Options{TempDir: t.TempDir(), Progress: func(p Progress) {
+		if p.Phase == PhaseCopy {
+			cancel()
+			<-hang.Done()
+		}
+	}})
+	if waited := time.Since(start); err != context.Canceled || waited > stalled/2 {
+		t.Errorf("%v after %v", err, waited)
+	}
+}
+
+// TestSpaceBeside: the application needs room for what it writes meanwhile, but not where it is elsewhere.
+func TestSpaceBeside(t *testing.T) {
+	temp := t.TempDir()
+	here := guard{main: stampPath(temp)}
+	full := here
+	full.wal.size = 1 << 60
+	for name, c := range map[string]struct {
+		source guard
+		kind   Kind
+	}{
+		"room enough":   {here, ""},
+		"a large WAL":   {full, KindNoSpace},
+		"WAL elsewhere": {guard{wal: full.wal}, ""},
+	} {
+		err := spaceBeside(temp, c.source, 4096)(4096)
+		if c.kind == "" && err != nil || c.kind != "" && !IsKind(err, c.kind) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
