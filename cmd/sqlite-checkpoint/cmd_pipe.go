@@ -63,6 +63,7 @@ func (cmd *pipeCmd) argv() []string {
 func (cmd *pipeCmd) Run(ctx context.Context, con *console) error {
 	start := time.Now()
 	con.streaming = true
+	con.allow(cmd.Grace)
 	argv := cmd.argv()
 	if len(argv) == 0 || argv[0] == "" {
 		return usagef("pipe needs a command after --")

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -29,6 +31,8 @@ const program = "sqlite-checkpoint"
 // else on stderr.
 type console struct {
 	stdout, stderr *os.File
+	endDelay       atomic.Int64 // nanoseconds, see allow
+	mu             sync.Mutex   // of what configure and reportTo set, for abandon
 	json           bool
 	quiet          bool
 	command        string
@@ -43,6 +47,8 @@ func newConsole(stdout, stderr *os.File) *console { return &console{stdout: stdo
 
 // configure takes over the flags that every command has.
 func (c *console) configure(f commonFlags) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.json, c.quiet = f.JSON, f.Quiet
 	if !f.JSON && !f.Quiet && !f.NoProgress && isTerminal(c.stderr) && os.Getenv("TERM") != "dumb" {
 		c.progress = newProgress(c.stderr)
@@ -54,6 +60,8 @@ func (c *console) reportTo(r *report) error {
 	if err := r.check(); err != nil {
 		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.report = r
 	return nil
 }

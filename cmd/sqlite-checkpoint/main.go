@@ -20,8 +20,7 @@ func main() {
 		os.Exit(guard.Main(nil))
 	}
 	catchPipe()
-	ctx := interruptible(context.Background())
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // catchPipe makes a write to a closed pipe an error that is cleaned up after, instead of a silent death. Catching
@@ -32,6 +31,7 @@ func catchPipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	con := newConsole(stdout, stderr)
 	con.suspension = suspend.Catch()
+	ctx = interruptible(ctx, con.abandon)
 	return con.finish(ctx, dispatch(ctx, con, args))
 }
 
@@ -50,9 +50,10 @@ func signalName(s syscall.Signal) string {
 	return "SIGTERM"
 }
 
-// interruptible gives a context that INT, TERM or HUP ends. The first signal asks for a clean end; a second one, no
-// longer caught, ends the process at once. Signals that our parent had us ignore (nohup) stay ignored.
-func interruptible(parent context.Context) context.Context {
+// interruptible gives a context that INT, TERM or HUP ends. The first signal asks for a clean end, and hands the context
+// to abandon in case there is none; a second one, no longer caught, ends the process at once. Signals that our parent
+// had us ignore (nohup) stay ignored.
+func interruptible(parent context.Context, abandon func(context.Context)) context.Context {
 	var caught []os.Signal
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(s) {
@@ -69,6 +70,7 @@ func interruptible(parent context.Context) context.Context {
 		first := <-signals
 		signal.Reset(caught...)
 		cancel(interruption{first.(syscall.Signal)})
+		abandon(ctx)
 	}()
 	return ctx
 }

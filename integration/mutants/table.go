@@ -161,4 +161,14 @@ var table = []mutant{
 		`if now.After(due) && inForeground(p.tty) {`, `if now.After(due) {`},
 	{"Ctrl-Z stops the application, too", "./cmd/sqlite-checkpoint TestSuspendedWhenTheSourceIsFree",
 		`return sync.OnceFunc(d.mu.RUnlock)`, "d.mu.RUnlock()\nreturn func() {}"},
+
+	// Signals.
+	{"a program that hangs cannot be ended", "./cmd/sqlite-checkpoint TestSignalledWhileTheGuardHangs",
+		`abandon(ctx)`, ``},
+	{"a program that hangs leaves its copy behind", "./cmd/sqlite-checkpoint TestSignalledWhileItHangs",
+		`atomicfile.RemoveAll,`, `func() { atomicfile.Sweep("") },`},
+	{"SIGHUP ends a program that nohup started", "./cmd/sqlite-checkpoint TestNohup",
+		"if !signal.Ignored(s) {\ncaught = append(caught, s)", "if true {\ncaught = append(caught, s)"},
+	{"a warning that nobody reads kills the program", "./cmd/sqlite-checkpoint TestStderrWithoutReader",
+		`catchPipe()`, ``},
 }

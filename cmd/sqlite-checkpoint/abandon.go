@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+)
+
+const (
+	// endDelay is how long a signalled run may take to end by itself.
+	endDelay = 3 * time.Second
+	// lastWords bounds each of the things that are still tried then: all could hang, too.
+	lastWords = time.Second
+)
+
+// allow gives a signalled run more time to end by itself.
+func (c *console) allow(more time.Duration) { c.endDelay.Store(int64(more)) }
+
+// abandon ends the process some seconds after ctx has been ended by a signal, whatever it hangs in: a system call on a
+// file system that does not answer, one long step of SQLite, a terminal that is paused. CMD's guard outlives it.
+func (c *console) abandon(ctx context.Context) {
+	time.Sleep(endDelay + time.Duration(c.endDelay.Load()))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := explain(ctx, "", ctx.Err())
+	for _, step := range []func(){
+		func() { c.report.end(f.Code, f) },
+		atomicfile.RemoveAll,
+		func() { c.tell(f) },
+	} {
+		bounded(lastWords, step)
+	}
+	os.Exit(f.Code)
+}
+
+// bounded calls f and returns when it has returned, or some time has passed.
+func bounded(limit time.Duration, f func()) {
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(limit):
+	}
+}
