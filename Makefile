@@ -1,5 +1,7 @@
 # make build    ./bin/sqlite-checkpoint, one static binary
 # make demo     a database that is being written to, through restic and back
+# make help     these lines
+# make quick    a minute's look at a change: format, vet, and the tests that need neither root nor anything installed
 # make check    format, vet, staticcheck, shellcheck, and stream without cgo
 # make test     check, then every test; installs what the tests need, and skips none
 # make bench    against what one would type instead; BENCH='-size 8GB -pairs 3' says what
@@ -28,7 +30,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PORTABLE    := ./stream ./engine/atomicfile
 FUZZ        := 200000x
 
-.PHONY: build demo check test programs bench fuzz faults soak mutants dist clean
+.PHONY: build help quick demo check test programs bench fuzz faults soak mutants dist clean format
 
 build:
 	go build -ldflags '$(LDFLAGS)' -o bin/sqlite-checkpoint ./cmd/sqlite-checkpoint
@@ -37,13 +39,26 @@ build:
 bin/restic: integration/tools/go.mod integration/tools/go.sum
 	CGO_ENABLED=0 go -C integration/tools build -ldflags '-s -w' -o ../../$@ github.com/restic/restic/cmd/restic
 
+bin/gotestsum: integration/tools/go.mod integration/tools/go.sum
+	CGO_ENABLED=0 go -C integration/tools build -ldflags '-s -w' -o ../../$@ gotest.tools/gotestsum
+
+help:
+	@sed -n '/^# make/s/^# //p' Makefile
+
+# What is missing here skips its tests. -short leaves out long repetitions.
+quick: format
+	go vet ./...
+	go test -short ./cmd/... ./engine/... ./stream/...
+
 demo: build
 	integration/install.sh restic sqlite3
 	integration/demo.sh
 
-check:
-	integration/install.sh shellcheck
+format:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w these:"; echo "$$unformatted"; exit 1; }
+
+check: format
+	integration/install.sh shellcheck
 	shellcheck .ci/run $(wildcard integration/*.sh integration/examples/*.sh)
 	go vet ./...
 	go -C integration/tools vet ./...
@@ -52,11 +67,24 @@ check:
 	for os in windows darwin freebsd; do GOOS=$$os CGO_ENABLED=0 go vet $(PORTABLE); done
 
 # The second command runs even if the first fails; -count=1 because programs outside decide its outcome, too.
-test: programs check build bin/restic
-	@{ failed=0; \
-	  go test -json -race -timeout 30m ./cmd/... ./engine/... ./stream/... || failed=1; \
-	  go test -json -count=1 -timeout 60m ./integration/... || failed=1; \
-	  exit $$failed; } | go -C integration/tools run ./testsummary
+define every_test
+failed=0
+go test -json -race -timeout 30m ./cmd/... ./engine/... ./stream/... || failed=1
+go test -json -count=1 -timeout 60m ./integration/... || failed=1
+exit $$failed
+endef
+export every_test
+
+# A package that does not build, or panics, fails without a failed test. A skipped test is no success here.
+totals := /"Action":"pass".*"Test":/ { passed++ } /"Action":"skip".*"Test":/ { skipped++ } \
+	/"Action":"fail"/ { if (/"Test":/) failed++; else broken++ } END { if (!failed) failed = broken; \
+	printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped; exit !passed || failed || skipped }
+
+test: programs check build bin/restic bin/gotestsum
+	@status=0; \
+	bin/gotestsum --format pkgname --jsonfile bin/tests.json --raw-command -- bash -c "$$every_test" || status=1; \
+	awk '$(totals)' bin/tests.json || status=1; \
+	exit $$status
 
 programs:
 	integration/install.sh

@@ -11,12 +11,15 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // A file that cannot be read could be a database. The user ID for file access is the thread's.
 func TestFindUnreadable(t *testing.T) {
+	testkit.NeedsRoot(t)
 	root := plant(t, header512, "dir/a.db", "b.db", "c.db")
-	modes := map[string]os.FileMode{"dir": 0, "b.db": 0, "c.db": 0o644, ".": 0o755, "..": 0o755, "../..": 0o755}
+	modes := map[string]os.FileMode{"dir": 0, "b.db": 0, "c.db": 0o644, ".": 0o755, "..": 0o755}
 	for name, mode := range modes {
 		if err := os.Chmod(filepath.Join(root, name), mode); err != nil {
 			t.Fatal(err)
@@ -66,6 +69,7 @@ const findMounts = "SQLITE_CHECKPOINT_TEST_MOUNTS"
 // Both kinds of mount are skipped: one with a device number of its own, and bind mounts, which have
 // none.
 func TestFindMounts(t *testing.T) {
+	testkit.NeedsRoot(t)
 	if root := os.Getenv(findMounts); root != "" {
 		databases, skipped := find(t, root)
 		mustFind(t, databases, []string{"a.db"})
@@ -73,7 +77,7 @@ func TestFindMounts(t *testing.T) {
 		return
 	}
 	root, other := plant(t, header512, "a.db", "tmpfs/", "bound/", "file.db"), plant(t, header512, "b.db")
-	cmd := exec.Command("unshare", "-m", "sh", "-ec", `mount -t tmpfs none "$1/tmpfs"
+	cmd := exec.Command(testkit.Tool(t, "unshare"), "-m", "sh", "-ec", `mount -t tmpfs none "$1/tmpfs"
 		mount --bind "$2" "$1/bound"
 		mount --bind "$2/b.db" "$1/file.db"
 		exec "$3" -test.run '^TestFindMounts$'`, "sh", root, other, os.Args[0])

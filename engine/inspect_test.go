@@ -429,6 +429,7 @@ func TestInspectPageCountNotValid(t *testing.T) {
 }
 
 func TestInspectNamesAndOwner(t *testing.T) {
+	testkit.NeedsRoot(t)
 	db := walDatabase(t)
 	if err := os.Chmod(db, 0o640); err != nil {
 		t.Fatal(err)
@@ -498,7 +499,7 @@ func TestInspectBesideWriter(t *testing.T) {
 // keepWriting has a process of its own commit, one user_version after the other, until the function it returns is called.
 func keepWriting(t *testing.T, db string) (stop func()) {
 	t.Helper()
-	cmd := exec.Command("sqlite3", "-batch", "-bail", db)
+	cmd := exec.Command(testkit.Tool(t, "sqlite3"), "-batch", "-bail", db)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
@@ -563,7 +564,7 @@ func TestInspectSystemCalls(t *testing.T) {
 func traceInspect(t *testing.T, db string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "trace")
-	cmd := exec.Command("strace", "-f", "-y", "-s", "300", "-o", out, "-e", "trace=%file,%desc",
+	cmd := exec.Command(testkit.Tool(t, "strace"), "-f", "-y", "-s", "300", "-o", out, "-e", "trace=%file,%desc",
 		os.Args[0], "-test.run=^TestInspectSystemCalls$")
 	cmd.Env = append(os.Environ(), "INSPECT_UNDER_STRACE="+db)
 	if output, err := cmd.CombinedOutput(); err != nil {
@@ -624,6 +625,7 @@ func TestInspectReadOnlyDirectory(t *testing.T) {
 		fmt.Printf("held=%s committed=%d\n", in.Held, in.WAL.CommittedFrames)
 		return
 	}
+	testkit.NeedsRoot(t)
 	db := liveWAL(t)
 	for path, mode := range map[string]os.FileMode{db: 0o644, db + "-wal": 0o644, db + "-shm": 0o600} {
 		if err := os.Chmod(path, mode); err != nil {

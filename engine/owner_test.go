@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // somebody is a user ID that owns nothing.
@@ -28,6 +29,7 @@ func give(t testing.TB, paths ...string) string {
 
 // TestIdentity: what root does with a database, its owner does.
 func TestIdentity(t *testing.T) {
+	testkit.NeedsRoot(t)
 	db := newRollback(t)
 	dir, mine := filepath.Dir(db), filepath.Join(t.TempDir(), "mine")
 	give(t, db, dir)
@@ -62,6 +64,7 @@ func TestIdentity(t *testing.T) {
 
 // TestForeignFiles: what stands beside a database, and is not its application's, is neither read nor given away.
 func TestForeignFiles(t *testing.T) {
+	testkit.NeedsRoot(t)
 	kinds := map[string]func(t *testing.T, path string){
 		"root's":        func(t *testing.T, path string) { writeFile(t, path, []byte("root's own file")) },
 		"symbolic link": func(t *testing.T, path string) { os.Symlink(give(t, in(t, "theirs")), path) },

@@ -108,7 +108,7 @@ func TestCopiedFilesNeedSpace(t *testing.T) {
 	if err := unix.Statfs(temp, &stat); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(db+"-wal", int64(stat.Bavail)*int64(stat.Bsize)); err != nil { // a hole
+	if err := os.Truncate(db+"-wal", 2*int64(stat.Bavail)*int64(stat.Bsize)); err != nil { // a hole
 		t.Fatal(err)
 	}
 	age(t, db)

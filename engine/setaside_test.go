@@ -12,10 +12,12 @@ import (
 	"testing/iotest"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // TestInstallSetAside: the old database moves with its WAL, and stays a database.
 func TestInstallSetAside(t *testing.T) {
+	testkit.NeedsRoot(t)
 	b := image(t)
 	db := crashed(t, "-wal", "-shm")
 	os.Chmod(db, 0o640)
@@ -94,6 +96,7 @@ func TestInstallSetAsideFails(t *testing.T) {
 }
 
 func TestInstallOwnerAndMode(t *testing.T) {
+	testkit.NeedsRoot(t)
 	dst := filepath.Join(t.TempDir(), "new.db")
 	_, err := Install(context.Background(), bytes.NewReader(image(t)), dst, InstallOptions{Mode: 0o660, Owner: &Owner{1000, 1001}})
 	if err != nil {

@@ -7,11 +7,13 @@ import (
 	"testing"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/shell"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // sqlite runs statements in a sqlite3 shell of their own and returns what it prints. Dot commands go on a line each.
 func sqlite(t testing.TB, db string, statements ...string) string {
 	t.Helper()
+	testkit.Tool(t, "sqlite3")
 	out, err := trySQLite(db, statements...)
 	if err != nil {
 		t.Fatalf("sqlite3 %s: %v\n%s", db, err, out)
@@ -32,7 +34,7 @@ type application struct {
 // open starts an application that ends with the test.
 func open(t testing.TB, db string, statements ...string) application {
 	t.Helper()
-	session, err := shell.Start(exec.Command("sqlite3", "-batch", db))
+	session, err := shell.Start(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", db))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -156,6 +156,9 @@ func startWriter(t testing.TB, db string) (stop func() (commits, restarts int)) 
 // TestOpeningsBesideWriter opens and pins the source beside the fastest writer there is: no race with it reaches the user.
 func TestOpeningsBesideWriter(t *testing.T) {
 	openings := 2000
+	if testing.Short() {
+		openings = 200
+	}
 	if n, err := strconv.Atoi(os.Getenv("OPENINGS")); err == nil {
 		openings = n
 	}

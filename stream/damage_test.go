@@ -454,7 +454,7 @@ func TestBombIsFlat(t *testing.T) {
 	frames := zstdFrames(t, image, PieceSize)
 	second := frames[len(splitFrames(t, frames)[0]):]
 	pieces := 2000
-	if raceDetector {
+	if raceDetector || testing.Short() {
 		pieces = 200
 	}
 	used := allocated(func() {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -31,6 +32,9 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script: what the program promises at its surface, one document for each subject. A tool
 // that is missing fails the script that needs it.
 func TestScripts(t *testing.T) {
+	for _, name := range []string{"sqlite3", "zstd", "script"} {
+		testkit.Tool(t, name)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -46,6 +50,12 @@ func TestScripts(t *testing.T) {
 			"last":    lastLine,
 			"signal":  signalled,
 			"cutoff":  cutOff,
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "rootless" { // and nobody minds
+				return false, fmt.Errorf("no condition %s", name)
+			}
+			return os.Geteuid() != 0 && testkit.Laptop(), nil
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[holdersKey] = &holders{}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // TestMain lets the test binary be another process that holds a private directory.
@@ -149,6 +150,7 @@ func left(t *testing.T, dir string) string {
 
 // TestSweep: only what is ours, whole, and held by nobody goes.
 func TestSweep(t *testing.T) {
+	testkit.NeedsRoot(t)
 	dir := t.TempDir()
 	digits := 0
 	renamed := func(as string) string { // what left made, under another name

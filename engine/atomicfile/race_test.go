@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // TestNameIsNotTheDirectory: the directory's name leads to another one, as somebody who may write in the parent can
@@ -53,6 +55,7 @@ func must(t *testing.T, err error) {
 
 // TestOpenDirReplaced: between mkdir and lock somebody else's directory, or anything else, takes the name.
 func TestOpenDirReplaced(t *testing.T) {
+	testkit.NeedsRoot(t)
 	path := filepath.Join(t.TempDir(), "private")
 	for what, make := range map[string]func(){
 		"nothing":   func() {},

@@ -18,6 +18,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/shell"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 func TestMain(m *testing.M) { os.Exit(leaks.Checked(m).Run()) }
@@ -44,7 +45,7 @@ func (f fixture) must(err error) {
 
 func (f fixture) sqlite(name, statements string) string {
 	f.Helper()
-	out, err := shell.Run(exec.Command("sqlite3", "-batch", "-bail", "-init", "/dev/null", f.path(name)), statements)
+	out, err := shell.Run(exec.Command(testkit.Tool(f, "sqlite3"), "-batch", "-bail", "-init", "/dev/null", f.path(name)), statements)
 	if err != nil {
 		f.Fatalf("%v\n%s", err, out)
 	}
@@ -62,7 +63,7 @@ func (f fixture) database(name string) string {
 // rows fails the test if the copy has another number of them.
 func (f fixture) rows(copied string, want int) {
 	f.Helper()
-	out, err := exec.Command("sqlite3", "file:"+copied+"?immutable=1", "SELECT count(*) FROM t").CombinedOutput()
+	out, err := exec.Command(testkit.Tool(f, "sqlite3"), "file:"+copied+"?immutable=1", "SELECT count(*) FROM t").CombinedOutput()
 	if err != nil || string(out) != fmt.Sprintln(want) {
 		f.Errorf("%v: %s, want %d rows", err, out, want)
 	}
@@ -166,7 +167,7 @@ func TestAttributes(t *testing.T) {
 func TestFillWAL(t *testing.T) {
 	f := newFixture(t)
 	source := f.database("app/a.db")
-	app, err := shell.Start(exec.Command("sqlite3", "-batch", "-init", "/dev/null", source))
+	app, err := shell.Start(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", "-init", "/dev/null", source))
 	f.must(err)
 	defer app.Kill()
 	_, err = app.Run("PRAGMA journal_mode=WAL; INSERT INTO t VALUES('later');")
@@ -189,7 +190,7 @@ func TestFillHardLinks(t *testing.T) {
 	first := f.database("app/a.db")
 	used := f.path("app/b.db")
 	f.must(os.Link(first, used))
-	app, err := shell.Start(exec.Command("sqlite3", "-batch", "-init", "/dev/null", used))
+	app, err := shell.Start(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", "-init", "/dev/null", used))
 	f.must(err)
 	defer app.Kill()
 	_, err = app.Run("PRAGMA journal_mode=WAL; INSERT INTO t VALUES('later');")

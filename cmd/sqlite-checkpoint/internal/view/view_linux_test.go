@@ -22,6 +22,7 @@ import (
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // The test binary is started again under these names: by launcher as any user, and by viewer in the
@@ -290,7 +291,7 @@ func TestRefused(t *testing.T) {
 	launch := tr.command(tr.view("app.db"), "echo started")
 	self, err := os.Executable()
 	tr.must(err)
-	cmd := exec.Command("unshare", "-Ur", "bash", "-c",
+	cmd := exec.Command(testkit.Tool(t, "unshare"), "-Ur", "bash", "-c",
 		`echo 0 >/proc/sys/user/max_mnt_namespaces && exec -a "$0" "$@"`)
 	cmd.Args = slices.Concat(cmd.Args, []string{launch.Args[0], self}, launch.Args[1:])
 	out, err := cmd.CombinedOutput()
