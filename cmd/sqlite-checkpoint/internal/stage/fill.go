@@ -24,6 +24,8 @@ type Options struct {
 	Jobs int
 	// Snapshot says how. Its Destination and Progress are not used.
 	Snapshot engine.Options
+	// Take takes a snapshot; nil means engine.TakeSnapshot.
+	Take func(ctx context.Context, source string, opts engine.Options) (*engine.Snapshot, error)
 	// Progress, if not nil, is called with bytes, from several goroutines.
 	Progress func(done, total int64)
 }
@@ -34,8 +36,12 @@ type Copy struct {
 	Info      engine.Info
 	SHA256    []byte
 	Moment    time.Time // of which it is a copy
+	Modified  time.Time // the newest time of the database and its -wal then
 	Unchanged bool      // since the copy that a stage had kept was made
 	Err       error     // why there is none; everything else is then empty
+
+	token []byte
+	check engine.Check
 }
 
 // Fill copies the databases sources, which are absolute paths. The names of one file get one copy.
@@ -117,7 +123,7 @@ func inUse(database string) bool {
 // fill makes the copy of one file under all its names.
 func (f *filling) fill(ctx context.Context, number int, file file) {
 	first := &f.copies[file.names[0]]
-	*first = f.copy(ctx, number, first.Source)
+	*first = f.refresh(ctx, number, first.Source)
 	for _, i := range file.names[1:] {
 		source := f.copies[i].Source
 		f.copies[i] = *first
@@ -135,6 +141,25 @@ func (f *filling) progress(done, more int64) {
 	}
 }
 
+// refresh copies a database, unless the stage has an up-to-date copy of it. The token is taken
+// first: what is committed while the database is copied counts as a change.
+func (f *filling) refresh(ctx context.Context, number int, source string) Copy {
+	token, err := engine.TakeToken(source)
+	if err != nil {
+		return Copy{Source: source, Err: err}
+	}
+	check := f.opts.Snapshot.Check
+	if c, ok := f.stage.kept(source, token, check); ok {
+		return c
+	}
+	c := f.copy(ctx, number, source)
+	if c.Err == nil {
+		c.check = check
+		c.token, c.Err = token.MarshalText()
+	}
+	return c
+}
+
 // copy takes a snapshot of one database, and puts it in its place.
 func (f *filling) copy(ctx context.Context, number int, source string) Copy {
 	c := Copy{Source: source, Moment: time.Now()}
@@ -148,10 +173,14 @@ func (f *filling) copy(ctx context.Context, number int, source string) Copy {
 	}
 	like, err := os.Lstat(source)
 	if err != nil {
-		return Copy{Source: source, Err: &engine.Error{Kind: engine.KindChanged, Op: "copy", Path: source, Err: err}}
+		return Copy{Source: source, Err: failure("look at", source, err)}
 	}
-	modified := newest(like, source+"-wal")
-	snap, err := engine.TakeSnapshot(ctx, source, opts)
+	c.Modified = newest(like, source+"-wal")
+	take := f.opts.Take
+	if take == nil {
+		take = engine.TakeSnapshot
+	}
+	snap, err := take(ctx, source, opts)
 	if err != nil {
 		return Copy{Source: source, Err: err}
 	}
@@ -163,7 +192,7 @@ func (f *filling) copy(ctx context.Context, number int, source string) Copy {
 	if err := snap.Commit(temporary); err != nil {
 		return Copy{Source: source, Err: err}
 	}
-	if err := f.stage.place(temporary, source, modified); err != nil {
+	if err := f.stage.place(temporary, source, c.Modified); err != nil {
 		os.Remove(temporary)
 		return Copy{Source: source, Err: err}
 	}

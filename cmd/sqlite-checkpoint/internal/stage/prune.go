@@ -4,11 +4,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // A Layout is what is to be in a stage.
 type Layout struct {
 	Databases   []string // absolute paths
+	Files       []string // likewise: what else Write will make
 	Directories []string // likewise: those that are to be staged whether they hold databases or not
 	// Points says that views mount on the entries of staged directories, which are theirs to
 	// remove.
@@ -22,9 +24,9 @@ func (s *Stage) Prune(layout Layout) error {
 	for _, dir := range layout.Directories {
 		p.add(s.dir, s.Path(dir), staged)
 	}
-	for _, database := range layout.Databases {
-		p.add(s.dir, filepath.Dir(s.Path(database)), staged)
-		p.keep[s.Path(database)] = keepFile
+	for _, file := range slices.Concat(layout.Databases, layout.Files) {
+		p.add(s.dir, filepath.Dir(s.Path(file)), staged)
+		p.keep[s.Path(file)] = keepFile
 	}
 	allowRemoval(s.dir)
 	if err := p.prune(s.dir); err != nil {

@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
-	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
 // MetaName is the directory in a stage in which it keeps what is not a copy.
@@ -23,23 +22,11 @@ const MetaName = ".sqlite-checkpoint"
 
 // A Stage is a directory of copies that no other process uses. It is not safe for concurrent use.
 type Stage struct {
-	dir     string
-	private *atomicfile.Dir // of a stage that does not outlive Close
-}
-
-// Temporary makes a stage in parent that Close removes. What killed runs have left there goes
-// first.
-func Temporary(parent string) (*Stage, error) {
-	private, err := atomicfile.NewDir(parent)
-	if err != nil {
-		return nil, failure("create a stage in", parent, err)
-	}
-	s := &Stage{dir: private.Path(), private: private}
-	if err := os.Mkdir(s.meta(), 0o700); err != nil {
-		s.Close()
-		return nil, failure("create", s.meta(), err)
-	}
-	return s, nil
+	dir       string
+	temporary bool // it does not outlive Close
+	root      *os.Root
+	lockFile  *os.File
+	records   map[string]record
 }
 
 // Dir is the stage's directory.
@@ -49,15 +36,19 @@ func (s *Stage) Dir() string { return s.dir }
 // is.
 func (s *Stage) Path(live string) string { return filepath.Join(s.dir, live) }
 
+// Aside is the path of a file, or with an empty name the directory of all, that is in the stage but
+// not a copy.
+func (s *Stage) Aside(name string) string { return filepath.Join(s.meta(), name) }
+
 func (s *Stage) meta() string { return filepath.Join(s.dir, MetaName) }
 
-// Close lets go of the stage, and removes one that is not kept. It is idempotent.
-func (s *Stage) Close() error {
-	if err := checkUnmounted(s.dir); err != nil {
-		return err
+// Close unlocks the stage, and removes one that is temporary.
+func (s *Stage) Close() (err error) {
+	if s.temporary {
+		err = s.remove()
 	}
-	allowRemoval(s.dir)
-	return s.private.Close()
+	s.unlock()
+	return err
 }
 
 // allowRemoval gives this user the permission to empty the directories below dir, which have the

@@ -73,7 +73,11 @@ func (f fixture) temporary() *Stage {
 	f.Helper()
 	s, err := Temporary(f.root)
 	f.must(err)
-	f.Cleanup(func() { s.Close() })
+	f.Cleanup(func() {
+		if _, err := os.Lstat(s.Dir()); err == nil {
+			s.Close()
+		}
+	})
 	return s
 }
 
@@ -218,7 +222,7 @@ func TestFillFailure(t *testing.T) {
 	s := f.temporary()
 	copies := f.fill(s, bad, f.path("app/missing.db"), good)
 	f.must(copies[2].Err)
-	for i, kind := range []engine.Kind{engine.KindNotDatabase, engine.KindChanged} {
+	for i, kind := range []engine.Kind{engine.KindNotDatabase, engine.KindMissing} {
 		if !engine.IsKind(copies[i].Err, kind) {
 			t.Errorf("%v, want %s", copies[i].Err, kind)
 		}
@@ -255,4 +259,28 @@ func TestPrune(t *testing.T) {
 
 func sorted(words string) string {
 	return strings.Join(slices.Sorted(slices.Values(strings.Fields(words))), " ")
+}
+
+// The next run removes what a killed one left, and nothing else: no stage in use, and nothing that
+// is like one.
+func TestSweep(t *testing.T) {
+	f := newFixture(t)
+	inUse, killed := f.temporary(), f.temporary()
+	f.must(f.fill(killed, f.database("app/a.db"))[0].Err)
+	killed.unlock()
+	for name, mode := range map[string]os.FileMode{"public": 0o755, "full": 0o700} {
+		f.must(os.MkdirAll(f.path(prefix+name+"/file"), mode))
+	}
+	f.must(os.MkdirAll(f.path("other/"+MetaName), 0o700))
+	f.must(os.Symlink("other", f.path(prefix+"link")))
+	f.must(os.Mkdir(f.path(prefix+"empty"), 0o700))
+	f.must(f.temporary().Close())
+	for path, stays := range map[string]bool{
+		inUse.Dir(): true, killed.Dir(): false, f.path(prefix + "empty"): false,
+		f.path(prefix + "public/file"): true, f.path(prefix + "full/file"): true, f.path("other/" + MetaName): true,
+	} {
+		if _, err := os.Stat(path); (err == nil) != stays {
+			t.Errorf("%s: %v, want it there: %v", path, err, stays)
+		}
+	}
 }
