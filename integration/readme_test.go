@@ -107,7 +107,7 @@ func TestREADME(t *testing.T) {
 		if strings.Contains(line.text, "--set-aside") {
 			r.live.Close() // "with the application stopped"
 		}
-		o := r.finish(r.withTools(r.other("bash", "-euo", "pipefail", "-c", line.text)))
+		o := r.finish(r.withTools(r.other("unshare", "--mount", "bash", "-euo", "pipefail", "-c", mountHost+line.text)))
 		if o.code != 0 {
 			t.Errorf("README.md:%d: %s: exit status %d\n%s%s", line.number, line.text, o.code, o.stdout, o.stderr)
 			continue
@@ -116,6 +116,9 @@ func TestREADME(t *testing.T) {
 		r.mustHaveRestored(line.text)
 	}
 }
+
+// mountHost puts two directories in the places that the README speaks of.
+const mountHost = "mount --bind srv /srv; mount --bind varlib /var/lib; "
 
 // A reader is somebody who tries what the README says, and has set up all that it speaks of.
 type reader struct {
@@ -131,9 +134,10 @@ func newReader(t *testing.T) *reader {
 	r.newDatabase("app.db", 1000)
 	r.live = r.open("app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
 	far := r.path("far")
-	for _, dir := range []string{far, r.path("remote")} {
+	for _, dir := range []string{far, r.path("remote"), r.path("srv"), r.path("srv/app"), r.path("varlib")} {
 		r.check(os.Mkdir(dir, 0o755))
 	}
+	r.newDatabase("srv/app/app.db", 100)
 	ssh := startSSH(t, far)
 	r.env = []string{
 		"PATH=" + strings.Join([]string{filepath.Dir(binary), ssh, os.Getenv("PATH")}, ":"),
@@ -183,7 +187,7 @@ func TestREADMECommands(t *testing.T) {
 	b := newBench(t)
 	b.newDatabase("app.db", 10)
 	text := readme(t)
-	for _, command := range []string{"snapshot DB DEST", "backup DB DEST", "pipe DB -- CMD...", "verify SRC", "restore SRC DB", "checkpoint DB", "info DB"} {
+	for _, command := range []string{"snapshot DB DEST", "backup DB DEST", "pipe DB -- CMD...", "shadow DIR... -- CMD...", "verify SRC", "restore SRC DB", "checkpoint DB", "info DB"} {
 		if !strings.Contains(text, "\n"+command+" ") {
 			t.Errorf("README.md does not explain %q", command)
 		}

@@ -19,6 +19,9 @@ import (
 // writerEnv names the database that this test binary, started again, writes to.
 const writerEnv = "SQLITE_CHECKPOINT_TEST_WRITER"
 
+// pauseEnv is how long a writer rests after each commit, where many are to leave the machine something.
+const pauseEnv = writerEnv + "_PAUSE"
+
 const (
 	ledgerRows  = 100
 	ledgerTotal = ledgerRows * 1_000_000_000
@@ -98,7 +101,9 @@ func inputEnds() <-chan struct{} {
 func writeUntil(stop <-chan struct{}, move *sqlite3.SQLiteStmt, db string) (did tally, err error) {
 	var before uint32
 	start := time.Now()
+	pause, _ := time.ParseDuration(os.Getenv(pauseEnv))
 	for i := int64(0); ; i++ {
+		time.Sleep(pause)
 		select {
 		case <-stop:
 			did.Elapsed = time.Since(start)

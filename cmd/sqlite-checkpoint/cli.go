@@ -22,6 +22,7 @@ type cli struct {
 	Snapshot   snapshotCmd   `cmd:"" aliases:"snap" help:"Checkpoint a database, then back it up."`
 	Backup     backupCmd     `cmd:"" aliases:"bk" help:"Back up a database, in use or not: a verified copy."`
 	Pipe       pipeCmd       `cmd:"" help:"Run a program with the stream on its stdin; it never sees a false end."`
+	Shadow     shadowCmd     `cmd:"" help:"Run a program that sees verified copies in place of the databases in a directory."`
 	Verify     verifyCmd     `cmd:"" help:"Prove that a stream or a file is whole."`
 	Restore    restoreCmd    `cmd:"" help:"Turn a stream or a file back into a database."`
 	Checkpoint checkpointCmd `cmd:"" aliases:"cp" help:"Fold the write-ahead log back into a database."`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ const exitStatusHelp = `Exit status:
   2  usage                              7  output failed, or CMD ended early
   3  source missing or unsuitable       8  stream incomplete, damaged or unproven
   4  busy, try again                    9  would overwrite
-  128+n  ended by signal n              under pipe: CMD's own status when CMD failed,
+  128+n  ended by signal n              under pipe, shadow: CMD's own status if it failed,
                                         126 CMD cannot be run, 127 CMD not found
 `
 
@@ -50,6 +51,8 @@ const (
 	kindTerminal    = "terminal"
 	kindInterrupted = "interrupted"
 	kindUnfinished  = "unfinished"
+	kindNamespace   = "no_namespace"
+	kindAppeared    = "database_appeared"
 
 	kindDamagedCopies = "damaged_copies"
 
@@ -85,6 +88,7 @@ var kinds = []row{
 	{string(engine.KindNotOwner), exitSource, runAsOwner, nil},
 	{kindInUse, exitSource, "copy a database in use with backup, or look at it with info", nil},
 
+	{kindAppeared, exitBusy, "run it again: those databases are copied then", nil},
 	{string(engine.KindBusy), exitBusy, "try again later", nil},
 	{string(engine.KindExclusive), exitBusy, stopExclusive, nil},
 	{string(engine.KindUnlocked), exitBusy, otherPath + ", on the same machine, or stop the application", nil},
@@ -123,6 +127,7 @@ var kinds = []row{
 	{kindNotExecutable, exitNotExecutable, "", nil},
 	{kindNotFound, exitNotFound, "give its path, or check PATH", nil},
 
+	{kindNamespace, exitOther, "", nil},
 	{kindUnfinished, exitOther, "wait until it ends; if it was killed, run it again", nil},
 	{kindOther, exitOther, "", nil},
 }
@@ -133,6 +138,8 @@ type fault struct {
 	err  error
 	hint string // in place of the table's
 	code int    // likewise, if not 0
+
+	findings []string
 }
 
 func (f *fault) Error() string { return f.err.Error() }
@@ -176,8 +183,8 @@ func explain(ctx context.Context, command string, err error) failure {
 	r := classify(err)
 	f := failure{Code: r.code, Kind: r.kind, Message: text(err.Error()), Hint: text(advice(command, r, err))}
 	var own *fault
-	if errors.As(err, &own) && own.code != 0 {
-		f.Code = own.code
+	if errors.As(err, &own) {
+		f.Code, f.Findings = cmp.Or(own.code, f.Code), texts(own.findings)
 	}
 	var found *engine.Error
 	if errors.As(err, &found) {

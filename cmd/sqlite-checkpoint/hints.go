@@ -22,9 +22,12 @@ const (
 // commandHints are the hints that hold for some commands only, in place of the table's: the flags that they name are
 // those of these commands.
 var commandHints = []struct{ commands, kind, hint string }{
-	{"backup snapshot pipe", string(engine.KindBusy), "try again, or wait longer with --busy-timeout"},
-	{"backup snapshot pipe checkpoint", string(engine.KindExclusive), stopExclusive + "; if it only commits often, raise --busy-timeout"},
+	{"backup snapshot pipe shadow", string(engine.KindBusy), "try again, or wait longer with --busy-timeout"},
+	{"backup snapshot pipe shadow checkpoint", string(engine.KindExclusive), stopExclusive + "; if it only commits often, raise --busy-timeout"},
 	{"backup snapshot pipe", string(engine.KindCorrupt), "--check none still copies what can be read, for sqlite3's .recover"},
+	{"shadow", string(engine.KindCorrupt), "--keep-going leaves it out; backup --check none saves what can be read, for sqlite3's .recover"},
+	{"shadow", string(engine.KindNoSpace), "make room there, or use another directory with --stage"},
+	{"shadow", string(engine.KindTemp), "use another directory with --stage"},
 	{"verify restore", string(engine.KindCorrupt), "use another backup; sqlite3's .recover may save a part of this one"},
 	{"backup snapshot", string(engine.KindNoSpace), "make room there, or use another directory: --tmpdir for a stream, DEST for a file"},
 	{"backup snapshot", string(engine.KindTemp), "use another directory: --tmpdir for a stream, DEST for a file"},

@@ -13,11 +13,15 @@ import (
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/suspend"
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/view"
 )
 
 func main() {
-	if os.Args[0] == guard.Name {
-		os.Exit(guard.Main(nil))
+	switch os.Args[0] {
+	case guard.Name:
+		os.Exit(guard.Main(mountView))
+	case view.ProbeName:
+		os.Exit(view.ProbeMain())
 	}
 	catchPipe()
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))

@@ -29,15 +29,15 @@ type progress struct {
 	stop chan struct{}
 
 	mu sync.Mutex // held for a moment only
-	at stage
+	at position
 
 	drawing sync.Mutex // held while the terminal is written to
-	drawn   stage
+	drawn   position
 	bar     *progressbar.ProgressBar
 }
 
-// A stage is where the work stands. A total of 0 is not known and shows as a spinner; no label means no bar.
-type stage struct {
+// A position is where the work stands. A total of 0 is not known and shows as a spinner; no label means no bar.
+type position struct {
 	label       string
 	done, total int64
 }
@@ -67,7 +67,7 @@ func (p *progress) show(label string, done, total int64) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.at = stage{label, done, total}
+	p.at = position{label, done, total}
 }
 
 // clear takes the bar off the terminal, so that a line can be written.
@@ -78,7 +78,7 @@ func (p *progress) clear() {
 	p.show("", 0, 0)
 	p.drawing.Lock()
 	defer p.drawing.Unlock()
-	p.render(stage{})
+	p.render(position{})
 }
 
 // close ends the drawing.
@@ -115,7 +115,7 @@ func (p *progress) tick() {
 }
 
 // render moves the bar, or begins another for another label.
-func (p *progress) render(at stage) {
+func (p *progress) render(at position) {
 	if p.bar != nil && at.label != p.drawn.label {
 		p.bar.Finish()
 		p.bar = nil

@@ -10,11 +10,15 @@ import (
 func (c *console) takeSnapshot(ctx context.Context, source string, opts engine.Options) (*engine.Snapshot, error) {
 	release := c.suspension.Hold()
 	defer release()
+	follow := opts.Progress
+	if follow == nil {
+		follow = c.progress.engine
+	}
 	opts.Progress = func(at engine.Progress) {
 		if at.Phase == engine.PhaseCheck {
 			release()
 		}
-		c.progress.engine(at)
+		follow(at)
 	}
 	return engine.TakeSnapshot(ctx, source, opts)
 }

@@ -78,6 +78,9 @@ func (d Directory) mount() error {
 // newcomers are databases that have appeared since the copies were made.
 func (m mounting) newcomers(d Directory, entries []fs.DirEntry) (names []string) {
 	known := d.hidden(nil)
+	for _, name := range d.Live {
+		known[name] = true
+	}
 	for _, entry := range entries {
 		if entry.Type().IsRegular() && !known[entry.Name()] && isDatabase(m.live, entry.Name()) {
 			names = append(names, entry.Name())

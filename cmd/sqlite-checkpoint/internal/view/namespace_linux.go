@@ -53,6 +53,8 @@ func Probe() error {
 		return nil
 	case errors.As(err, &failed):
 		return fmt.Errorf("%w: %s", ErrRefused, out)
+	case errors.Is(err, unix.ENOSPC):
+		err = errors.New("user.max_mnt_namespaces or user.max_user_namespaces allows no more")
 	}
 	return fmt.Errorf("%w: %w", ErrRefused, err)
 }

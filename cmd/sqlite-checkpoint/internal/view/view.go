@@ -33,6 +33,7 @@ type Directory struct {
 	Staged string   // what is mounted there: it has the live directory's owner, mode and attributes, and the copies
 	Copies []string // the entries that Staged has itself
 	Absent []string // databases that are not to be seen
+	Live   []string // entries that are shown as they are even if they are databases
 }
 
 // ErrRefused means that this process may not create a mount namespace, or not mount in it.

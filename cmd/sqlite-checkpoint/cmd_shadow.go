@@ -1,0 +1,118 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+type shadowCmd struct {
+	Dirs        operands      `arg:"" name:"dir" help:"The directories; databases below them are found by their content."`
+	Command     []string      `arg:"" name:"cmd" passthrough:"partial" help:"After --: the program to run, and its arguments."`
+	Exclude     []string      `placeholder:"GLOB" sep:"none" help:"Leave files and directories that match GLOB as they are; repeatable."`
+	Stage       string        `placeholder:"DIR" help:"Keep the copies in DIR: an unchanged database is not copied again. Default: a private directory that is removed."`
+	Jobs        jobs          `short:"j" placeholder:"N" help:"Databases copied at the same time; default: one per core, at most 4."`
+	KeepGoing   bool          `help:"Run CMD even if databases could not be copied: they are absent then."`
+	NoManifest  bool          `help:"Do not show CMD a .sqlite-checkpoint.sha256 in each DIR."`
+	Check       engine.Check  `default:"auto" enum:"auto,quick,full,none" placeholder:"LEVEL" help:"Check of the copies: auto, quick, full or none; auto is quick, or weaker if this build lacks a module or collation that the database needs."`
+	BusyTimeout time.Duration `default:"10s" help:"How long to wait for a locked database (${default})."`
+	Grace       time.Duration `default:"5s" help:"How long CMD may take to exit after TERM, if this run is interrupted (${default})."`
+}
+
+func (*shadowCmd) Help() string {
+	return `CMD sees DIR as it is, but in place of every SQLite database a verified copy: at the same path, with the same
+owner, mode and times, and without -wal, -shm and -journal. CMD starts when every copy has passed its check. It runs
+in a mount namespace of its own (root's, or one in a user namespace): no other process sees the copies, and nothing is
+left when CMD ends or is killed. A directory that holds a database is shown as it was when CMD started.
+If this program dies in any way, CMD and all that it has started are killed.
+
+  sqlite-checkpoint shadow /srv/app -- restic backup /srv/app
+
+Where mount namespaces are forbidden, as in most containers, {stage} in CMD's arguments stands for a directory that
+holds the copies, by their whole paths, and {exclude} for a file that lists the live databases:
+
+  sqlite-checkpoint shadow --stage /var/lib/stage /srv/app -- restic backup --exclude-file {exclude} /srv/app {stage}`
+}
+
+// An operands is a list of arguments in front of CMD.
+type operands []string
+
+// Decode is how kong reads it.
+func (o *operands) Decode(ctx *kong.DecodeContext) error {
+	for ctx.Scan.Peek().IsValue() {
+		*o = append(*o, ctx.Scan.Pop().String())
+	}
+	return nil
+}
+
+// A jobs is a number of things done at the same time.
+type jobs int
+
+func (j jobs) orDefault() int { return cmp.Or(int(j), min(runtime.NumCPU(), 4)) }
+
+// Validate rejects wrong flags before any work is done.
+func (cmd *shadowCmd) Validate() error {
+	switch {
+	case cmd.BusyTimeout < 0 || cmd.Grace < 0:
+		return errors.New("a time must not be negative")
+	case cmd.Jobs < 0:
+		return errors.New("--jobs must be at least 1")
+	case cmd.Stage == "" && cmd.mentions(stageMark):
+		return errors.New(stageMark + " needs --stage DIR")
+	case cmd.mentions(excludeMark) && !cmd.mentions(stageMark):
+		return errors.New(excludeMark + " goes with " + stageMark + ": without it CMD sees no live database")
+	}
+	return nil
+}
+
+// Marks in CMD's arguments.
+const (
+	stageMark   = "{stage}"
+	excludeMark = "{exclude}"
+)
+
+// mentions reports whether CMD's arguments contain a mark.
+func (cmd *shadowCmd) mentions(mark string) bool {
+	return strings.Contains(strings.Join(cmd.Command, "\x00"), mark)
+}
+
+// Run is the command.
+func (cmd *shadowCmd) Run(ctx context.Context, con *console) error {
+	start := time.Now()
+	con.streaming = true // stdout is CMD's
+	s, err := cmd.prepare(con)
+	if err != nil {
+		return err
+	}
+	if err := s.search(ctx); err != nil {
+		return err
+	}
+	if err := s.openStage(); err != nil {
+		return err
+	}
+	defer s.stage.Close()
+	if err := s.copy(ctx); err != nil {
+		return err
+	}
+	failed := s.failure()
+	if failed != nil && !cmd.KeepGoing {
+		return failed
+	}
+	if err := s.arrange(); err != nil {
+		return err
+	}
+	if err := s.runCommand(ctx); err != nil {
+		return err
+	}
+	if err := cmp.Or(failed, s.appeared(ctx)); err != nil {
+		return err
+	}
+	return con.show(s.result(start))
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/stage"
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/view"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// A shadowing is a run of shadow.
+type shadowing struct {
+	*shadowCmd
+	con       *console
+	argv      []string
+	bare      bool // CMD reads the stage itself, without a view
+	roots     []shadowRoot
+	databases []string            // absolute paths
+	live      map[string][]string // to each directory, the excluded names in it
+	stage     *stage.Stage
+	copies    []stage.Copy
+	view      view.View
+}
+
+// A shadowRoot is a DIR.
+type shadowRoot struct {
+	typed string
+	path  string // absolute, without symbolic links
+}
+
+// prepare refuses, before any work, what could not end well.
+func (cmd *shadowCmd) prepare(con *console) (*shadowing, error) {
+	s := &shadowing{shadowCmd: cmd, con: con, bare: cmd.mentions(stageMark), live: map[string][]string{}}
+	if cmd.Command[0] != "--" || len(cmd.Command) < 2 || cmd.Command[1] == "" {
+		return nil, usagef("shadow needs -- and a command after its directories and flags")
+	}
+	s.argv = cmd.Command[1:]
+	if _, err := exec.LookPath(s.argv[0]); err != nil {
+		return nil, startFault(s.argv[0], err)
+	}
+	for _, dir := range cmd.Dirs {
+		root, err := openRoot(dir)
+		if err != nil {
+			return nil, err
+		}
+		s.roots = append(s.roots, root)
+	}
+	if s.bare {
+		return s, nil
+	}
+	return s, s.checkNamespace()
+}
+
+func openRoot(dir string) (shadowRoot, error) {
+	if dir == "" {
+		return shadowRoot{}, usagef("DIR must not be empty")
+	}
+	path, err := filepath.Abs(dir)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return shadowRoot{}, &engine.Error{Kind: engine.KindMissing, Op: "search", Path: dir, Err: cause(err)}
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return shadowRoot{}, &engine.Error{Kind: engine.KindMissing, Op: "search", Path: dir, Err: cause(err)}
+	case !info.IsDir():
+		return shadowRoot{}, usagef("%s is not a directory: backup and pipe copy a single database", dir)
+	case path == "/":
+		return shadowRoot{}, usagef("/ cannot be shadowed: name the directories below it")
+	}
+	return shadowRoot{dir, path}, nil
+}
+
+// withoutNamespace is what to do where there can be no view.
+const withoutNamespace = "use the form without mounts: " +
+	"shadow --stage STAGE DIR -- CMD --exclude-file {exclude} DIR {stage}"
+
+func (s *shadowing) checkNamespace() error {
+	if err := view.Probe(); err != nil {
+		return &fault{kind: kindNamespace, err: err, hint: withoutNamespace}
+	}
+	for _, root := range s.roots {
+		if err := view.CheckOwners(root.path); err != nil {
+			return &fault{kind: kindNamespace, err: err, hint: "run as root, or " + withoutNamespace}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/stage"
+)
+
+// What has become of a database.
+const (
+	outcomeCopied    = "copied"
+	outcomeUnchanged = "unchanged"
+	outcomeFailed    = "failed"
+)
+
+type shadowedDatabase struct {
+	Source    path   `json:"source"`
+	SizeBytes int64  `json:"size_bytes"`
+	SHA256    string `json:"sha256"`
+	Check     string `json:"check"`
+	Outcome   string `json:"outcome"`
+	Error     text   `json:"error,omitempty"`
+}
+
+type shadowResult struct {
+	Command    string             `json:"command"`
+	Sources    []path             `json:"sources"`
+	CMD        path               `json:"cmd"`
+	ExitStatus int                `json:"exit_status"` // CMD's
+	Count      int                `json:"database_count"`
+	SizeBytes  int64              `json:"size_bytes"`
+	Copied     int                `json:"copied"`
+	Unchanged  int                `json:"unchanged"`
+	Failed     int                `json:"failed"`
+	Skew       millis             `json:"skew_ms"`
+	Elapsed    millis             `json:"elapsed_ms"`
+	Databases  []shadowedDatabase `json:"databases"`
+}
+
+// result says what was done. Skew is the time between the moments of which the first and the last
+// copy are.
+func (s *shadowing) result(start time.Time) *shadowResult {
+	r := &shadowResult{
+		Command: "shadow", Sources: paths(s.Dirs), CMD: path(strings.Join(s.argv, " ")), Count: len(s.copies),
+	}
+	var first, last time.Time
+	for _, c := range s.copies {
+		d := s.shadowed(c)
+		r.SizeBytes += d.SizeBytes
+		switch d.Outcome {
+		case outcomeCopied:
+			r.Copied++
+		case outcomeUnchanged:
+			r.Unchanged++
+		default:
+			r.Failed++
+		}
+		r.Databases = append(r.Databases, d)
+		if c.Err != nil {
+			continue
+		}
+		if first.IsZero() || c.Moment.Before(first) {
+			first = c.Moment
+		}
+		if c.Moment.After(last) {
+			last = c.Moment
+		}
+	}
+	r.Skew, r.Elapsed = millis(last.Sub(first)), since(start)
+	return r
+}
+
+func (s *shadowing) shadowed(c stage.Copy) shadowedDatabase {
+	d := shadowedDatabase{Source: path(s.typed(c.Source)), Outcome: outcomeCopied}
+	switch {
+	case c.Err != nil:
+		d.Outcome, d.Error = outcomeFailed, text(c.Err.Error())
+		return d
+	case c.Unchanged:
+		d.Outcome = outcomeUnchanged
+	}
+	d.SizeBytes, d.SHA256, d.Check = c.Info.Size, fmt.Sprintf("%x", c.SHA256), string(c.Info.Level)
+	return d
+}
+
+func (r *shadowResult) lines() []string {
+	line := fmt.Sprintf("%s: %s, %s, %d copied, %d unchanged", r.CMD,
+		counted(r.Count, "database"), humanize.IBytes(uint64(r.SizeBytes)), r.Copied, r.Unchanged)
+	return []string{line, fmt.Sprintf("complete: %s", counted(r.Count-r.Failed, "database"))}
+}
+
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return humanize.Comma(int64(n)) + " " + noun + "s"
+}
+
+// failure is the error of a run in which databases could not be copied: with the worst one's kind,
+// and a line for each.
+func (s *shadowing) failure() error {
+	var worst row
+	var findings []string
+	for _, c := range s.copies {
+		if c.Err == nil {
+			continue
+		}
+		findings = append(findings, c.Err.Error())
+		if r := classify(c.Err); worst.kind == "" || severity(r) > severity(worst) {
+			worst = r
+		}
+	}
+	if len(findings) == 0 {
+		return nil
+	}
+	what := "CMD was not started"
+	if s.KeepGoing {
+		what = "CMD did not see them"
+	}
+	err := fmt.Errorf("shadow %s: %d of %s could not be copied; %s",
+		strings.Join(s.Dirs, " "), len(findings), counted(len(s.copies), "database"), what)
+	return &fault{kind: worst.kind, err: err, findings: findings}
+}
+
+// severity orders failures: what another run cannot mend counts most.
+func severity(r row) int {
+	return slices.Index([]int{exitBusy, exitSpace, exitSource, exitCorrupt}, r.code)
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// search finds the databases.
+func (s *shadowing) search(ctx context.Context) error {
+	s.con.progress.show("searching", 0, 0)
+	found, skipped, err := s.find(ctx)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return &fault{
+			kind: string(engine.KindMissing),
+			err:  fmt.Errorf("search %s: no SQLite database", strings.Join(s.Dirs, ", ")),
+			hint: "check the path, and whether its file system is mounted",
+		}
+	}
+	s.databases = found
+	for _, entry := range skipped {
+		s.note(entry)
+		if entry.Reason == engine.SkipExcluded {
+			dir, name := filepath.Split(entry.Path)
+			s.live[filepath.Clean(dir)] = append(s.live[filepath.Clean(dir)], name)
+		}
+	}
+	return nil
+}
+
+// find lists the databases below all directories, and what was left out.
+func (s *shadowing) find(ctx context.Context) (databases []string, skipped []engine.Skipped, err error) {
+	for _, root := range s.roots {
+		found, err := engine.FindDatabases(ctx, root.path, engine.FindOptions{Exclude: s.Exclude})
+		if err != nil {
+			return nil, nil, err
+		}
+		databases = append(databases, found.Databases...)
+		skipped = append(skipped, found.Skipped...)
+	}
+	slices.Sort(databases)
+	return slices.Compact(databases), skipped, nil
+}
+
+// note says what was left out, if it may hold databases.
+func (s *shadowing) note(entry engine.Skipped) {
+	name := s.typed(entry.Path)
+	switch entry.Reason {
+	case engine.SkipExcluded:
+		s.con.note(name + ": excluded, CMD sees it as it is")
+	case engine.SkipMount:
+		s.con.warn(name + ": another file system was not searched; name it as a DIR of its own if it holds databases")
+	case engine.SkipSymlink:
+		if target, ok := s.outside(entry.Path); ok {
+			s.con.note(fmt.Sprintf("%s: a symbolic link to %s was not followed", name, target))
+		}
+	case engine.SkipUnreadable, engine.SkipInProcess:
+		s.con.warn(fmt.Sprintf("%s: not searched: %v", name, cmp.Or(entry.Err, errors.New(string(entry.Reason)))))
+	}
+}
+
+// outside reports whether a symbolic link leads to a directory or a database that is below none of
+// the directories.
+func (s *shadowing) outside(link string) (target string, ok bool) {
+	target, err := filepath.EvalSymlinks(link)
+	if err != nil || slices.ContainsFunc(s.roots, func(root shadowRoot) bool { return inside(target, root.path) }) {
+		return "", false
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return "", false
+	}
+	return target, info.IsDir() || info.Mode().IsRegular() && beginsWith(target, "SQLite format 3\x00")
+}
+
+// inside reports whether a clean path is dir or below it.
+func inside(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
+
+// typed gives an absolute path as the user would write it.
+func (s *shadowing) typed(path string) string {
+	best := shadowRoot{}
+	for _, root := range s.roots {
+		if inside(path, root.path) && len(root.path) > len(best.path) {
+			best = root
+		}
+	}
+	return filepath.Join(best.typed, strings.TrimPrefix(path, best.path))
+}
+
+// appeared searches again after CMD: a database that was not there before was seen by CMD as it is,
+// unless it is in a directory that was shown as it had been.
+func (s *shadowing) appeared(ctx context.Context) error {
+	found, _, err := s.find(ctx)
+	if err != nil {
+		return err
+	}
+	var seen []string
+	for _, database := range found {
+		if _, known := slices.BinarySearch(s.databases, database); known {
+			continue
+		}
+		if s.shown(database) {
+			seen = append(seen, s.typed(database)+": CMD saw it in use, unverified")
+		} else {
+			s.con.note(s.typed(database) + ": created meanwhile, CMD did not see it")
+		}
+	}
+	if len(seen) == 0 {
+		return nil
+	}
+	return &fault{
+		kind: kindAppeared, findings: seen,
+		err: fmt.Errorf("shadow %s: databases appeared while CMD ran: %d", strings.Join(s.Dirs, " "), len(seen)),
+	}
+}
+
+// shown reports whether CMD could see a database that is not one of s.databases: its directory was
+// not staged, or the view was given a place to mount it on.
+func (s *shadowing) shown(database string) bool {
+	if _, staged := slices.BinarySearch(s.directories(), filepath.Dir(database)); s.bare || !staged {
+		return true
+	}
+	_, err := os.Lstat(s.stage.Path(database))
+	return err == nil
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/stage"
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/view"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+// openStage opens the stage, kept or not.
+func (s *shadowing) openStage() (err error) {
+	if s.Stage == "" {
+		return s.makeStage()
+	}
+	dir, err := filepath.Abs(s.Stage)
+	if err != nil {
+		return fileFault(err)
+	}
+	if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
+		dir = filepath.Join(parent, filepath.Base(dir))
+	}
+	for _, root := range s.roots {
+		if inside(dir, root.path) || inside(root.path, dir) {
+			return usagef("--stage %s and %s must not contain one another", s.Stage, root.typed)
+		}
+	}
+	if s.stage, err = stage.Open(dir); err != nil {
+		return err
+	}
+	if err := s.checkDevice(dir); err != nil {
+		s.stage.Close()
+		return err
+	}
+	return nil
+}
+
+// makeStage makes a private stage, on the file system of the directories if there is a place for
+// it.
+func (s *shadowing) makeStage() (err error) {
+	places := s.places()
+	if len(places) == 0 {
+		return usagef("no directory to put the copies into: name one with --stage")
+	}
+	best := places[0]
+	if i := slices.IndexFunc(places, func(place string) bool { return s.elsewhere(place) == "" }); i >= 0 {
+		best = places[i]
+	}
+	if err := s.checkDevice(best); err != nil {
+		return err
+	}
+	s.stage, err = stage.Temporary(best)
+	return err
+}
+
+// places are the directories that a stage could be made in, the best first: above a directory on
+// its file system, then where programs keep their own.
+func (s *shadowing) places() (places []string) {
+	for _, root := range s.roots {
+		device, _ := deviceOf(root.path)
+		for dir := filepath.Dir(root.path); dir != "/"; dir = filepath.Dir(dir) {
+			if other, ok := deviceOf(dir); ok && other == device {
+				places = append(places, dir)
+			}
+		}
+	}
+	places = append(places, os.Getenv("STATE_DIRECTORY"), "/var/lib/sqlite-checkpoint",
+		os.Getenv("SQLITE_TMPDIR"), os.Getenv("TMPDIR"), "/var/tmp", "/tmp")
+	return slices.DeleteFunc(places, func(place string) bool {
+		below := slices.ContainsFunc(s.roots, func(root shadowRoot) bool { return inside(place, root.path) })
+		return below || !filepath.IsAbs(place) || unix.Access(place, unix.W_OK|unix.X_OK) != nil || !trusted(place)
+	})
+}
+
+// trusted reports whether nobody but this user and root can give the entries of a directory other
+// names.
+func trusted(dir string) bool {
+	for ; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return false
+		}
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		ours := ok && (stat.Uid == 0 || int(stat.Uid) == os.Geteuid())
+		if !ours || info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
+			return false
+		}
+		if dir == "/" {
+			return true
+		}
+	}
+}
+
+// elsewhere is a directory with databases that is not on the file system of place, empty if there
+// is none.
+func (s *shadowing) elsewhere(place string) string {
+	device, ok := deviceOf(place)
+	for _, dir := range s.directories() {
+		if other, found := deviceOf(dir); !ok || !found || other != device {
+			return dir
+		}
+	}
+	return ""
+}
+
+func deviceOf(path string) (uint64, bool) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return uint64(stat.Dev), ok
+}
+
+// oneFileSystem are flags that keep a program on the file system that it begins on.
+var oneFileSystem = []string{"-x", "--one-file-system", "--xdev"}
+
+// checkDevice refuses a CMD that would leave out what lies beside a database: the bytes of a staged
+// directory are the stage's, so that what is mounted in it would be on another file system.
+func (s *shadowing) checkDevice(place string) error {
+	dir := s.elsewhere(place)
+	if s.bare || dir == "" {
+		return nil
+	}
+	apart := fmt.Sprintf("%s and the stage in %s are on different file systems", s.typed(dir), place)
+	for _, arg := range s.argv[1:] {
+		if slices.Contains(oneFileSystem, arg) {
+			return &fault{
+				kind: kindUsage, err: fmt.Errorf("%s would leave out files: %s", arg, apart),
+				hint: "leave out " + arg + ", or choose a --stage on the file system of " + s.typed(dir),
+			}
+		}
+	}
+	s.con.note(apart)
+	return nil
+}
+
+// copy brings the stage up to date.
+func (s *shadowing) copy(ctx context.Context) (err error) {
+	layout := stage.Layout{Databases: s.databases, Points: !s.bare}
+	for _, root := range s.manifests() {
+		layout.Files = append(layout.Files, filepath.Join(root.path, manifestName))
+	}
+	if err := s.stage.Prune(layout); err != nil {
+		return err
+	}
+	s.copies, err = s.stage.Fill(ctx, s.databases, stage.Options{
+		Jobs:     s.Jobs.orDefault(),
+		Take:     s.con.takeSnapshot,
+		Snapshot: engine.Options{Check: s.Check, BusyTimeout: engineTimeout(s.BusyTimeout)},
+		Progress: func(done, total int64) { s.con.progress.show("copying", done, total) },
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range s.copies {
+		for _, warning := range c.Info.Warnings {
+			s.con.warn(warning)
+		}
+		if c.Info.Reason != "" {
+			s.con.warn(fmt.Sprintf("%s: check %s only: %s", s.typed(c.Source), c.Info.Level, c.Info.Reason))
+		}
+	}
+	return s.stage.Save(s.copies)
+}
+
+// directories are the live ones that have a staged one: where databases are, and where a manifest
+// is to be.
+func (s *shadowing) directories() (dirs []string) {
+	for _, database := range s.databases {
+		dirs = append(dirs, filepath.Dir(database))
+	}
+	for _, root := range s.manifests() {
+		dirs = append(dirs, root.path)
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
+}
+
+// manifests are the directories that get a manifest.
+func (s *shadowing) manifests() []shadowRoot {
+	if s.NoManifest {
+		return nil
+	}
+	return s.roots
+}
+
+// arrange puts everything but the databases into the stage, and says what is to be mounted.
+func (s *shadowing) arrange() error {
+	if err := s.writeManifests(); err != nil {
+		return err
+	}
+	if s.bare {
+		if err := s.writeExclude(); err != nil {
+			return err
+		}
+	}
+	directories := s.directories()
+	if err := s.stage.Directories(directories); err != nil {
+		return err
+	}
+	mounts := map[string]*view.Directory{}
+	for _, dir := range directories {
+		mounts[dir] = &view.Directory{Path: dir, Staged: s.stage.Path(dir), Live: s.live[dir]}
+	}
+	for _, c := range s.copies {
+		d, name := mounts[filepath.Dir(c.Source)], filepath.Base(c.Source)
+		if c.Err != nil {
+			d.Absent = append(d.Absent, name)
+		} else {
+			d.Copies = append(d.Copies, name)
+		}
+	}
+	for _, root := range s.manifests() {
+		mounts[root.path].Copies = append(mounts[root.path].Copies, manifestName)
+	}
+	s.view.Hide = []string{s.stage.Dir()}
+	for _, dir := range directories {
+		s.view.Directories = append(s.view.Directories, *mounts[dir])
+	}
+	return nil
+}
+
+// manifestName is the file that says what every database in a directory has to be, as sha256sum -c
+// reads it.
+const manifestName = ".sqlite-checkpoint.sha256"
+
+func (s *shadowing) writeManifests() error {
+	for _, root := range s.manifests() {
+		var text strings.Builder
+		var modified time.Time
+		for _, c := range s.copies {
+			name, err := filepath.Rel(root.path, c.Source)
+			if err != nil || c.Err != nil || !inside(c.Source, root.path) {
+				continue
+			}
+			text.WriteString(stream.FormatSidecar(stream.Digest(c.SHA256), name))
+			if c.Modified.After(modified) {
+				modified = c.Modified
+			}
+		}
+		if err := s.stage.Write(filepath.Join(root.path, manifestName), []byte(text.String()), modified); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// excludeName is the file that {exclude} stands for.
+const excludeName = "exclude"
+
+// writeExclude lists the databases and what belongs to them, one pattern a line, for restic and
+// tar.
+func (s *shadowing) writeExclude() error {
+	var text strings.Builder
+	for _, database := range s.databases {
+		for _, name := range databaseFiles(database) {
+			text.WriteString(escapePattern.Replace(name) + "\n")
+		}
+	}
+	text.WriteString(escapePattern.Replace(s.stage.Aside("")) + "\n")
+	return s.stage.WriteAside(excludeName, []byte(text.String()))
+}
+
+// escapePattern makes of a path a pattern that restic and tar take for that path alone. restic also
+// expands $ and trims lines. A line break fits into no line, so that any character there has to do.
+var escapePattern = strings.NewReplacer(
+	`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `$`, `[$]`, " ", "[ ]", "\t", "[\t]", "\n", "?", "\r", "?")
