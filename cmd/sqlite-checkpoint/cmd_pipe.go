@@ -31,8 +31,8 @@ truncated stream for a whole one. CMD itself is sent TERM first. Only if this pr
 the same instant (pkill -9 -f, the OOM killer of a cgroup), CMD's death races with the end of its input. A program at the
 far end of a network connection is out of reach: it has to prove the stream by itself.
 
-CMD may write to the terminal, but has no control of it: it cannot ask for a password there, and Ctrl-C and Ctrl-Z act on
-this program alone.
+From its start the terminal shows CMD's output and progress. CMD cannot ask for a password there, and Ctrl-C and Ctrl-Z
+act on this program alone. If CMD fails, its exit status is also that of this program, and the error says so.
 
 In CMD's arguments {size} is the number of bytes that it will read, {image_size} and {sha256} are the database
 image's; it finds them in SQLITE_CHECKPOINT_SIZE, SQLITE_CHECKPOINT_IMAGE_SIZE and SQLITE_CHECKPOINT_SHA256, too.
@@ -82,7 +82,7 @@ func (cmd *pipeCmd) Run(ctx context.Context, con *console) error {
 	}); err != nil {
 		return err
 	}
-	result.Destination = path(strings.Join(argv, " "))
+	result.Destination = path(argv[0]) // its arguments may be secrets
 	result.Elapsed = since(start)
 	return con.show(&result)
 }
@@ -100,6 +100,7 @@ func (cmd *pipeCmd) feed(ctx context.Context, e *emission, snap *engine.Snapshot
 			facts.size += stream.TrailerSize
 		}
 	}
+	e.con.yieldTerminal()
 	p, err := guard.Start(ctx, guard.Command{
 		Argv: facts.expand(cmd.argv()), Env: append(slices.DeleteFunc(os.Environ(), isFact), facts.environment()...),
 		Stdout: e.con.stdout, Stderr: e.con.stderr, Grace: cmd.Grace, Timeout: cmd.Timeout,

@@ -30,22 +30,25 @@ func TestFactsEnvironment(t *testing.T) {
 	}
 }
 
-// CMD's output appears on the terminal, but CMD cannot ask there: it has none of its own.
+// CMD's output appears on the terminal, in place of our bar, but CMD cannot ask there: it has none of its own.
 func TestPipeOnTerminal(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink(testBinary(t), filepath.Join(dir, program)); err != nil {
 		t.Fatal(err)
 	}
 	script := `sqlite3 a.db 'create table t(x);' && TMPDIR=. ./` + program +
-		` --no-progress pipe a.db -- sh -c 'cat >/dev/null; test -t 2 && echo seen >&2; read x </dev/tty || exit 3'`
+		` pipe a.db -- sh -c 'sleep 0.7; cat >/dev/null; test -t 2 && echo seen >&2; read x </dev/tty || exit 3'`
 	cmd := exec.Command("script", "-qec", script, "/dev/null")
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TERM=xterm")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer in.Close()
 	out, err := cmd.CombinedOutput()
+	if strings.Contains(string(out), "sending") {
+		t.Errorf("two programs draw on one terminal: %s", out)
+	}
 	if err == nil || !strings.Contains(string(out), "seen") || !strings.Contains(string(out), "/dev/tty") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -66,6 +66,14 @@ func (c *console) reportTo(r *report) error {
 	return nil
 }
 
+// yieldTerminal ends the progress bar, as another program is about to write to the terminal.
+func (c *console) yieldTerminal() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.progress.close()
+	c.progress = nil
+}
+
 // warn tells of something about the source that its operator should know.
 func (c *console) warn(text string) { c.aside("warning", text) }
 

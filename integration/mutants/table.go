@@ -154,7 +154,7 @@ var table = []mutant{
 	{"a paused terminal stops the work", "./cmd/sqlite-checkpoint TestPausedTerminal",
 		"p.mu.Unlock()\np.render(at)", "defer p.mu.Unlock()\np.render(at)"},
 	{"no bar is ever drawn", "./cmd/sqlite-checkpoint TestProgressShows",
-		`if now.After(due) && inForeground(p.tty) {`, `if now.Before(due) && inForeground(p.tty) {`},
+		`p.tick()`, ``},
 	{"a bar wraps on a narrow terminal", "./cmd/sqlite-checkpoint TestProgressShows",
 		`if w.column < width {`, `if true {`},
 	{"a background job draws", "./cmd/sqlite-checkpoint TestNoProgressInTheBackground",
