@@ -191,8 +191,7 @@ func (e *emission) name() string {
 
 // result is what there is to tell of an emission that is complete.
 func (e *emission) result(info engine.Info, sum stream.Summary) (copied, sent) {
-	c := copied{Source: path(e.source), Destination: path(e.dest), SizeBytes: sum.ImageSize, SHA256: sum.ImageSHA256.String(),
-		Copy: millis(info.Locked)}
+	c := copied{Source: path(e.source), Destination: path(e.dest), SizeBytes: sum.ImageSize, SHA256: sum.ImageSHA256.String()}
 	s := sent{
 		StreamBytes:  sum.StreamSize,
 		StreamSHA256: sum.StreamSHA256.String(),
@@ -202,6 +201,7 @@ func (e *emission) result(info engine.Info, sum stream.Summary) (copied, sent) {
 		PageSize:     info.PageSize,
 		PageCount:    info.PageCount,
 		JournalMode:  journalMode(info.WAL),
+		Copy:         millis(info.Locked),
 		Sidecar:      path(e.digestName),
 		Warnings:     texts(e.warnings(info)),
 	}

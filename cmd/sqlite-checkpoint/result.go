@@ -24,7 +24,6 @@ type copied struct {
 	Destination path   `json:"destination"`
 	SizeBytes   int64  `json:"size_bytes"`
 	SHA256      string `json:"sha256"`
-	Copy        millis `json:"copy_ms"` // how long the source was locked
 }
 
 // A sent is what the original did not tell of a backup: the bytes that were emitted, and what is known of the image.
@@ -37,6 +36,7 @@ type sent struct {
 	PageSize     int    `json:"page_size"`
 	PageCount    int64  `json:"page_count"`
 	JournalMode  string `json:"journal_mode"`
+	Copy         millis `json:"copy_ms"` // how long the source was locked
 	Sidecar      path   `json:"sidecar,omitempty"`
 	Warnings     []text `json:"warnings"`
 	Unchanged    bool   `json:"unchanged,omitempty"` // no copy was made: destination has it already
