@@ -48,12 +48,14 @@ type histories struct {
 	copies int
 }
 
+// onePage makes the smallest image.
+const onePage = "sqlite3 app.db 'PRAGMA page_size=512; CREATE TABLE t(x)'; sqlite-checkpoint backup -q app.db image;"
+
 func newHistories(t *testing.T, seed uint64, count int) *histories {
 	h := &histories{bench: newBench(t), random: rand.New(rand.NewPCG(seed, 1)), seed: seed}
 	h.times = map[string][]time.Time{}
 	h.zone = zones[h.random.IntN(len(zones))]
-	h.bash("sqlite3 app.db 'PRAGMA page_size=512; CREATE TABLE t(x)'; sqlite-checkpoint backup -q app.db image").exits(0)
-	h.check(os.Mkdir(h.path("dir"), 0o700))
+	h.bash(onePage + "mkdir dir").exits(0)
 	restic := tool(t, "bin/restic")
 	h.finish(h.other(restic, "init", "-q")).exits(0)
 	var key resticKey
@@ -144,22 +146,30 @@ func (h *histories) compare(policy []string) {
 	}
 }
 
-func (h *histories) prune(policy []string) judgement {
-	h.Helper()
-	cmd := h.command(slices.Concat([]string{"prune", "--json", "--dry-run"}, policy, []string{"dir"})...)
-	cmd.Env = append(cmd.Env, "TZ="+h.zone)
-	var result struct {
-		Databases []struct {
-			Database     string
-			Keep, Remove []struct {
-				Time    time.Time
-				Reasons []string
-			}
+// A pruning is what prune says that it would do.
+type pruning struct {
+	Databases []struct {
+		Database     string
+		Keep, Remove []struct {
+			Name    string
+			Time    time.Time
+			Reasons []string
 		}
 	}
+}
+
+func (h *histories) dryRun(policy []string, dir string) (result pruning) {
+	h.Helper()
+	cmd := h.command(slices.Concat([]string{"prune", "--json", "--dry-run"}, policy, []string{dir})...)
+	cmd.Env = append(cmd.Env, "TZ="+h.zone)
 	h.check(json.Unmarshal([]byte(h.finish(cmd).exits(0).stdout), &result))
+	return result
+}
+
+func (h *histories) prune(policy []string) judgement {
+	h.Helper()
 	j := judgement{}
-	for _, d := range result.Databases {
+	for _, d := range h.dryRun(policy, "dir").Databases {
 		for _, c := range slices.Concat(d.Keep, d.Remove) {
 			// What prune keeps beyond restic's rules.
 			if strings.HasPrefix(strings.Join(c.Reasons, ""), "newest copy") {

@@ -1,0 +1,167 @@
+package integration
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+)
+
+// damages are what may have become of a copy: after each, it does not prove.
+var damages = map[string]func(b *bench, copy string){
+	"flipped":             func(b *bench, copy string) { b.poke(copy, 700, "x") },
+	"cut":                 func(b *bench, copy string) { b.check(os.Truncate(copy, 700)) },
+	"empty":               func(b *bench, copy string) { b.check(os.Truncate(copy, 0)) },
+	"longer":              func(b *bench, copy string) { b.poke(copy, size(copy), "x") },
+	"without its sidecar": func(b *bench, copy string) { b.check(os.Remove(copy + ".sha256")) },
+	"an empty sidecar":    func(b *bench, copy string) { b.check(os.Truncate(copy+".sha256", 0)) },
+	"another's sidecar":   func(b *bench, copy string) { b.poke(copy+".sha256", 0, strings.Repeat("0", 64)) },
+	"unreadable":          func(b *bench, copy string) { b.check(os.Chmod(copy, 0)) },
+	"unreadable sidecar":  func(b *bench, copy string) { b.check(os.Chmod(copy+".sha256", 0)) },
+	"in use":              func(b *bench, copy string) { b.check(os.WriteFile(copy+"-wal", []byte("x"), 0o600)) },
+	"somebody else's text": func(b *bench, copy string) {
+		b.replace(copy, func() error { return os.WriteFile(copy, []byte("my notes"), 0o600) })
+	},
+	"a directory":     func(b *bench, copy string) { b.replace(copy, func() error { return os.Mkdir(copy, 0o700) }) },
+	"a symbolic link": func(b *bench, copy string) { b.replace(copy, func() error { return os.Symlink("../image", copy) }) },
+	"a named pipe":    func(b *bench, copy string) { b.replace(copy, func() error { return syscall.Mkfifo(copy, 0o600) }) },
+}
+
+// unlisted reports whether the damage leaves a name that is not listed at all.
+func unlisted(damage string) bool {
+	return damage == "a directory" || damage == "a symbolic link" || damage == "a named pipe"
+}
+
+func (b *bench) poke(file string, offset int64, text string) {
+	b.Helper()
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	b.check(err)
+	defer f.Close()
+	_, err = f.WriteAt([]byte(text), offset)
+	b.check(err)
+}
+
+// replace puts something else in the place of a copy and its sidecar.
+func (b *bench) replace(copy string, create func() error) {
+	b.Helper()
+	b.check(os.Remove(copy))
+	b.check(os.Remove(copy + ".sha256"))
+	b.check(create())
+}
+
+// A damagedHistory is the copies of one database, the oldest first.
+type damagedHistory struct {
+	copies []string
+	damage []string // of each; "" for none
+}
+
+// refused reports whether the newest copy that is listed does not prove.
+func (d damagedHistory) refused() bool {
+	for i := len(d.copies) - 1; i >= 0; i-- {
+		if !unlisted(d.damage[i]) {
+			return d.damage[i] != ""
+		}
+	}
+	return false
+}
+
+// TestPruneBesideDamage damages copies at random, puts other files in the place of some, and prunes by random policies: what
+// is whole is kept as if nothing else were there, and nothing else is touched.
+func TestPruneBesideDamage(t *testing.T) {
+	const rounds, databases = 4, 120
+	for seed := range uint64(rounds) {
+		h := &histories{bench: newBench(t), random: rand.New(rand.NewPCG(seed, 2)), zone: "UTC"}
+		h.bash(onePage + "mkdir dir good").exits(0)
+		policy, all := h.policy(), make([]damagedHistory, databases)
+		for i := range all {
+			all[i] = h.damaged(fmt.Sprint("app", i))
+		}
+		h.write("dir/notes.txt", []byte("x"))
+		h.write("dir/gone-20260101T000000Z.db.sha256", []byte("x"))
+		before := picture.Take(t, h.path("dir"))
+		kept := h.kept(policy, "good")
+		h.pruneAsNobody(policy)
+		after := picture.Take(t, h.path("dir"))
+		for _, d := range all {
+			d.mustBePruned(h, kept, before, after)
+		}
+		for _, name := range []string{"notes.txt", "gone-20260101T000000Z.db.sha256"} {
+			if after[name] != before[name] {
+				t.Errorf("%s was touched", name)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d, policy %q", seed, policy)
+		}
+	}
+}
+
+// pruneAsNobody prunes as somebody who cannot read everything, as root could.
+func (h *histories) pruneAsNobody(policy []string) {
+	h.Helper()
+	h.bash("chown -hR 65534:65534 dir").exits(0)
+	h.wrap = []string{tool(h, "setpriv"), "--reuid=65534", "--regid=65534", "--clear-groups"}
+	h.run(slices.Concat([]string{"prune"}, policy, []string{"dir"})...).exits(8)
+	h.wrap = nil
+	h.bash("chown -hR 0:0 dir").exits(0)
+}
+
+// kept are the names of the copies that a policy keeps.
+func (h *histories) kept(policy []string, dir string) map[string]bool {
+	h.Helper()
+	names := map[string]bool{}
+	for _, database := range h.dryRun(policy, dir).Databases {
+		for _, c := range database.Keep {
+			names[c.Name] = true
+		}
+	}
+	return names
+}
+
+func (d damagedHistory) mustBePruned(t testing.TB, kept map[string]bool, before, after picture.Picture) {
+	t.Helper()
+	refused := d.refused()
+	for i, name := range d.copies {
+		stays := d.damage[i] != "" || refused || kept[name]
+		for _, suffix := range []string{"", ".sha256", "-wal"} {
+			was, is := before[name+suffix], after[name+suffix]
+			if stays && is != was || !stays && is != "" {
+				t.Errorf("%s%s (%s; newest not proven: %v): %q, was %q", name, suffix, d.damage[i], refused, is, was)
+			}
+		}
+	}
+}
+
+// damaged makes a history in dir, some of it damaged, and its good copies alone in good.
+func (h *histories) damaged(stem string) (d damagedHistory) {
+	h.Helper()
+	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	for range 1 + h.random.IntN(12) {
+		at = at.Add(time.Duration(1+h.random.IntN(100)) * time.Hour)
+		name := stem + at.Format("-20060102T150405Z.db")
+		damage := ""
+		if h.random.IntN(3) == 0 {
+			kinds := slices.Sorted(maps.Keys(damages))
+			damage = kinds[h.random.IntN(len(kinds))]
+		}
+		d.copies, d.damage = append(d.copies, name), append(d.damage, damage)
+		for _, suffix := range []string{"", ".sha256"} {
+			copyFile(h, h.path("image"+suffix), filepath.Join(h.path("dir"), name+suffix), 0o600)
+			if damage == "" {
+				copyFile(h, h.path("image"+suffix), filepath.Join(h.path("good"), name+suffix), 0o600)
+			}
+		}
+		if damage != "" {
+			damages[damage](h.bench, filepath.Join(h.path("dir"), name))
+		}
+	}
+	return d
+}
