@@ -48,8 +48,11 @@ func (p *pin) missingPages(ctx context.Context, have int64) (int64, error) {
 	}
 	wal := openSibling(p.source.path + "-wal")
 	defer wal.close()
+	if wal.err != nil {
+		return 0, sourceError("read", p.source.name, wal.err)
+	}
 	if wal.file == nil || missing > wal.size/p.pageSize {
-		return missing, wal.err
+		return missing, nil
 	}
 	logged := make([]bool, p.pages-have)
 	_, err := walkWAL(ctx, wal.file, wal.size, int(p.pageSize), func(page int64) {

@@ -33,10 +33,10 @@ type matrixRow struct {
 }
 
 // Rows 14 and 15 do not exist.
-const lastRow = 111
+const lastRow = 120
 
 func allFaults() []matrixRow {
-	return slices.Concat(sourceFaults, lockFaults, outputFaults, streamFaults, otherFaults)
+	return slices.Concat(sourceFaults, lockFaults, outputFaults, streamFaults, otherFaults, neighbourFaults)
 }
 
 // TestFaults injects every fault of the matrix.

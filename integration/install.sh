@@ -9,6 +9,7 @@ set -euo pipefail
 programs='
 	aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 	age
+	bindfs
 	borg          borgbackup
 	borgmatic
 	file

@@ -91,7 +91,7 @@ var kinds = []row{
 	{kindAppeared, exitBusy, "run it again: those databases are copied then", nil},
 	{string(engine.KindBusy), exitBusy, "try again later", nil},
 	{string(engine.KindExclusive), exitBusy, stopExclusive, nil},
-	{string(engine.KindUnlocked), exitBusy, otherPath + ", on the same machine, or stop the application", nil},
+	{string(engine.KindUnlocked), exitSource, otherPath + ", on the same machine, or stop the application", nil},
 
 	{string(engine.KindCorrupt), exitCorrupt, "save what can be read with backup --check none, then sqlite3's .recover", nil},
 	{string(engine.KindCheckIncomplete), exitCorrupt, "use --check auto, which checks what it can and says how much that was", nil},
