@@ -28,15 +28,14 @@ app-20261123T101500Z.db; list, prune and restore --at know these.
 // Run is the command.
 func (cmd *backupCmd) Run(ctx context.Context, con *console) error {
 	start := time.Now()
-	e, err := cmd.prepare(con)
+	j, err := cmd.job(con)
 	if err != nil {
 		return err
 	}
-	defer e.Close()
-	result := backupResult{Command: "backup"}
-	if result.copied, result.sent, err = e.run(ctx); err != nil {
+	result, err := j.run(ctx)
+	if err != nil {
 		return err
 	}
-	result.Elapsed = since(start)
+	result.Command, result.Elapsed = "backup", since(start)
 	return con.show(&result)
 }

@@ -71,52 +71,44 @@ func (cmd *pipeCmd) Run(ctx context.Context, con *console) error {
 	if _, err := exec.LookPath(argv[0]); err != nil {
 		return startFault(argv[0], err)
 	}
-	e, err := prepareStream(con, cmd.DB, &cmd.streamFlags)
+	j, err := newPipeJob(con, cmd)
 	if err != nil {
 		return err
 	}
-	defer e.Close()
-	result := pipeResult{Command: "pipe"}
-	if result.copied, result.sent, err = e.through(ctx, func(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
-		return cmd.feed(ctx, e, snap)
-	}); err != nil {
+	result, err := j.run(ctx)
+	if err != nil {
 		return err
 	}
-	result.Destination = path(argv[0]) // its arguments may be secrets
-	result.Elapsed = since(start)
+	result.Command, result.Elapsed = "pipe", since(start)
+	result.Destination = path(argv[0]) // its arguments may have secrets
 	return con.show(&result)
 }
 
-// feed starts CMD and gives it the stream.
-func (cmd *pipeCmd) feed(ctx context.Context, e *emission, snap *engine.Snapshot) (stream.Summary, error) {
-	hash, err := snap.Hash()
+// sendToCommand starts CMD and gives it the stream.
+func (j *job) sendToCommand(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
+	digest, err := digestOf(snap)
 	if err != nil {
 		return stream.Summary{}, err
 	}
-	facts := streamFacts{imageSize: snap.Size(), sha256: stream.Digest(hash.Sum(nil)).String()}
-	if !cmd.Zstd {
-		facts.size = snap.Size()
-		if !cmd.NoTrailer {
-			facts.size += stream.TrailerSize
-		}
-	}
-	e.con.yieldTerminal()
+	cmd, facts := j.command, streamFacts{imageSize: snap.Size(), sha256: digest.String()}
+	facts.size, _ = j.writerOptions(snap).StreamSize()
+	j.con.yieldTerminal()
 	p, err := guard.Start(ctx, guard.Command{
 		Argv: facts.expand(cmd.argv()), Env: append(slices.DeleteFunc(os.Environ(), isFact), facts.environment()...),
-		Stdout: e.con.stdout, Stderr: e.con.stderr, Grace: cmd.Grace, Timeout: cmd.Timeout,
+		Stdout: j.con.stdout, Stderr: j.con.stderr, Grace: cmd.Grace, Timeout: cmd.Timeout,
 	})
 	if err != nil {
 		return stream.Summary{}, commandFault(err)
 	}
 	defer p.Close()
-	sum, err := e.send(p, snap)
+	sum, err := j.send(p, snap)
 	if err == nil {
 		err = p.Finish()
 	}
 	if err != nil {
 		return sum, commandFault(p.Explain(err))
 	}
-	return sum, e.seal(sum)
+	return sum, nil
 }
 
 // commandFault gives what became of CMD its kind and its exit status.
@@ -182,16 +174,4 @@ func (f streamFacts) environment() []string {
 func isFact(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")
 	return name == envSize || name == envImageSize || name == envSHA256
-}
-
-type pipeResult struct {
-	Command string `json:"command"`
-	copied
-	Elapsed millis `json:"elapsed_ms"`
-	sent
-}
-
-func (r *pipeResult) lines() []string {
-	backup := backupResult{copied: r.copied, sent: r.sent}
-	return backup.lines()
 }

@@ -23,17 +23,17 @@ not needed that is told, and the backup, which contains the write-ahead log in a
 // Run is the command.
 func (cmd *snapshotCmd) Run(ctx context.Context, con *console) error {
 	start := time.Now()
-	e, err := cmd.prepare(con)
+	j, err := cmd.job(con)
 	if err != nil {
 		return err
 	}
-	defer e.Close()
 	did, checkpointErr := con.checkpoint(ctx, cmd.DB, engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)})
-	result := snapshotResult{Command: "snapshot"}
-	if result.Backup.copied, result.Backup.sent, err = e.run(ctx); err != nil {
+	backup, err := j.run(ctx)
+	if err != nil {
 		return err
 	}
-	result.Checkpoint = cmd.describeCheckpoint(con, did, checkpointErr)
+	result := snapshotResult{Command: "snapshot", Checkpoint: cmd.describeCheckpoint(con, did, checkpointErr)}
+	result.Backup.copied, result.Backup.sent = backup.copied, backup.sent
 	result.Elapsed = since(start)
 	return con.show(&result)
 }

@@ -94,8 +94,8 @@ func (c *console) say(kind, text string) {
 	io.WriteString(c.stderr, line(program+": "+kind+": "+text))
 }
 
-// tellsJSON says whether somebody sees more of a result than its lines for people.
-func (c *console) tellsJSON() bool { return c.json || c.report != nil }
+// wantsJSON reports whether --json or --report was given.
+func (c *console) wantsJSON() bool { return c.json || c.report != nil }
 
 // show prints the result: as JSON one line, else lines for people, which --quiet leaves out. What cannot be told on
 // stderr is no failure of a stream that is complete.

@@ -22,8 +22,8 @@ type datedDest struct {
 	ifChanged bool
 }
 
-// prepare resolves a DEST that is a directory to the name of a new copy in it.
-func (cmd *backupCmd) prepare(con *console) (*emission, error) {
+// job plans the backup. A DEST that is a directory stands for a new copy in it, with a dated name.
+func (cmd *backupCmd) job(con *console) (*job, error) {
 	con.streaming = cmd.Dest == "-"
 	to := datedDest{ifChanged: cmd.IfChanged}
 	dest := cmd.Dest
@@ -40,7 +40,7 @@ func (cmd *backupCmd) prepare(con *console) (*emission, error) {
 		err := fmt.Errorf("create a copy in %s: %w", to.dir, syscall.ENOENT)
 		return nil, &fault{kind: string(engine.KindTemp), err: err, hint: "mount it, or create it with mkdir"}
 	}
-	return prepare(con, cmd.DB, dest, to, &cmd.streamFlags)
+	return newJob(con, cmd.DB, dest, to, &cmd.streamFlags)
 }
 
 func isDirectory(name string) bool {
@@ -70,34 +70,32 @@ func (d datedDest) isFree(name dated.Name) bool {
 
 // rename gives a dated copy another name if err says that its name has been taken since, by another backup in the same
 // second. It reports whether the backup is to be tried again.
-func (e *emission) rename(err error) bool {
-	if err == nil || e.to.dir == "" || classify(err).kind != string(engine.KindExists) {
+func (j *job) rename(err error) bool {
+	if err == nil || j.to.dir == "" || classify(err).kind != string(engine.KindExists) {
 		return false
 	}
-	e.Close()
-	e.sidecar = nil
-	e.dest = e.to.name(e.source, e.Zstd)
-	return e.reserve() == nil
+	j.dest = j.to.name(j.source, j.Zstd)
+	return j.resolve(true) == nil && j.checkNames() == nil
 }
 
 // unchanged finds the newest copy of the database, if it is whole and has the very image of snap.
-func (e *emission) unchanged(ctx context.Context, snap *engine.Snapshot) (*datedCopy, error) {
-	if !e.to.ifChanged {
+func (j *job) unchanged(ctx context.Context, snap *engine.Snapshot) (*datedCopy, error) {
+	if !j.to.ifChanged {
 		return nil, nil
 	}
-	dir, err := readCopyDir(e.to.dir, "")
+	dir, err := readCopyDir(j.to.dir, "")
 	if err != nil {
 		return nil, err
 	}
-	copies := dir.of(filepath.Base(e.source))
+	copies := dir.of(filepath.Base(j.source))
 	if len(copies) == 0 || copies[len(copies)-1].imageSize() != snap.Size() {
 		return nil, nil
 	}
-	hash, err := snap.Hash()
+	digest, err := digestOf(snap)
 	if err != nil {
 		return nil, err
 	}
-	newest, digest := copies[len(copies)-1], stream.Digest(hash.Sum(nil))
+	newest := copies[len(copies)-1]
 	if newest.claimedDigest() != digest {
 		return nil, nil
 	}
@@ -135,14 +133,14 @@ func sidecarOf(image string) (stream.Digest, error) {
 }
 
 // sameAs is the result of a backup that has made no copy, as there is one already.
-func (e *emission) sameAs(there *datedCopy, info engine.Info) (copied, sent) {
-	c, s := e.result(info, stream.Summary{Format: formatImage, ImageSize: there.imageSize(), ImageSHA256: there.digest})
-	c.Destination, s.Sidecar, s.StreamSHA256, s.Unchanged = path(there.path), "", "", true
+func (j *job) sameAs(there *datedCopy, info engine.Info) backupResult {
+	r := j.result(info, stream.Summary{Format: formatImage, ImageSize: there.imageSize(), ImageSHA256: there.digest})
+	r.Destination, r.Sidecar, r.StreamSHA256, r.Unchanged = path(there.path), "", "", true
 	if there.claims.Trailer {
-		s.Format = string(there.claims.Format)
+		r.Format = string(there.claims.Format)
 	}
 	if there.sidecar {
-		s.Sidecar = path(there.path + dated.SidecarSuffix)
+		r.Sidecar = path(there.path + dated.SidecarSuffix)
 	}
-	return c, s
+	return r
 }

@@ -57,7 +57,8 @@ func printed(t *testing.T, args ...string) string {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	if code := run(context.Background(), args, out, os.Stderr); code != 0 {
+	ctx, con := context.Background(), newConsole(out, os.Stderr)
+	if code := con.finish(ctx, dispatch(ctx, con, args)); code != 0 {
 		t.Fatalf("%q: exit status %d", args, code)
 	}
 	data, err := os.ReadFile(out.Name())

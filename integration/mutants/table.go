@@ -99,7 +99,7 @@ var table = []mutant{
 	{"one backup removes the copy of another that is running", "./engine/atomicfile TestSweep",
 		"lock, err := lockDir(path)\nif err != nil {\ncontinue", "lock, err := lockDir(path)\nos.RemoveAll(path)\nif err != nil {\ncontinue"},
 	{"a run that failed leaves something behind", "./integration TestErrorsAtEveryCall/file/fsync",
-		"if err := e.vouch(); err != nil {\ne.retract()", "if err := e.vouch(); err != nil {"},
+		"if err := sidecar.commit(sum.StreamSHA256); err != nil {\nj.unpublish()", "if err := sidecar.commit(sum.StreamSHA256); err != nil {"},
 
 	{"a database that a failed restore has set aside stays there", "./integration TestSetAsideAtEveryError/fsync",
 		"undo()\nreturn nil, err\n}\nreturn moved, nil", "_ = undo\nreturn nil, err\n}\nreturn moved, nil"},

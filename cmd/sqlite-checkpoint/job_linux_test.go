@@ -31,9 +31,9 @@ func TestSendingGivesWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer snap.Close()
-	e := emission{streamFlags: &streamFlags{}, con: &console{}}
+	j := job{plan: plan{streamFlags: &streamFlags{}}, con: &console{}}
 	var w niceWriter
-	if _, err := e.send(&w, snap); err != nil {
+	if _, err := j.send(&w, snap); err != nil {
 		t.Fatal(err)
 	}
 	if w.seen[0] != 1 {

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+// A job is one backup: from a source through a checked private copy to a destination.
+type job struct {
+	plan
+	to      datedDest
+	command *pipeCmd // which the stream goes to; nil for a destination
+	con     *console
+}
+
+// run makes the backup. A dated name that another backup has taken meanwhile is replaced by a new one.
+func (j *job) run(ctx context.Context) (backupResult, error) {
+	for {
+		result, err := j.attempt(ctx)
+		if !j.rename(err) {
+			return result, err
+		}
+	}
+}
+
+// attempt is the whole program in reading order: copy, check, send or publish, digest.
+func (j *job) attempt(ctx context.Context) (backupResult, error) {
+	snap, err := j.con.takeSnapshot(ctx, j.source, j.snapshotOptions())
+	if err != nil {
+		return backupResult{}, err
+	}
+	defer snap.Close()
+	same, err := j.unchanged(ctx, snap)
+	if err != nil {
+		return backupResult{}, err
+	}
+	if same != nil {
+		return j.sameAs(same, snap.Info()), nil
+	}
+	sidecar, err := createSidecar(j.sidecarPath, j.subject())
+	if err != nil {
+		return backupResult{}, err
+	}
+	defer sidecar.Close()
+	for _, warning := range j.warnings(snap.Info()) {
+		j.con.warn(warning)
+	}
+	sum, err := j.emit(ctx, snap)
+	if err != nil {
+		return backupResult{}, err
+	}
+	if err := sidecar.commit(sum.StreamSHA256); err != nil {
+		j.unpublish()
+		return backupResult{}, err
+	}
+	return j.result(snap.Info(), sum), nil
+}
+
+// emit gives the copy to the destination, whatever that is. If it fails, no file has been published.
+func (j *job) emit(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
+	switch {
+	case j.command != nil:
+		return j.sendToCommand(ctx, snap)
+	case j.isImage():
+		return j.publishImage(snap)
+	}
+	return j.sendToSink(ctx, snap)
+}
+
+func (j *job) sendToSink(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
+	sink, err := stream.OpenSink(ctx, j.dest, stream.SinkOptions{Timeout: j.Timeout, Stdout: j.con.stdout})
+	if err != nil {
+		return stream.Summary{}, j.destinationFault(err)
+	}
+	defer sink.Close()
+	sum, err := j.send(sink, snap)
+	if err == nil {
+		err = sink.Commit()
+	}
+	if err != nil {
+		return sum, j.destinationFault(err)
+	}
+	return sum, nil
+}
+
+// send encodes the copy into dst.
+func (j *job) send(dst io.Writer, snap *engine.Snapshot) (stream.Summary, error) {
+	w, err := stream.NewWriter(dst, j.writerOptions(snap))
+	if err != nil {
+		return stream.Summary{}, err
+	}
+	defer w.Close()
+	engine.Background(func() { _, err = io.Copy(w, j.con.progress.follow(snap, "sending", snap.Size())) })()
+	if err != nil {
+		return stream.Summary{}, err
+	}
+	if err := w.Close(); err != nil {
+		return stream.Summary{}, err
+	}
+	return w.Summary(), nil
+}
+
+func (j *job) writerOptions(snap *engine.Snapshot) stream.WriterOptions {
+	opts := stream.WriterOptions{
+		Format:    stream.Raw,
+		Level:     j.level,
+		Size:      snap.Size(),
+		Check:     string(snap.Info().Level),
+		Hash:      snap.Hash,
+		NoTrailer: j.NoTrailer,
+		Go:        func(f func()) { engine.Background(f) },
+		// Nobody else gets to see it.
+		NoStreamHash: j.sidecarPath == "" && !j.con.wantsJSON(),
+	}
+	if j.Zstd {
+		opts.Format = stream.Zstd
+	}
+	return opts
+}
+
+// formatImage is the format of a plain database file, which is no stream.
+const formatImage stream.Format = "image"
+
+// publishImage makes the copy itself the destination.
+func (j *job) publishImage(snap *engine.Snapshot) (stream.Summary, error) {
+	digest, err := digestOf(snap)
+	if err != nil {
+		return stream.Summary{}, err
+	}
+	sum := stream.Summary{
+		Format: formatImage, ImageSize: snap.Size(), ImageSHA256: digest, Check: string(snap.Info().Level),
+		StreamSize: snap.Size(), StreamSHA256: digest,
+	}
+	return sum, snap.Commit(j.dest)
+}
+
+// digestOf waits for the digest of the image.
+func digestOf(snap *engine.Snapshot) (stream.Digest, error) {
+	hash, err := snap.Hash()
+	if err != nil {
+		return stream.Digest{}, err
+	}
+	return stream.Digest(hash.Sum(nil)), nil
+}
+
+// unpublish removes the file that was just published, because its sidecar could not be: a failure leaves nothing.
+func (j *job) unpublish() {
+	if j.target == stream.NewFile {
+		os.Remove(j.dest)
+		atomicfile.SyncDir(filepath.Dir(j.dest))
+	}
+}
+
+// destinationFault classifies an error of the destination. What the engine or the context says stands.
+func (j *job) destinationFault(err error) error {
+	var known *engine.Error
+	switch {
+	case errors.As(err, &known), errors.Is(err, stream.ErrTerminal), errors.Is(err, stream.ErrClosed), errors.Is(err, stream.ErrStalled):
+		return err
+	case j.target == stream.NewFile, j.target == 0 && j.dest != "-":
+		return fileFault(err)
+	}
+	return &fault{kind: kindOutput, err: err}
+}
+
+// warnings are what an operator should know about the source.
+func (j *job) warnings(info engine.Info) []string {
+	if warning := weakCheck(j.source, info); warning != "" {
+		return append(slices.Clone(info.Warnings), warning)
+	}
+	return info.Warnings
+}
+
+// result describes the backup that was made.
+func (j *job) result(info engine.Info, sum stream.Summary) backupResult {
+	c := copied{
+		Source:      path(j.source),
+		Destination: path(j.dest),
+		SizeBytes:   sum.ImageSize,
+		SHA256:      sum.ImageSHA256.String(),
+	}
+	s := sent{
+		StreamBytes:  sum.StreamSize,
+		StreamSHA256: sum.StreamSHA256.String(),
+		Format:       string(sum.Format),
+		Check:        string(info.Level),
+		CheckReason:  text(info.Reason),
+		PageSize:     info.PageSize,
+		PageCount:    info.PageCount,
+		JournalMode:  journalMode(info.WAL),
+		Copy:         millis(info.Locked),
+		Sidecar:      path(j.sidecarPath),
+		Warnings:     texts(j.warnings(info)),
+	}
+	return backupResult{copied: c, sent: s}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
+)
+
+// A plan is what a backup is to do, with all that its flags leave open decided.
+type plan struct {
+	*streamFlags
+	source, dest string
+	target       stream.Target // the kind of dest
+	level        stream.Level
+	sidecarPath  string // empty for none
+}
+
+// newJob plans a backup of source to dest, and refuses, before any work, what could not end well.
+func newJob(con *console, source, dest string, to datedDest, flags *streamFlags) (*job, error) {
+	j := &job{plan: plan{streamFlags: flags, source: source, dest: dest}, to: to, con: con}
+	if source == "" || dest == "" {
+		return nil, usagef("DB and DEST must not be empty")
+	}
+	if err := j.probe(); err != nil {
+		return nil, err
+	}
+	if err := j.resolve(to.dir != ""); err != nil {
+		return nil, err
+	}
+	return j, j.checkNames()
+}
+
+// newPipeJob plans a backup whose stream goes to a command.
+func newPipeJob(con *console, cmd *pipeCmd) (*job, error) {
+	j := &job{plan: plan{streamFlags: &cmd.streamFlags, source: cmd.DB, dest: "-", target: stream.Stdout}, command: cmd, con: con}
+	if cmd.DB == "" {
+		return nil, usagef("DB must not be empty")
+	}
+	if err := j.resolve(false); err != nil {
+		return nil, err
+	}
+	return j, j.checkNames()
+}
+
+// probe finds out what kind of place the destination is. The engine says more about a file that is in the way.
+func (j *job) probe() (err error) {
+	j.target, err = stream.ProbeTarget(j.dest, j.con.stdout)
+	if j.target == stream.NewFile || err != nil && j.dest != "-" {
+		if known := engine.CheckDestination(j.source, j.dest); known != nil {
+			if hint := insteadOf(j.dest); hint != "" && engine.IsKind(known, engine.KindExists) {
+				return &fault{kind: string(engine.KindExists), err: known, hint: hint}
+			}
+			return known
+		}
+	}
+	if err != nil {
+		return j.destinationFault(fmt.Errorf("open destination %s: %w", j.dest, err))
+	}
+	return nil
+}
+
+// resolve decides what the flags leave open. It depends on nothing else. A dated copy always has a sidecar.
+func (p *plan) resolve(dated bool) (err error) {
+	if p.level, err = parseLevel(p.Level); err != nil {
+		return err
+	}
+	p.sidecarPath = p.Sidecar
+	if p.Sidecar == "" && (p.isImage() || dated) && !p.NoSidecar {
+		p.sidecarPath = p.dest + ".sha256"
+	}
+	if p.NoTrailer && p.Sidecar == "" && !p.isImage() {
+		return usagef("--no-trailer needs --sidecar FILE: without either, nothing proves the stream complete")
+	}
+	return nil
+}
+
+func parseLevel(name string) (stream.Level, error) {
+	if name == "" {
+		return stream.LevelDefault, nil
+	}
+	l, err := stream.ParseLevel(name)
+	if err != nil {
+		return 0, usagef("--level %s: it must be 1 to 22, fastest, default, better or best", name)
+	}
+	return l, nil
+}
+
+// isImage reports whether the destination becomes a plain database file, not a stream.
+func (p *plan) isImage() bool { return p.target == stream.NewFile && !p.Zstd }
+
+// subject is the name that the sidecar has for what is emitted.
+func (p *plan) subject() string {
+	if p.target == stream.Stdout {
+		return "-"
+	}
+	return filepath.Base(p.dest)
+}
+
+// checkNames fails if a name is taken that the backup would need.
+func (p *plan) checkNames() error {
+	if p.target == stream.NewFile {
+		if err := atomicfile.CheckAbsent(p.dest + ".sha256"); err != nil {
+			return fileFault(fmt.Errorf("create %s: %s.sha256: %w", p.dest, p.dest, cause(err)))
+		}
+	}
+	if p.sidecarPath == "" {
+		return nil
+	}
+	for _, database := range []string{p.source, p.dest} {
+		if belongsTo(p.sidecarPath, database) {
+			return usagef("--sidecar %s: the name belongs to %s", p.sidecarPath, database)
+		}
+	}
+	if err := atomicfile.CheckAbsent(p.sidecarPath); err != nil {
+		return fileFault(fmt.Errorf("create %s: %w", p.sidecarPath, cause(err)))
+	}
+	return nil
+}
+
+func (p *plan) snapshotOptions() engine.Options {
+	opts := engine.Options{
+		Check:        p.Check,
+		BusyTimeout:  engineTimeout(p.BusyTimeout),
+		PagesPerStep: int(p.PagesPerStep),
+		TempDir:      p.Tmpdir,
+	}
+	if p.isImage() {
+		opts.Destination = p.dest
+	} else if p.target == stream.NewFile && p.Tmpdir == "" {
+		opts.TempDir = filepath.Dir(p.dest)
+	}
+	return opts
+}
+
+// engineTimeout translates a timeout: 0 means not to wait on the command line, and the default to the engine.
+func engineTimeout(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
