@@ -48,12 +48,14 @@ func BenchmarkCopyPages(b *testing.B) {
 			b.SetBytes(p.pages * p.pageSize)
 			dst := filepath.Join(b.TempDir(), "image.db")
 			for b.Loop() {
-				if err := os.WriteFile(dst, nil, 0o600); err != nil {
+				f, err := os.Create(dst)
+				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := copyPages(context.Background(), p, dst, Options{PagesPerStep: step}); err != nil {
+				if _, err := copyPages(context.Background(), p, f, Options{PagesPerStep: step}); err != nil {
 					b.Fatal(err)
 				}
+				f.Close()
 			}
 		})
 	}
@@ -65,7 +67,7 @@ func BenchmarkCheckImage(b *testing.B) {
 		b.Run(string(check), func(b *testing.B) {
 			b.SetBytes(size)
 			for b.Loop() {
-				if _, _, err := checkImage(context.Background(), path, path, check, Background); err != nil {
+				if _, _, err := checkImage(context.Background(), openFile(b, path), path, check, Background); err != nil {
 					b.Fatal(err)
 				}
 			}

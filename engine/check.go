@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
+
+	"github.com/mattn/go-sqlite3"
 )
 
 // maxFindings is how many problems a check reports.
@@ -14,16 +17,13 @@ const maxFindings = 10
 // maxMapped is the most that SQLite maps of a file, in bytes.
 const maxMapped = 0x7fff0000
 
-// checkImage has SQLite check the private file path and returns the level it has passed, with the reason if that is less than
+// checkImage has SQLite check the private file and returns the level it has passed, with the reason if that is less than
 // was asked for. name is what messages call the database, start how its goroutines begin.
-//
-// The connection is read-only on purpose: only then does the check not run the CHECK constraints of a hostile
-// schema. Mapping the file is safe because nobody else can cut it short.
-func checkImage(ctx context.Context, path, name string, check Check, start starter) (Level, string, error) {
+func checkImage(ctx context.Context, image *os.File, name string, check Check, start starter) (Level, string, error) {
 	if check == CheckNone {
 		return LevelNone, "", nil
 	}
-	c, err := openImage(ctx, path)
+	c, err := openImage(ctx, image)
 	if err != nil {
 		return "", "", checkError(name, err)
 	}
@@ -31,7 +31,7 @@ func checkImage(ctx context.Context, path, name string, check Check, start start
 	k := checker{conn: c, name: name}
 	switch check {
 	case CheckFull:
-		return k.strict(ctx, LevelFull, func() error { return k.full(ctx, path, start) })
+		return k.strict(ctx, LevelFull, func() error { return k.full(ctx, image, start) })
 	case CheckQuick:
 		return k.strict(ctx, LevelQuick, func() error { return k.run(ctx, "quick_check", "") })
 	default:
@@ -39,12 +39,25 @@ func checkImage(ctx context.Context, path, name string, check Check, start start
 	}
 }
 
+// maxPattern is how long a pattern of LIKE may be, in bytes: the work goes with its length times the text's.
+const maxPattern = 1000
+
 // openImage opens a private image for a check.
-func openImage(ctx context.Context, path string) (*conn, error) {
-	c, err := openConn(path, "mode=ro", "immutable=1")
+//
+// The connection is read-only on purpose: only then does the check not run the CHECK constraints of a hostile schema.
+// Generated columns are computed, so no value may be much longer than the image: none that is stored is. Mapping the
+// file is safe because nobody else can cut it short.
+func openImage(ctx context.Context, image *os.File) (*conn, error) {
+	info, err := image.Stat()
 	if err != nil {
 		return nil, err
 	}
+	c, err := openPrivate(image, nil, "mode=ro", "immutable=1")
+	if err != nil {
+		return nil, err
+	}
+	c.SetLimit(sqlite3.SQLITE_LIMIT_LENGTH, int(min(max(info.Size(), 1<<20), 1e9)))
+	c.SetLimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, maxPattern)
 	for _, pragma := range []string{"trusted_schema=OFF", "cell_size_check=ON", fmt.Sprintf("mmap_size=%d", maxMapped)} {
 		if err := c.exec(ctx, "PRAGMA "+pragma); err != nil {
 			c.Close()
@@ -79,7 +92,7 @@ func (k *checker) strict(ctx context.Context, level Level, check func() error) (
 // ladder runs quick_check and, where the application's collations or virtual tables are missing, what is left of it.
 func (k *checker) ladder(ctx context.Context) (Level, string, error) {
 	err := k.withCollations(func() error { return k.run(ctx, "quick_check", "") })
-	if primary, _ := resultCode(err); err != nil && primary == codeError {
+	if primary, _ := resultCode(err); primary == codeError || primary == codeTooBig {
 		err = k.eachTable(ctx)
 	} else if err == nil {
 		_, err = k.unknownTables(ctx)
@@ -102,6 +115,9 @@ func (k *checker) run(ctx context.Context, pragma, table string) error {
 	rows, err := k.conn.queryStrings(ctx, fmt.Sprintf("PRAGMA %s(%s)", pragma, argument))
 	if primary, _ := resultCode(err); primary == codeCorrupt { // too much so to go on
 		return &findings{append(rows, err.Error())}
+	}
+	if primary, _ := resultCode(err); primary != 0 && len(rows) > 0 { // found before it could not go on
+		return &findings{rows}
 	}
 	if err != nil {
 		return err
@@ -170,15 +186,23 @@ func (k *checker) eachTable(ctx context.Context) error {
 			continue
 		}
 		err := k.withCollations(func() error { return k.run(ctx, "quick_check", table) })
-		if primary, _ := resultCode(err); virtual && primary == codeError { // FTS5 opens without its tokenizer
+		switch primary, _ := resultCode(err); {
+		case virtual && primary == codeError: // FTS5 opens without its tokenizer
 			k.reasons = append(k.reasons, fmt.Sprintf("virtual table %s: %v", table, err))
-			continue
-		}
-		if err != nil {
+		case tooCostly(err):
+			k.reasons = append(k.reasons, fmt.Sprintf("table %s: a generated column is too costly: %v", table, err))
+		case err != nil:
 			return err
 		}
 	}
 	return nil
+}
+
+// tooCostly reports whether the check gave up on a value that exceeds the limits of openImage. The structure of all tables
+// has been checked by then.
+func tooCostly(err error) bool {
+	primary, _ := resultCode(err)
+	return primary == codeTooBig || err != nil && strings.Contains(err.Error(), "LIKE or GLOB pattern too complex")
 }
 
 // unknownTables finds the virtual tables that cannot be opened here, by trying. The reasons say why.
@@ -219,7 +243,7 @@ func checkError(name string, err error) error {
 		e.Kind, e.Findings = KindCorrupt, found.list()
 	case primary == codeCorrupt, primary == codeNotADB:
 		e.Kind, e.Findings = KindCorrupt, []string{err.Error()}
-	case primary == codeIO, primary == codeCantOpen:
+	case primary == codeIO, primary == codeCantOpen, errors.Is(err, errSwapped):
 		e.Kind, e.Err = KindTemp, describe(err)
 	default:
 		e.Kind, e.Err = KindCheckIncomplete, describe(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -13,9 +14,18 @@ import (
 // maxCheckers is how many connections check one image at the same time: each has a page cache of its own.
 const maxCheckers = 8
 
+// maxParts is how many tables are checked each by itself: every such check goes through the list of all tables.
+const maxParts = 500
+
 // full does what PRAGMA integrity_check does, on all cores: one check of the structure of everything, the freelist and
 // unused pages included, beside one check of the contents of each table and its indexes.
-func (k *checker) full(ctx context.Context, path string, start starter) error {
+func (k *checker) full(ctx context.Context, image *os.File, start starter) error {
+	if n, err := k.conn.queryInt(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"); err != nil || n > maxParts {
+		if err != nil {
+			return err
+		}
+		return k.run(ctx, "integrity_check", "")
+	}
 	tables, err := k.tablesBySize(ctx)
 	if err != nil {
 		return err
@@ -29,14 +39,14 @@ func (k *checker) full(ctx context.Context, path string, start starter) error {
 		workers.Add(1)
 		start(func() {
 			defer workers.Done()
-			c, err := openImage(ctx, path)
+			c, err := openImage(ctx, image)
 			if err == nil {
 				defer c.Close()
 				// Each search in an index would measure all cells of the pages it meets, which the check itself does once.
 				err = c.exec(ctx, "PRAGMA cell_size_check=OFF")
 			}
 			for job := range jobs {
-				if results[job] = err; err == nil {
+				if results[job] = cmp.Or(err, ctx.Err()); results[job] == nil {
 					results[job] = checkPart(ctx, c, job, tables)
 				}
 				if stops(results[job]) {

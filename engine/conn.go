@@ -99,6 +99,7 @@ const (
 	codeFull     = 13
 	codeCantOpen = 14
 	codeProtocol = 15 // too many connections raced for the wal-index
+	codeTooBig   = 18
 	codeNotADB   = 26
 
 	codeReadonlyRecovery  = 264  // the wal-index is being rebuilt by a writer

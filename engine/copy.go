@@ -22,15 +22,19 @@ const (
 	politeFor = 2 * time.Second
 )
 
-// copyPages copies the pinned database into the file dst, which must exist and be empty. The transaction on the
+// copyPages copies the pinned database into the private file, which must be empty. The transaction on the
 // source makes it one consistent image however many steps it takes: SQLite starts a backup over only when a new
 // read transaction finds the file changed. It never sleeps: in rollback mode a writer is waiting.
-func copyPages(ctx context.Context, p *pin, dst string, opts Options) (pages int64, err error) {
-	to, err := openConn(dst, "mode=rw", "_busy_timeout=0", "_journal_mode=OFF", "_synchronous=OFF", "_locking_mode=EXCLUSIVE")
+func copyPages(ctx context.Context, p *pin, f *os.File, opts Options) (pages int64, err error) {
+	dst := f.Name()
+	to, err := openPrivate(f, nil, "mode=rw", "_busy_timeout=0", "_synchronous=OFF", "_locking_mode=EXCLUSIVE")
 	if err != nil {
 		return 0, tempError("open", dst, err)
 	}
 	defer to.Close()
+	if err := to.exec(ctx, "PRAGMA journal_mode=OFF"); err != nil { // not before it is known to be ours
+		return 0, tempError("open", dst, err)
+	}
 	backup, err := to.Backup("main", p.conn.SQLiteConn, "main")
 	if err != nil {
 		return 0, copyError(p.source.name, dst, err)

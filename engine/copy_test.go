@@ -38,7 +38,7 @@ func TestCopyWithoutProgress(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	_, err = copyPages(ctx, p, dst, Options{})
+	_, err = copyPages(ctx, p, held, Options{})
 	if wantKind(t, err, KindInternal); !errors.Is(err, errNoProgress) {
 		t.Error(err)
 	}
@@ -84,12 +84,7 @@ func TestCheckCopy(t *testing.T) {
 	for _, c := range cases {
 		path := filepath.Join(t.TempDir(), "image.db")
 		writeFile(t, path, c.copy)
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = checkCopy(p, f, c.pages)
-		f.Close()
+		err := checkCopy(p, openFile(t, path), c.pages)
 		if c.kind == "" && err != nil || c.kind != "" && !IsKind(err, c.kind) {
 			t.Errorf("%s: %v, want kind %q", c.name, err, c.kind)
 		}
@@ -132,7 +127,7 @@ func TestSourceIsFreeDuringCheck(t *testing.T) {
 
 // TestCheckConnection: a hostile schema gets to run nothing, and every cell is looked at.
 func TestCheckConnection(t *testing.T) {
-	c, err := openImage(context.Background(), newRollback(t))
+	c, err := openImage(context.Background(), openFile(t, newRollback(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -205,7 +205,7 @@ func (f *finder) lookInto(dir *os.File, below string, names []string) {
 		case stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Size < minPageSize:
 		case known.stillKnown(file):
 			f.remember(path.Join(below, name), known)
-		case held[inode{file.dev, file.ino}]:
+		case held[inode{file.dev, file.ino}] > 0:
 			f.skip(path.Join(below, name), SkipInProcess, nil)
 		default:
 			f.lookIntoFile(dir, below, name, knownFile{file: file, settled: file.settled(now)})

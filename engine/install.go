@@ -158,7 +158,7 @@ func (l *landing) land(ctx context.Context, r io.Reader) (Info, error) {
 		return Info{}, err
 	}
 	l.tell(Progress{Phase: PhaseCheck, Total: size})
-	info.Level, info.Reason, err = checkImage(ctx, l.file.Name(), l.name, l.check, inForeground)
+	info.Level, info.Reason, err = checkImage(ctx, l.file, l.name, l.check, inForeground)
 	return info, err
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"path/filepath"
+	"os"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
@@ -40,7 +40,7 @@ func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
 	if err := p.open(ctx, tempDir); err != nil {
 		err = p.explain(err)
 		p.Close()
-		if p.how == accessCopy && ioFailed(err) {
+		if p.how == accessCopy && (ioFailed(err) || errors.Is(err, errSwapped)) {
 			err = tempError("open a private copy in", tempDir, err)
 		}
 		return nil, err
@@ -127,48 +127,55 @@ func (p *pin) connect(ctx context.Context, tempDir string) (err error) {
 	case accessImmutable:
 		p.conn, err = p.source.connect(readOnly, "immutable=1", noWait, queryOnly)
 	case accessCopy:
-		var path string
-		if path, err = p.copyFiles(ctx, tempDir); err == nil {
-			p.conn, err = openConn(path, "mode=rw", noWait, queryOnly)
-		}
+		p.conn, err = p.connectCopy(ctx, tempDir)
 	case accessJournal:
 		err = errHotJournal
 	}
 	return err
 }
 
-// copyFiles copies the database and its WAL as they are to a private directory and returns the copy's path.
-func (p *pin) copyFiles(ctx context.Context, tempDir string) (string, error) {
-	wal, err := p.source.openFile("-wal")
+// connectCopy copies the database and its WAL as they are to a private directory and opens the copy: exclusively, so that
+// SQLite makes no -shm there.
+func (p *pin) connectCopy(ctx context.Context, tempDir string) (*conn, error) {
+	fromWAL, err := p.source.openFile("-wal")
 	if err != nil {
-		return "", sourceError("read", p.source.name, err)
+		return nil, sourceError("read", p.source.name, err)
 	}
-	defer wal.Close()
+	defer fromWAL.Close()
 	if err := spaceBeside(tempDir, p.before, p.before.main.size+p.before.wal.size)(p.before.main.size + p.before.wal.size); err != nil {
-		return "", err
+		return nil, err
 	}
 	if p.scratch, err = atomicfile.NewDir(tempDir); err != nil {
-		return "", tempError("create", tempDir, err)
+		return nil, tempError("create", tempDir, err)
 	}
 	const name = "source.db"
-	main := io.NewSectionReader(p.source.file, 0, p.before.main.size)
-	if err := p.copyFile(ctx, main, name); err != nil {
-		return "", err
+	main, err := p.copyFile(ctx, io.NewSectionReader(p.source.file, 0, p.before.main.size), name)
+	if err != nil {
+		return nil, err
 	}
-	if err := p.copyFile(ctx, io.NewSectionReader(wal, 0, p.before.wal.size), name+"-wal"); err != nil {
-		return "", err
+	defer main.Close()
+	wal, err := p.copyFile(ctx, io.NewSectionReader(fromWAL, 0, p.before.wal.size), name+"-wal")
+	if err != nil {
+		return nil, err
 	}
-	return filepath.Join(p.scratch.Path(), name), p.undisturbed()
+	defer wal.Close()
+	if err := p.undisturbed(); err != nil {
+		return nil, err
+	}
+	return openPrivate(main, []*os.File{wal}, "mode=rw", "_busy_timeout=0", "_query_only=1", "_locking_mode=EXCLUSIVE")
 }
 
-func (p *pin) copyFile(ctx context.Context, from io.Reader, name string) error {
+// copyFile copies to a new file, which is the caller's to close.
+func (p *pin) copyFile(ctx context.Context, from io.Reader, name string) (*os.File, error) {
 	to, err := p.scratch.Create(name)
 	if err != nil {
-		return tempError("create", p.scratch.Path(), err)
+		return nil, tempError("create", p.scratch.Path(), err)
 	}
-	defer to.Close()
-	_, err = copyContext(ctx, to, from, func(int64) { p.source.watch.beat() })
-	return err
+	if _, err := copyContext(ctx, to, from, func(int64) { p.source.watch.beat() }); err != nil {
+		to.Close()
+		return nil, err
+	}
+	return to, nil
 }
 
 // Close ends the transaction and gives up the lock. It is idempotent.

@@ -86,7 +86,7 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 // check checks the copy, in the background: the source is free, and its application goes first.
 func (s *Snapshot) check(ctx context.Context, check Check) (err error) {
 	Background(func() {
-		s.info.Level, s.info.Reason, err = checkImage(ctx, s.file.Name(), s.source, check, Background)
+		s.info.Level, s.info.Reason, err = checkImage(ctx, s.file, s.source, check, Background)
 	})()
 	return err
 }
@@ -112,7 +112,7 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	if err := s.create(); err != nil {
 		return tempError("create a file in", s.dir.Path(), err)
 	}
-	pages, err := copyPages(ctx, p, s.file.Name(), opts)
+	pages, err := copyPages(ctx, p, s.file, opts)
 	if err != nil {
 		return p.explain(err)
 	}

@@ -757,7 +757,12 @@ func TestCheckFullFindsTheSame(t *testing.T) {
 // integrityCheck is what one PRAGMA integrity_check says.
 func integrityCheck(t testing.TB, db string) []string {
 	t.Helper()
-	c, err := openImage(context.Background(), db)
+	f, err := os.Open(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c, err := openImage(context.Background(), f)
 	if err != nil {
 		t.Fatal(err)
 	}

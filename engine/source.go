@@ -84,7 +84,7 @@ func (s *sourceFile) openFile(suffix string) (file *os.File, err error) {
 // connect opens the database with SQLite.
 func (s *sourceFile) connect(parameters ...string) (c *conn, err error) {
 	err = s.owner.do(func() error {
-		c, err = openConn(s.path, parameters...)
+		c, err = openSame([]*os.File{s.file}, errReplaced, func() (*conn, error) { return openConn(s.path, parameters...) })
 		return err
 	})
 	return c, err
@@ -127,24 +127,24 @@ func (s *sourceFile) replaced() bool {
 // processHolds reports whether a descriptor of this process leads to the file.
 func processHolds(info fs.FileInfo) bool {
 	file, ok := stampOf(info)
-	return ok && heldInodes()[inode{file.dev, file.ino}]
+	return ok && heldInodes()[inode{file.dev, file.ino}] > 0
 }
 
 // An inode is the identity of a file while it exists.
 type inode struct{ dev, ino uint64 }
 
-// heldInodes are the files to which descriptors of this process lead, nil where descriptors cannot be listed.
-func heldInodes() map[inode]bool {
+// heldInodes counts the descriptors of this process that lead to each file. It is nil where they cannot be listed.
+func heldInodes() map[inode]int {
 	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue
 		}
-		held := make(map[inode]bool, len(entries))
+		held := make(map[inode]int, len(entries))
 		for _, entry := range entries {
 			var stat unix.Stat_t
 			if fd, err := strconv.Atoi(entry.Name()); err == nil && unix.Fstat(fd, &stat) == nil {
-				held[inode{uint64(stat.Dev), uint64(stat.Ino)}] = true
+				held[inode{uint64(stat.Dev), uint64(stat.Ino)}]++
 			}
 		}
 		return held

@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// openTimeout is how long it may take to open a private file.
+const openTimeout = 20 * time.Second
+
+var errSwapped = errors.New("somebody has put another file in its place")
+
+// openPrivate opens the private file f through SQLite. More files are those of its siblings that SQLite must find.
+func openPrivate(f *os.File, more []*os.File, parameters ...string) (*conn, error) {
+	return openSame(append(more, f), errSwapped, func() (*conn, error) {
+		return openSoon(f.Name(), parameters...)
+	})
+}
+
+// openSame opens files through SQLite, which knows them by name only: whoever may write in one of the directories
+// above can have given the name to another file since. So once it is open, and before anything is written or
+// believed, this process must hold each of the files once more than before, or openSame fails with swapped.
+func openSame(files []*os.File, swapped error, open func() (*conn, error)) (*conn, error) {
+	opening.Lock()
+	defer opening.Unlock()
+	before := heldInodes()
+	c, err := open()
+	if err != nil {
+		return nil, err
+	}
+	after := heldInodes()
+	for _, f := range files {
+		info, err := f.Stat()
+		if err != nil {
+			c.SQLiteConn.Close()
+			return nil, err
+		}
+		if file, ok := stampOf(info); ok && after != nil && after[inode{file.dev, file.ino}] <= before[inode{file.dev, file.ino}] {
+			c.SQLiteConn.Close()
+			return nil, swapped
+		}
+	}
+	return c, nil
+}
+
+// openSoon gives up after openTimeout: SQLite waits for ever for the other end of a FIFO.
+func openSoon(path string, parameters ...string) (*conn, error) {
+	type result struct {
+		conn *conn
+		err  error
+	}
+	opened, abandoned := make(chan result), make(chan struct{})
+	go func() {
+		c, err := openConn(path, parameters...)
+		select {
+		case opened <- result{c, err}:
+		case <-abandoned:
+			if err == nil {
+				c.SQLiteConn.Close()
+			}
+		}
+	}()
+	select {
+	case r := <-opened:
+		return r.conn, r.err
+	case <-time.After(openTimeout):
+		close(abandoned)
+		return nil, errSwapped
+	}
+}
+
+// Close closes the connection. It waits for openSame, which counts descriptors.
+func (c *conn) Close() error {
+	opening.Lock()
+	defer opening.Unlock()
+	return c.SQLiteConn.Close()
+}

@@ -1,0 +1,141 @@
+//go:build linux
+
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"golang.org/x/sys/unix"
+)
+
+// openFile opens a file until the test ends.
+func openFile(t testing.TB, path string) *os.File {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// swaps give the name of a private file to something else.
+var swaps = map[string]func(t *testing.T, name, victim string){
+	"symlink":   func(t *testing.T, name, victim string) { must(t, os.Symlink(victim, name)) },
+	"hard link": func(t *testing.T, name, victim string) { must(t, os.Link(victim, name)) },
+	"file":      func(t *testing.T, name, _ string) { writeFile(t, name, nil) },
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSwappedImage: the name of the private file leads to something else when SQLite opens it. Nothing is written there,
+// nothing from there is believed.
+func TestSwappedImage(t *testing.T) {
+	for _, swap := range swaps {
+		for _, victim := range []string{newRollback(t), newWAL(t)} {
+			p := pinned(t, newRollback(t))
+			name := filepath.Join(t.TempDir(), "image.db")
+			ours, err := os.Create(name)
+			must(t, err)
+			defer ours.Close()
+			must(t, os.Rename(name, name+".moved"))
+			swap(t, name, victim)
+			before := picture.Take(t, filepath.Dir(victim)) // after a link has changed its count
+			_, err = copyPages(context.Background(), p, ours, Options{})
+			wantKind(t, err, KindTemp)
+			for _, check := range []Check{CheckAuto, CheckFull} {
+				_, _, err = checkImage(context.Background(), ours, "app.db", check, inForeground)
+				wantKind(t, err, KindTemp)
+			}
+			after := picture.Take(t, filepath.Dir(victim))
+			delete(before, ".") // SQLite may have made a -wal there, and removed it
+			delete(after, ".")
+			if diff := before.Diff(after); diff != "" {
+				t.Error(diff)
+			}
+		}
+	}
+}
+
+// TestSwappedForFIFO: SQLite waits for the other end, but not the program.
+func TestSwappedForFIFO(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), imageName)
+	ours, err := os.Create(name)
+	must(t, err)
+	defer ours.Close()
+	must(t, os.Rename(name, name+".moved"))
+	must(t, mkfifo(name))
+	_, _, err = checkImage(context.Background(), ours, "app.db", CheckAuto, inForeground)
+	wantKind(t, err, KindTemp)
+	other, err := os.OpenFile(name, os.O_WRONLY, 0) // lets it go on
+	must(t, err)
+	other.Close()
+}
+
+// TestSwappedWAL: the -wal beside a private copy of the source is not the one that was copied.
+func TestSwappedWAL(t *testing.T) {
+	db := crashed(t, "-wal")
+	main, wal := openFile(t, db), openFile(t, db+"-wal")
+	c, err := openPrivate(main, []*os.File{wal}, "mode=rw", "_locking_mode=EXCLUSIVE")
+	must(t, err)
+	if _, err := os.Lstat(db + "-shm"); !os.IsNotExist(err) {
+		t.Error("it made an -shm, for which nobody looks")
+	}
+	must(t, c.Close())
+
+	db = crashed(t, "-wal")
+	main, wal = openFile(t, db), openFile(t, db+"-wal")
+	data, err := os.ReadFile(db + "-wal")
+	must(t, err)
+	must(t, os.Remove(db+"-wal"))
+	writeFile(t, db+"-wal", data)
+	if _, err := openPrivate(main, []*os.File{wal}, "mode=rw", "_locking_mode=EXCLUSIVE"); !errors.Is(err, errSwapped) {
+		t.Error(err)
+	}
+}
+
+// TestSwappedSource: SQLite opens another file than the one that was looked at.
+func TestSwappedSource(t *testing.T) {
+	db, other := newRollback(t), newRollback(t)
+	s, err := openSource("open", db)
+	must(t, err)
+	defer s.Close()
+	must(t, unix.Renameat2(unix.AT_FDCWD, db, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE))
+	if _, err := s.connect("mode=ro"); !errors.Is(err, errReplaced) {
+		t.Error(err)
+	}
+}
+
+// TestInstallSwapped: somebody moves the private directory of a restore away, with one of his own in its place.
+func TestInstallSwapped(t *testing.T) {
+	b, dir, victim := image(t), t.TempDir(), newWAL(t)
+	before := picture.Take(t, filepath.Dir(victim))
+	source := bytes.NewReader(b)
+	r := readerFunc(func(p []byte) (int, error) {
+		if source.Len() == len(b) {
+			found, _ := filepath.Glob(filepath.Join(dir, ".sqlite-checkpoint-*"))
+			must(t, os.Rename(found[0], filepath.Join(dir, "moved")))
+			must(t, os.Mkdir(found[0], 0o777))
+			must(t, os.Symlink(victim, filepath.Join(found[0], imageName)))
+		}
+		return source.Read(p)
+	})
+	_, err := Install(context.Background(), r, filepath.Join(dir, "new.db"), InstallOptions{})
+	wantKind(t, err, KindTemp)
+	before.MustMatch(t, filepath.Dir(victim))
+	if got := baseNames(t, filepath.Join(dir, "moved")); got != "" {
+		t.Errorf("left %s", got)
+	}
+}
