@@ -134,6 +134,7 @@ func transient(err error) bool {
 		return true
 	}
 	return primary == codeBusy || primary == codeLocked || primary == codeProtocol || errors.Is(err, errLocked) ||
+		errors.Is(err, errHotJournal) || // or a change of the journal mode
 		IsKind(err, KindForeignFile) || // root's sqlite3 makes files before it gives them to their owner
 		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errElsewhere)
 }

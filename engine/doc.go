@@ -6,8 +6,8 @@
 // is from plain reads, [Checkpoint] folds its write-ahead log back, and [FindDatabases] finds the databases below a directory.
 //
 // TakeSnapshot, Inspect and Verify change nothing about the source: not a byte, not a modification time, not a
-// directory entry. (Called by root, SQLite sees to it that an existing -wal and -shm belong to the owner of the
-// database, as for every connection of root's: their change time moves, and their owner where it was another.)
+// directory entry. Called by root they read with the identity of the database's owner. (SQLite then sets the owner of an
+// existing -wal and -shm to what it is already, which moves their change time.)
 //
 // # Databases that your own process has open
 //

@@ -71,3 +71,12 @@ func TestSpaceBeside(t *testing.T) {
 		}
 	}
 }
+
+// TestSteps: no step is so long that a copy which comes on seems to hang.
+func TestSteps(t *testing.T) {
+	for asked, want := range map[int]int{0: 1024, 1: 1, 100: 100, 1 << 14: 1 << 14, 1<<14 + 1: 1 << 14, 1 << 32: 1 << 14} {
+		if got := (Options{PagesPerStep: asked}).step(4096); got != want {
+			t.Errorf("%d pages asked for: %d", asked, got)
+		}
+	}
+}
