@@ -48,24 +48,18 @@ func isDirectory(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// name is the path of a new copy: of this second, and not taken, compressed or not, as far as can be seen.
+// name is the path of a new copy: of this second, and after all of the same second that have left a name there. A gap that
+// prune has left between them is not filled: the newest copy would look older than they.
 func (d datedDest) name(source string, compressed bool) string {
-	for name := dated.New(source, time.Now(), false); ; name = name.Next() {
-		plain, packed := name, name
-		packed.Compressed = true
-		if d.isFree(plain) && d.isFree(packed) {
-			name.Compressed = compressed
-			return within(d.dir, name.String())
+	name := dated.New(source, time.Now(), compressed)
+	entries, _ := os.ReadDir(d.dir) // publishing the copy tells what is wrong with the directory
+	for _, entry := range entries {
+		there, ours := dated.Parse(strings.TrimSuffix(entry.Name(), dated.SidecarSuffix))
+		if ours && there.Database == name.Database && there.Time.Equal(name.Time) {
+			name.Sequence = max(name.Sequence, there.Sequence+1)
 		}
 	}
-}
-
-// isFree reports whether there is neither such a copy nor its sidecar.
-func (d datedDest) isFree(name dated.Name) bool {
-	file := within(d.dir, name.String())
-	_, copyErr := os.Lstat(file)
-	_, sidecarErr := os.Lstat(file + dated.SidecarSuffix)
-	return copyErr != nil && sidecarErr != nil
+	return within(d.dir, name.String())
 }
 
 // rename gives a dated copy another name if err says that its name has been taken since, by another backup in the same

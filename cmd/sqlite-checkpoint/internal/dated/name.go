@@ -30,12 +30,6 @@ func New(path string, t time.Time, compressed bool) Name {
 	return Name{Database: filepath.Base(path), Time: t.UTC().Truncate(time.Second), Sequence: 1, Compressed: compressed}
 }
 
-// Next is the name for another copy of the same second.
-func (n Name) Next() Name {
-	n.Sequence++
-	return n
-}
-
 // String gives the file name.
 func (n Name) String() string {
 	stem, ext := split(n.Database)
