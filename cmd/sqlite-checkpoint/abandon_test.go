@@ -24,7 +24,8 @@ func programIn(t *testing.T) (dir, binary string) {
 	if err := os.Symlink(testBinary(t), binary); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("sh", "-ec", `sqlite3 a.db 'create table t(x); insert into t values(zeroblob(3000000))'; ln a.db other.db`)
+	cmd := exec.Command("sh", "-ec",
+		`sqlite3 a.db 'create table t(x); insert into t values(zeroblob(3000000))'; ln a.db other.db`)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -75,7 +76,8 @@ func TestSignalledWhileItHangs(t *testing.T) {
 	if err != nil || len(entries) != 4 { // a.db, other.db, program, report
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
-	if report, err := os.ReadFile(filepath.Join(dir, "report")); err != nil || !strings.Contains(string(report), `"interrupted"`) {
+	report, err := os.ReadFile(filepath.Join(dir, "report"))
+	if err != nil || !strings.Contains(string(report), `"interrupted"`) {
 		t.Errorf("report: %s, %v", report, err)
 	}
 }
@@ -95,8 +97,8 @@ func writes(pid, fd int) bool {
 // When the program ends without waiting for the guard of CMD, the guard still kills CMD before the pipe is closed.
 func TestSignalledWhileTheGuardHangs(t *testing.T) {
 	dir, binary := programIn(t)
-	cmd := exec.Command(binary, "pipe", "--grace", "100ms", "a.db", "--",
-		"sh", "-c", `trap '' TERM; head -c 1000 >part; echo $$ >new; mv new ready; sleep 600 & wait; cat >>part && mv part final`)
+	cmd := exec.Command(binary, "pipe", "--grace", "100ms", "a.db", "--", "sh", "-c", `trap '' TERM
+		head -c 1000 >part; echo $$ >new; mv new ready; sleep 600 & wait; cat >>part && mv part final`)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	ended := start(t, cmd)

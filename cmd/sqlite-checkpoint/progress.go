@@ -138,7 +138,7 @@ func (p *progress) render(at position) {
 // user types.
 func inForeground(tty *os.File) bool {
 	group, err := unix.IoctlGetInt(descriptor(tty), unix.TIOCGPGRP)
-	return err != nil || group == unix.Getpgrp() // an error: it is not our controlling terminal, and has no jobs of ours
+	return err != nil || group == unix.Getpgrp() // an error: it is not our controlling terminal
 }
 
 func newBar(out io.Writer, label string, total int64) *progressbar.ProgressBar {

@@ -127,7 +127,8 @@ func onTerminal(t *testing.T, columns uint16, shell string, between func(w *watc
 	if err := os.Symlink(testBinary(t), filepath.Join(dir, program)); err != nil {
 		t.Fatal(err)
 	}
-	make := exec.Command("sh", "-ec", `sqlite3 a.db 'create table t(x); insert into t values(zeroblob(100000))'; ./`+program+` backup -q a.db - >s`)
+	make := exec.Command("sh", "-ec", `
+		sqlite3 a.db 'create table t(x); insert into t values(zeroblob(100000))'; ./`+program+` backup -q a.db - >s`)
 	make.Dir = dir
 	if out, err := make.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -24,7 +24,8 @@ func (c *console) takeSnapshot(ctx context.Context, source string, opts engine.O
 }
 
 // checkpoint is engine.Checkpoint. Ctrl-Z is delayed until the source is free.
-func (c *console) checkpoint(ctx context.Context, db string, opts engine.CheckpointOptions) (engine.CheckpointResult, error) {
+func (c *console) checkpoint(ctx context.Context, db string, opts engine.CheckpointOptions) (
+	engine.CheckpointResult, error) {
 	defer c.suspension.Hold()()
 	return engine.Checkpoint(ctx, db, opts)
 }

@@ -33,7 +33,8 @@ func TestSuspendedWhenTheSourceIsFree(t *testing.T) {
 		if err := os.Symlink(testBinary(t), binary); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command("env", append([]string{"--default-signal=TSTP", binary, "-q"}, strings.Fields(command)...)...)
+		args := append([]string{"--default-signal=TSTP", binary, "-q"}, strings.Fields(command)...)
+		cmd := exec.Command("env", args...)
 		cmd.Dir, cmd.Stderr = dir, os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // see setpgid(2): an orphaned group is not suspended
 		if err := cmd.Start(); err != nil {
@@ -43,7 +44,8 @@ func TestSuspendedWhenTheSourceIsFree(t *testing.T) {
 		await(t, "the database is open", func() bool { return hasOpen(cmd.Process.Pid, "a.db") })
 		cmd.Process.Signal(syscall.SIGTSTP)
 		time.Sleep(300 * time.Millisecond)
-		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid)); err != nil || strings.Contains(string(stat), ") T ") {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		if err != nil || strings.Contains(string(stat), ") T ") {
 			t.Errorf("%s: suspended while it holds the database: %v", command, err)
 		}
 		if _, err := writer.Run("commit;"); err != nil {

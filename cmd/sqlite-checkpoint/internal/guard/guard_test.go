@@ -127,13 +127,15 @@ func TestTerminated(t *testing.T) {
 		call
 		want string
 	}{
-		"CMD is asked":        {call{Grace: time.Minute, Script: `trap 'echo asked >&9; exit 1' TERM; ` + half + never + rest}, "asked\n"},
+		"CMD is asked": {call{Grace: time.Minute,
+			Script: `trap 'echo asked >&9; exit 1' TERM; ` + half + never + rest}, "asked\n"},
 		"CMD does not listen": {call{Grace: brief, Script: `trap 'echo asked >&9' TERM; ` + half + endless}, "asked\n"},
 		"CMD ignores it":      {call{Grace: brief, Script: `trap '' TERM; ` + half + never + rest}, ""},
 		"no grace":            {call{Script: half + never + rest}, ""},
 		"CMD is stopped":      {call{Grace: brief, Script: half + `kill -STOP $$; ` + slowly}, ""},
 		"CMD kills a part of itself": {call{Grace: brief, Script: `exec 8<&0; mkfifo f; (` + slowly + `) <f &
-			head -c 1000 >part; cat <&8 >f & cat=$!; trap 'kill $cat; sleep 600 & wait' TERM; echo ready >&9; wait`}, ""},
+			head -c 1000 >part; cat <&8 >f & cat=$!
+			trap 'kill $cat; sleep 600 & wait' TERM; echo ready >&9; wait`}, ""},
 		"CMD has all its input": {call{Grace: time.Minute, Input: 1000,
 			Script: `trap 'echo asked >&9; exit 0' TERM; ` + half + never + `mv part final`}, "asked\n"},
 		"stdin is a file": {call{Grace: brief, NoPipe: true,
@@ -183,8 +185,9 @@ func TestSessionKilled(t *testing.T) {
 func TestCallerKilled(t *testing.T) {
 	const grace = 100 * time.Millisecond
 	for name, c := range map[string]call{
-		"pipe":            {Grace: grace, Script: `trap '' TERM; ` + half + endless},
-		"stdin is a file": {Grace: grace, NoPipe: true, Script: `setsid sleep 600 & echo ready >&9; sleep 600; : >final`},
+		"pipe": {Grace: grace, Script: `trap '' TERM; ` + half + endless},
+		"stdin is a file": {Grace: grace, NoPipe: true,
+			Script: `setsid sleep 600 & echo ready >&9; sleep 600; : >final`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := startReady(t, c)
@@ -220,21 +223,21 @@ func TestOutcomes(t *testing.T) {
 		status int
 		stderr string
 	}{
-		"success":                   {call{Script: `cat >/dev/null`}, 0, ""},
-		"success, orphans":          {call{NoPipe: true, Script: `setsid sleep 600 &`}, 0, ""},
-		"failure":                   {call{Script: `exit 3`}, 3, "sh exited with status 3"},
-		"failure at the end":        {call{Script: `cat >/dev/null; exit 3`}, 3, "sh exited with status 3"},
-		"killed":                    {call{Script: `kill -9 $$`}, 137, "sh was killed by SIGKILL"},
-		"ended early":               {call{Script: `exit 0`}, statusEndedEarly, "sh exited with status 0 before reading"},
-		"ended early, little input": {call{Input: 1000, Script: `sleep 0.2`}, statusEndedEarly, "before reading"},
-		"stdin closed":              {call{Script: `exec <&-; sleep 0.2; exit 3`}, 3, "sh exited with status 3"},
-		"not found":                 {call{Argv: []string{"/no/such"}}, statusNotStarted, "start /no/such: no such file"},
-		"not executable":            {call{Argv: []string{"/etc/passwd"}}, statusNotStarted, "start /etc/passwd: permission denied"},
-		"stalled":                   {call{Timeout: brief, Script: `sleep 600`}, statusStalled, "write to sh: no progress"},
-		"stalled, stdin closed":     {call{Timeout: brief, Script: `exec <&-; sleep 600`}, statusStalled, "no progress"},
-		"stalled at the end":        {call{Input: 1000, Timeout: brief, Script: `sleep 600`}, statusStalled, "no progress"},
-		"slow, with all its input":  {call{Input: 1000, Timeout: brief, Script: `cat >/dev/null; sleep 1`}, 0, ""},
-		"slower than a page at once": {call{Input: 65537, Timeout: patient,
+		"success":            {call{Script: `cat >/dev/null`}, 0, ""},
+		"success, orphans":   {call{NoPipe: true, Script: `setsid sleep 600 &`}, 0, ""},
+		"failure":            {call{Script: `exit 3`}, 3, "sh exited with status 3"},
+		"failure at the end": {call{Script: `cat >/dev/null; exit 3`}, 3, "sh exited with status 3"},
+		"killed":             {call{Script: `kill -9 $$`}, 137, "sh was killed by SIGKILL"},
+		"ended early":        {call{Script: `exit 0`}, statusEndedEarly, "sh exited with status 0 before reading"},
+		"ended early, short": {call{Input: 1000, Script: `sleep 0.2`}, statusEndedEarly, "before reading"},
+		"stdin closed":       {call{Script: `exec <&-; sleep 0.2; exit 3`}, 3, "sh exited with status 3"},
+		"not found":          {call{Argv: []string{"/no/such"}}, statusNotStarted, "start /no/such: no such file"},
+		"not executable":     {call{Argv: []string{"/etc/passwd"}}, statusNotStarted, "/etc/passwd: permission denied"},
+		"stalled":            {call{Timeout: brief, Script: `sleep 600`}, statusStalled, "write to sh: no progress"},
+		"stalled, EPIPE":     {call{Timeout: brief, Script: `exec <&-; sleep 600`}, statusStalled, "no progress"},
+		"stalled at the end": {call{Input: 1000, Timeout: brief, Script: `sleep 600`}, statusStalled, "no progress"},
+		"slow at the end":    {call{Input: 1000, Timeout: brief, Script: `cat >/dev/null; sleep 1`}, 0, ""},
+		"slow": {call{Input: 65537, Timeout: patient,
 			Script: `for i in 1 2 3 4 5 6; do head -c 1000 >part; sleep 0.5; done; cat >part`}, 0, ""},
 		"setup refuses":      {call{Setup: []byte("no"), Script: `: >final`}, statusRefused, `refused: "no"`},
 		"setup without data": {call{Setup: []byte{}, Script: `: >final`}, statusRefused, `refused: ""`},
