@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -159,4 +161,121 @@ func content(t testing.TB, path string) string {
 	}
 	fields := strings.Fields(line)
 	return strings.Join(slices.DeleteFunc(fields, func(f string) bool { return strings.HasPrefix(f, "inode=") }), " ")
+}
+
+// With a kept stage and nothing changed, no database is copied or read again, and restic reads no
+// file.
+func TestShadowUnchanged(t *testing.T) {
+	s := newShadowed(newBench(t), 12, 30)
+	t.Setenv("RESTIC", tool(t, "bin/restic"))
+	s.bash(`"$RESTIC" init`).exits(0)
+	s.settle()
+	backup := []string{"shadow", "--json", "--stage", s.bench.path("stage"), s.root, "--"}
+	first := s.run(append(backup, tool(t, "bin/restic"), "backup", s.root)...).exits(0)
+	first.json().mustBe(t, answer{"copied": 12, "unchanged": 0})
+	second := s.run(append(backup, tool(t, "bin/restic"), "backup", s.root)...).exits(0)
+	second.json().mustBe(t, answer{"copied": 0, "unchanged": 12})
+	const nothing = ` +0 new, +0 changed, +`
+	for _, want := range []string{`Files:` + nothing + `43 unmodified`, `Dirs:` + nothing + `\d+ unmodified`} {
+		if !regexp.MustCompile(want).MatchString(second.stdout) {
+			t.Errorf("no %q:\n%s", want, second.stdout)
+		}
+	}
+
+	s.wrap = []string{tool(t, "strace"), "-f", "-y", "-o", s.bench.path("trace"), "-e", "trace=read,pread64,openat"}
+	s.run(append(backup, "true")...).exits(0)
+	trace := string(s.bench.read("trace"))
+	read := regexp.MustCompile(`(?m)\bp?read(?:64)?\(\d+<[^>]*\.db>.* = (\d+)$`).FindAllStringSubmatch(trace, -1)
+	for _, match := range read {
+		if n, _ := strconv.Atoi(match[1]); n > 16 {
+			t.Errorf("more than a header was read: %s", match[0])
+		}
+	}
+	if len(read) == 0 || strings.Contains(trace, "image.db") {
+		t.Errorf("the trace shows no header read, or a copy")
+	}
+}
+
+// A held is a run whose CMD waits in the view, to say what it sees when it is told to.
+type held struct{ *process }
+
+// hold starts one, with the flags, and returns when CMD is there.
+func (s *shadowed) hold(look string, flags ...string) *held {
+	s.Helper()
+	script := "echo ready; read -r; cd " + s.root + "; " + look
+	cmd := s.command(slices.Concat([]string{"shadow"}, flags, []string{s.root, "--", "bash", "-euc", script})...)
+	h := &held{s.launch(cmd)}
+	eventually(s, "CMD waits", func() bool { return h.over() || h.stdout.Len() > 0 })
+	return h
+}
+
+// finish lets CMD look.
+func (h *held) finish() outcome {
+	h.Helper()
+	fmt.Fprintln(h.in)
+	return h.wait()
+}
+
+// Whatever the application does meanwhile, CMD sees the copies and no file of a database beside
+// them; the host sees nothing of it all.
+func TestShadowHolds(t *testing.T) {
+	s := newShadowed(newBench(t), 6, 20)
+	name := s.databases[0]
+	dir := filepath.Dir(s.path(name))
+	writing := s.bench.open(s.path(name), "PRAGMA journal_mode=WAL;", "UPDATE a SET v = v - 1 WHERE id = 1;")
+	before := picture.Take(t, s.root)
+	h := s.hold("sha256sum --check --quiet .sqlite-checkpoint.sha256 && find . -type f -print0 | LC_ALL=C sort -z")
+	before.MustMatch(t, s.root)
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	s.check(err)
+	if strings.Contains(string(mounts), s.bench.dir) {
+		t.Error("the host sees a mount")
+	}
+
+	writing.Close()                                       // its -wal goes
+	s.check(os.Rename(s.path("../../WAL"), s.path(name))) // another database takes its place
+	s.bench.open(s.path(name), "PRAGMA journal_mode=WAL;", "UPDATE a SET v = v - 1 WHERE id = 2;")
+	s.check(os.WriteFile(filepath.Join(dir, "created.db"), s.bench.read("DELETE"), 0o600))
+	s.check(os.WriteFile(filepath.Join(dir, "created"), nil, 0o600))
+	o := h.finish().exits(0).says("created.db: created meanwhile, CMD did not see it")
+	want := append(slices.Concat(s.databases, s.others), ".sqlite-checkpoint.sha256")
+	for i := range want {
+		want[i] = "./" + want[i]
+	}
+	slices.Sort(want)
+	want[0] = "ready\n" + want[0]
+	if got := strings.Split(strings.TrimSuffix(o.stdout, "\x00"), "\x00"); !slices.Equal(got, want) {
+		t.Errorf("CMD saw %q\nwant %q", got, want)
+	}
+}
+
+// A database that appears where nothing was staged has been seen unverified.
+func TestShadowAppeared(t *testing.T) {
+	s := newShadowed(newBench(t), 2, 20)
+	h := s.hold("cat dir3/sub0/new.db >/dev/null")
+	s.add("dir3/sub0/new.db", s.bench.read("DELETE"))
+	h.finish().exits(4).says("dir3/sub0/new.db: CMD saw it in use", "run it again")
+	s.run("shadow", s.root, "--", "true").exits(0)
+}
+
+// A bad database keeps CMD from being started. With --keep-going it is absent, and the exit status
+// is still its own.
+func TestShadowCorrupt(t *testing.T) {
+	s := newShadowed(newBench(t), 6, 0)
+	s.newCorrupt("corrupt.db")
+	bad := s.databases[2]
+	s.add(bad, s.bench.read("corrupt.db"))
+	s.bench.open(s.path(s.databases[1]), "BEGIN EXCLUSIVE;")
+	o := s.run("shadow", "--busy-timeout", "100ms", s.root, "--", "touch", s.bench.path("started")).exits(5)
+	o.says("2 of 6 databases could not be copied; CMD was not started", bad[:4], "--keep-going").silent()
+	if size(s.bench.path("started")) >= 0 {
+		t.Error("CMD was started")
+	}
+	for range 2 {
+		o = s.run("shadow", "--busy-timeout", "100ms", "--keep-going", "--stage", s.bench.path("stage"),
+			s.root, "--", "bash", "-euc", `cd "$0"; sha256sum -c --quiet .sqlite-checkpoint.sha256; find . -name "*.db*" -printf x`, s.root).exits(5)
+		if o.stdout != "xxxx" {
+			t.Errorf("CMD saw databases: %s, want 4", o.stdout)
+		}
+	}
 }
