@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// openTimeout is how long it may take to open a private file.
-const openTimeout = 20 * time.Second
-
 var errSwapped = errors.New("somebody has put another file in its place")
 
 // openPrivate opens the private file f through SQLite. More files are those of its siblings that SQLite must find.
@@ -44,7 +41,7 @@ func openSame(files []*os.File, swapped error, open func() (*conn, error)) (*con
 	return c, nil
 }
 
-// openSoon gives up after openTimeout: SQLite waits for ever for the other end of a FIFO.
+// openSoon gives up after a while: SQLite waits for ever for the other end of a FIFO.
 func openSoon(path string, parameters ...string) (*conn, error) {
 	type result struct {
 		conn *conn
@@ -64,7 +61,7 @@ func openSoon(path string, parameters ...string) (*conn, error) {
 	select {
 	case r := <-opened:
 		return r.conn, r.err
-	case <-time.After(openTimeout):
+	case <-time.After(stalled):
 		close(abandoned)
 		return nil, errSwapped
 	}

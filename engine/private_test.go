@@ -70,7 +70,6 @@ func TestSwappedImage(t *testing.T) {
 
 // TestSwappedForFIFO: SQLite waits for the other end, but not the program.
 func TestSwappedForFIFO(t *testing.T) {
-	t.Parallel()
 	name := filepath.Join(t.TempDir(), imageName)
 	ours, err := os.Create(name)
 	must(t, err)
