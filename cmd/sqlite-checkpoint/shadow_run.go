@@ -15,7 +15,8 @@ import (
 
 // runCommand runs CMD in the view.
 func (s *shadowing) runCommand(ctx context.Context) error {
-	s.con.progress.clear()
+	s.con.allow(s.Grace)
+	s.con.yieldTerminal()
 	command := guard.Command{
 		Argv: s.expand(), Stdin: os.Stdin, Stdout: s.con.stdout, Stderr: s.con.stderr, Grace: s.Grace,
 	}
