@@ -147,7 +147,7 @@ func TestListIsFast(t *testing.T) {
 		b.write(name+".sha256", nil)
 	}
 	fastest := time.Hour
-	for range 3 {
+	for tries := 0; fastest > time.Second && tries < 10; tries++ { // the machine may be busy
 		o := b.run("list", "dir").exits(0)
 		if !strings.Contains(o.stdout, "dir: 10,000 copies") {
 			t.Errorf("%s", o.stdout[max(0, len(o.stdout)-200):])

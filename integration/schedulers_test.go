@@ -40,6 +40,7 @@ func newSite(t *testing.T) *site {
 		"/srv/app", s.path("app"),
 		"/srv/borg", s.path("borg"),
 		"/srv/restic", s.path("repository"),
+		"/var/backups/app", s.path("copies"),
 		"/usr/bin/restic", restic,
 		"/usr/local/bin/sqlite-checkpoint", binary,
 		"/usr/local/bin:", filepath.Dir(binary)+":",
@@ -113,7 +114,8 @@ func (s *site) mustBackUp(name, command string, run func(command string) outcome
 // Every one of these files says how far it can be trusted.
 func TestSchedulersSayWhatWasChecked(t *testing.T) {
 	for _, name := range []string{
-		"sqlite-checkpoint@.service", "sqlite-checkpoint@.timer", "crontab", "Dockerfile", "kubernetes-cronjob.yaml",
+		"sqlite-checkpoint@.service", "sqlite-checkpoint@.timer", "crontab", "sqlite-checkpoint-copies@.service",
+		"sqlite-checkpoint-copies@.timer", "crontab-copies", "Dockerfile", "kubernetes-cronjob.yaml",
 		"kubernetes-sidecar.yaml", "autorestic.yaml", "backrest-hook", "borgmatic.yaml", "resticprofile.yaml",
 	} {
 		data, err := os.ReadFile("examples/" + name)
@@ -283,11 +285,20 @@ func (s *site) mustNeedNoOtherCall() {
 
 // Every line, as cron runs it, is silent if all goes well, and else is not.
 func TestCrontab(t *testing.T) {
-	variable, job := regexp.MustCompile(`^[A-Z_]+=`), regexp.MustCompile(`^(?:[0-9*/,-]+ ){5}(.*)$`)
 	s := newSite(t)
-	env := []string{"HOME=" + s.path("home"), "LOGNAME=root", "SHELL=/bin/sh"}
-	jobs := 0
-	for line := range strings.Lines(s.example("crontab")) {
+	env, jobs := s.crontab("crontab")
+	if len(jobs) != 1 {
+		t.Fatalf("%d lines run, want 1", len(jobs))
+	}
+	s.mustBackUp(s.path("app/app.db"), jobs[0], func(command string) outcome { return s.cron(env, command) })
+}
+
+// crontab is the environment and the commands of one.
+func (s *site) crontab(name string) (env, jobs []string) {
+	s.Helper()
+	variable, job := regexp.MustCompile(`^[A-Z_]+=`), regexp.MustCompile(`^(?:[0-9*/,-]+ ){5}(.*)$`)
+	env = []string{"HOME=" + s.path("home"), "LOGNAME=root", "SHELL=/bin/sh"}
+	for line := range strings.Lines(s.example(name)) {
 		line = strings.TrimSuffix(line, "\n")
 		match := job.FindStringSubmatch(line)
 		switch {
@@ -295,15 +306,12 @@ func TestCrontab(t *testing.T) {
 		case variable.MatchString(line):
 			env = append(env, line)
 		case match == nil || strings.Contains(match[1], "%"):
-			t.Errorf("crontab: what is %q?", line)
+			s.Errorf("%s: what is %q?", name, line)
 		default:
-			jobs++
-			s.mustBackUp(s.path("app/app.db"), match[1], func(command string) outcome { return s.cron(env, command) })
+			jobs = append(jobs, match[1])
 		}
 	}
-	if jobs != 1 {
-		t.Errorf("%d lines run, want 1", jobs)
-	}
+	return env, jobs
 }
 
 func (s *site) cron(env []string, command string) outcome {
