@@ -12,14 +12,14 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// attributeFlags say to whom a restored database belongs, and who may use it.
+// attributeFlags are the owner and the mode of a restored database.
 type attributeFlags struct {
 	Like  string `placeholder:"FILE" help:"Give DB the owner and mode of FILE."`
 	Mode  string `placeholder:"MODE" help:"Give DB this mode, in octal; default 0600."`
-	Owner string `placeholder:"USER[:GROUP]" help:"Give DB this owner, names or numbers; without GROUP the user's own."`
+	Owner string `placeholder:"USER[:GROUP]" help:"Give DB this owner, by name or number; without GROUP, the user's group."`
 }
 
-// apply puts what the flags ask for into the options. --mode and --owner go before --like.
+// apply sets mode and owner in the options. --mode and --owner take precedence over --like.
 func (f attributeFlags) apply(opts *engine.InstallOptions) error {
 	if f.Like != "" {
 		info, err := os.Stat(f.Like)

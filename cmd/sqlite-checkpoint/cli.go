@@ -20,15 +20,15 @@ import (
 // cli is the grammar of the command line, and its manual.
 type cli struct {
 	Snapshot   snapshotCmd   `cmd:"" aliases:"snap" help:"Checkpoint a database, then back it up."`
-	Backup     backupCmd     `cmd:"" aliases:"bk" help:"Back up a database, in use or not: a verified copy."`
-	Pipe       pipeCmd       `cmd:"" help:"Run a program with the stream on its stdin; it never sees a false end."`
+	Backup     backupCmd     `cmd:"" aliases:"bk" help:"Make a verified copy of a database, in use or not."`
+	Pipe       pipeCmd       `cmd:"" help:"Run a command with the stream on its stdin, and kill it if the stream breaks."`
 	Shadow     shadowCmd     `cmd:"" help:"Run a program that sees verified copies in place of the databases in a directory."`
-	Verify     verifyCmd     `cmd:"" help:"Prove that a stream or a file is whole."`
+	Verify     verifyCmd     `cmd:"" help:"Check that a stream or a file is complete and unchanged."`
 	Restore    restoreCmd    `cmd:"" help:"Turn a stream or a file back into a database."`
-	Checkpoint checkpointCmd `cmd:"" aliases:"cp" help:"Fold the write-ahead log back into a database."`
+	Checkpoint checkpointCmd `cmd:"" aliases:"cp" help:"Copy the write-ahead log back into the database."`
 	List       listCmd       `cmd:"" help:"List the dated copies in a directory."`
 	Prune      pruneCmd      `cmd:"" help:"Remove dated copies that a policy does not keep."`
-	Info       infoCmd       `cmd:"" help:"Tell what a database is, touching nothing."`
+	Info       infoCmd       `cmd:"" help:"Describe a database without touching it."`
 	Help       helpCmd       `cmd:"" help:"Show the help of a command."`
 	Show       versionCmd    `cmd:"" name:"version" help:"Print versions, as --version does."`
 	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`
@@ -48,19 +48,19 @@ type commonFlags struct {
 
 // streamFlags are those of every command that emits a stream.
 type streamFlags struct {
-	Check        engine.Check  `default:"auto" enum:"auto,quick,full,none" help:"Check of the copy: auto, quick, full or none; auto is quick, and less where SQLite here lacks something." placeholder:"LEVEL"`
-	Zstd         bool          `help:"Compress; zstd -d unpacks it."`
-	Level        string        `placeholder:"LEVEL" help:"Of compression: 1 to 22 as in zstd, or fastest, default, better, best."`
+	Check        engine.Check  `default:"auto" enum:"auto,quick,full,none" placeholder:"LEVEL" help:"SQLite's check of the copy: auto, quick, full or none. auto: quick, or weaker if this build lacks a module or collation that the database needs."`
+	Zstd         bool          `help:"Compress; zstd -d decompresses it."`
+	Level        string        `placeholder:"LEVEL" help:"Compression level: 1 to 22 as in zstd, or fastest, default, better, best."`
 	NoTrailer    bool          `help:"Leave out the trailer that proves a stream complete; needs --sidecar."`
-	Sidecar      string        `placeholder:"FILE" help:"Write the SHA-256 of what was emitted to FILE, for sha256sum -c; default for a plain file: DEST.sha256."`
+	Sidecar      string        `placeholder:"FILE" help:"Write the SHA-256 of the output to FILE, for sha256sum -c. Default for a plain file: DEST.sha256."`
 	NoSidecar    bool          `help:"Write no DEST.sha256."`
-	Tmpdir       string        `placeholder:"DIR" help:"Where the private copy is made; default for a stream: as SQLite, for a file: beside it."`
-	BusyTimeout  time.Duration `default:"10s" help:"How long a locked database is waited for (${default})."`
-	Timeout      time.Duration `placeholder:"TIME" help:"Longest time without progress at the output; default: no limit."`
+	Tmpdir       string        `placeholder:"DIR" help:"Directory for the private copy. Default: SQLite's for a stream, DEST's for a file."`
+	BusyTimeout  time.Duration `default:"10s" help:"How long to wait for a locked database (${default})."`
+	Timeout      time.Duration `placeholder:"TIME" help:"Longest time without progress at the output. Default: no limit."`
 	PagesPerStep pages         `placeholder:"N" help:"Pages copied per backup step; writers are not let in between. Default: about 4 MiB."`
 }
 
-// Validate finds what no copy has to be made for to be wrong.
+// Validate rejects bad combinations of flags before any work is done.
 func (f *streamFlags) Validate() error {
 	switch {
 	case f.BusyTimeout < 0 || f.Timeout < 0:
@@ -68,7 +68,7 @@ func (f *streamFlags) Validate() error {
 	case f.Level != "" && !f.Zstd:
 		return errors.New("--level needs --zstd")
 	case f.Sidecar != "" && f.NoSidecar:
-		return errors.New("--sidecar and --no-sidecar exclude each other")
+		return errors.New("use --sidecar or --no-sidecar, not both")
 	}
 	return nil
 }

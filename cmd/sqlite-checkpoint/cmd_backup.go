@@ -14,14 +14,15 @@ type backupCmd struct {
 }
 
 func (*backupCmd) Help() string {
-	return `DB is not changed, and may be in use: it is copied as it is at one moment, commits that are only in its
-write-ahead log included. The copy is checked before the first byte of it is emitted.
+	return `DB may be in use and is not changed. The copy is the database at one moment, including commits that are only in
+its write-ahead log. SQLite checks the copy before the first byte of it is sent.
 
-A plain file is the database itself, with its SHA-256 in DEST.sha256 beside it. A stream has a trailer that proves it
-complete, which verify and restore demand and SQLite ignores. In a directory the copy gets a dated name, such as
-app-20261123T101500Z.db; list, prune and restore --at know these.
+A plain file DEST is the database itself, with its SHA-256 in DEST.sha256. A stream ends with a trailer that proves it
+complete: verify and restore require it, SQLite ignores it. In a directory the copy gets a dated name, such as
+app-20261123T101500Z.db, which list, prune and restore --at understand.
 
-  sqlite-checkpoint backup app.db - | restic backup --stdin --stdin-filename app.db
+  sqlite-checkpoint backup app.db copy.db
+  sqlite-checkpoint backup app.db - | restic backup --stdin --stdin-filename /srv/app/app.db
   sqlite-checkpoint backup --zstd app.db - | ssh host 'cat > app.db.zst'`
 }
 

@@ -34,13 +34,16 @@ func (m mode) String() string { return strings.ToUpper(string(m)) }
 type checkpointCmd struct {
 	DB string `arg:"" name:"db" help:"The database."`
 	checkpointFlags
-	BusyTimeout time.Duration `default:"10s" help:"How long readers and writers are waited for (${default})."`
+	BusyTimeout time.Duration `default:"10s" help:"How long to wait for readers and writers (${default})."`
 }
 
 func (*checkpointCmd) Help() string {
-	return `passive folds back what it can without waiting. full, restart and truncate wait for writers and readers, at
-most --busy-timeout, and end with status 4 if they had to give up. Backups need no checkpoint: they contain the
-write-ahead log in any case.`
+	return `passive copies back what it can without waiting. full, restart and truncate wait for writers and readers, at most
+--busy-timeout, and exit with status 4 if they give up; truncate also empties the log. Backups need no checkpoint: they
+contain the write-ahead log in any case.
+
+  sqlite-checkpoint checkpoint app.db
+  sqlite-checkpoint checkpoint --mode truncate app.db`
 }
 
 // Run is the command.
@@ -80,7 +83,7 @@ func blocked(db string, m mode, did engine.CheckpointResult) error {
 
 func noWAL(db string) string { return db + " is not in WAL mode: nothing to checkpoint" }
 
-// A folded is what a checkpoint did. Pages are frames of the WAL.
+// A folded describes what a checkpoint did. A page is a frame of the WAL.
 type folded struct {
 	Mode         string `json:"mode"`
 	Busy         bool   `json:"busy"`

@@ -18,8 +18,12 @@ type infoCmd struct {
 }
 
 func (*infoCmd) Help() string {
-	return `What kind of database it is, what is in its write-ahead log, whether somebody has it open, and what a backup
-would meet. Only plain reads are made: no lock is taken, nothing is changed. Counts are those of the newest commit.`
+	return `Shows what kind of database it is, what its write-ahead log holds, whether a process has it open, what a backup
+would do, and how much space that needs. It only reads: it takes no lock and changes nothing. Counts are those of the
+newest commit.
+
+  sqlite-checkpoint info app.db
+  sqlite-checkpoint --json info app.db`
 }
 
 // Run is the command.
@@ -219,7 +223,7 @@ func (r *infoResult) file() string {
 		words += " (network: locks may not be shared)"
 	}
 	if typed, err := filepath.Abs(string(r.Path)); err == nil && typed != string(r.ResolvedPath) {
-		words += ", really " + string(r.ResolvedPath)
+		words += ", resolved to " + string(r.ResolvedPath)
 	}
 	return words
 }

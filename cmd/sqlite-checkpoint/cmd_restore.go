@@ -16,17 +16,20 @@ type restoreCmd struct {
 	Src string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image. With --at, a directory."`
 	DB  string `arg:"" name:"db" help:"The new database."`
 	atFlags
-	SetAside bool `help:"Move an existing DB to a dated name first, with its -wal, -shm and -journal, if nobody has it open; the new one gets its owner and mode."`
+	SetAside bool `help:"First move an existing DB, with its -wal, -shm and -journal, to a dated name; fails if a process has it open. The new DB gets its owner and mode."`
 	attributeFlags
 	Check engine.Check `default:"auto" enum:"auto,quick,full" placeholder:"LEVEL" help:"SQLite's check of the image: auto, quick or full (${default})."`
 	proofFlags
 }
 
 func (*restoreCmd) Help() string {
-	return `DB appears, whole and durable, once the stream has been proven complete and SQLite has checked it. Never is
-anything replaced: DB must not exist, nor a DB-wal, DB-shm or DB-journal, which would ruin it. --set-aside moves them away.
+	return `DB appears only when the stream is proven complete, SQLite has checked it, and it is on disk. Nothing is ever
+replaced: DB must not exist, nor DB-wal, DB-shm or DB-journal, which would corrupt it. --set-aside moves them away.
 
-  restic dump latest app.db | sqlite-checkpoint restore - app.db
+With restic, name the host and the whole path, or the newest file of that name from any host is restored:
+
+  restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db | sqlite-checkpoint restore - app.db
+  sqlite-checkpoint restore app.db.zst app.db
   sqlite-checkpoint restore --at "yesterday 18:00" /backup app.db`
 }
 
@@ -63,7 +66,7 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 	return con.show(&result)
 }
 
-// install makes DB of one stream or file.
+// install restores one stream or file.
 func (cmd *restoreCmd) install(ctx context.Context, con *console, source string, opts engine.InstallOptions) (restoreResult, error) {
 	in, err := openInput(ctx, source, cmd.proofFlags)
 	if err != nil {
@@ -95,7 +98,7 @@ func (cmd *restoreCmd) file() string {
 	return cmd.Src
 }
 
-// options are what the flags ask of the engine. What is set aside gets the time of the restore in its name.
+// options translates the flags for the engine. The name of what is set aside ends in the time of the restore.
 func (cmd *restoreCmd) options(now time.Time) (engine.InstallOptions, error) {
 	opts := engine.InstallOptions{Check: cmd.Check}
 	if cmd.SetAside {
@@ -105,7 +108,7 @@ func (cmd *restoreCmd) options(now time.Time) (engine.InstallOptions, error) {
 	return opts, err
 }
 
-// unusedName appends a number where a database of that name exists: one restore a second is not too much to ask.
+// unusedName appends a number if a database of that name exists, as after another restore in the same second.
 func unusedName(name string) string {
 	for i, candidate := 2, name; ; i++ {
 		if engine.CheckDestination("", candidate) == nil {
@@ -115,7 +118,7 @@ func unusedName(name string) string {
 	}
 }
 
-// advise says what to do about a database that is already there, or in use.
+// advise adds a hint to the error of a database that exists or is in use.
 func (cmd *restoreCmd) advise(err error) error {
 	switch {
 	case engine.IsKind(err, engine.KindBusy):
@@ -133,7 +136,7 @@ func (cmd *restoreCmd) advise(err error) error {
 	return &fault{kind: string(engine.KindExists), err: err, hint: hint}
 }
 
-// inTheWay lists what is there of the old database.
+// inTheWay lists the files of the old database.
 func (cmd *restoreCmd) inTheWay() (names []string) {
 	for _, name := range databaseFiles(cmd.DB) {
 		if _, err := os.Lstat(name); err == nil {
@@ -151,7 +154,7 @@ func (cmd *restoreCmd) hintAtOwner(con *console) {
 		return
 	}
 	if owner, ok := stat.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
-		con.advise(fmt.Sprintf("%s belongs to somebody else, who may need: chown %d:%d %s", where, owner.Uid, owner.Gid, cmd.DB))
+		con.advise(fmt.Sprintf("%s has another owner, who may need: chown %d:%d %s", where, owner.Uid, owner.Gid, cmd.DB))
 	}
 }
 

@@ -13,11 +13,14 @@ type snapshotCmd struct {
 }
 
 func (*snapshotCmd) Help() string {
-	return `Unlike the backup, the checkpoint writes to DB. It never decides the outcome: if it is blocked, impossible or
-not needed that is told, and the backup, which contains the write-ahead log in any case, is made.
+	return `Use backup; snapshot also checkpoints, which keeps the write-ahead log short where nothing else does. Beside
+Litestream use backup.
 
-  sqlite-checkpoint snapshot app.db - | restic backup --stdin --stdin-filename app.db
-  restic dump latest app.db | sqlite-checkpoint restore - app.db`
+The checkpoint writes to DB, the backup does not. If the checkpoint is blocked or fails, a note says so, and the backup is
+made: it contains the write-ahead log in any case.
+
+  sqlite-checkpoint snapshot app.db copy.db
+  sqlite-checkpoint snapshot app.db - | restic backup --stdin --stdin-filename /srv/app/app.db`
 }
 
 // Run is the command.

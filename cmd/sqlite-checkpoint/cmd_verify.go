@@ -15,16 +15,16 @@ import (
 type verifyCmd struct {
 	Src    string       `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image."`
 	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"Also run SQLite's check: none, auto, quick or full (${default})."`
-	Tmpdir string       `placeholder:"DIR" help:"Where --check puts the image meanwhile; default: as SQLite."`
+	Tmpdir string       `placeholder:"DIR" help:"Directory for the image while --check runs. Default: SQLite's."`
 	proofFlags
 }
 
 func (*verifyCmd) Help() string {
-	return `A stream is whole if its length and SHA-256 are those in its trailer and nothing follows. A file without a
-trailer needs something else to vouch for it: SRC.sha256, --sidecar FILE, or --sha256 HEX.
+	return `A stream is complete if its length and SHA-256 are those in its trailer and nothing follows. A file without a
+trailer is compared with a digest kept elsewhere: SRC.sha256, --sidecar FILE or --sha256 HEX.
 
   sqlite-checkpoint verify app.db.zst
-  restic dump latest app.db | sqlite-checkpoint verify --check full -`
+  restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db | sqlite-checkpoint verify --check full -`
 }
 
 // Run is the command.
@@ -59,12 +59,12 @@ func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
 	return con.show(&result)
 }
 
-// readFault says what was tried with an input that failed.
+// readFault adds what was tried, and on which input.
 func readFault(tried, source string, err error) error {
 	return fmt.Errorf("%s %s: %w", tried, source, err)
 }
 
-// A header keeps the start of an image that passes by.
+// A header keeps the first bytes that are written to it.
 type header []byte
 
 func (h *header) Write(p []byte) (int, error) {
@@ -75,10 +75,10 @@ func (h *header) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// wal tells whether the image is in WAL mode: https://www.sqlite.org/fileformat2.html#file_format_version_numbers
+// wal reports whether the image is in WAL mode: https://www.sqlite.org/fileformat2.html#file_format_version_numbers
 func (h header) wal() bool { return len(h) > 19 && h[19] == 2 }
 
-// A verified is what is known of an image that has been read to its end.
+// A verified is what the results of verify and restore share.
 type verified struct {
 	Format       string `json:"format"`
 	SizeBytes    int64  `json:"size_bytes"`
@@ -130,15 +130,15 @@ func (v verified) describe() string {
 	}
 	text := fmt.Sprintf("%s (%s)", humanize.IBytes(uint64(v.SizeBytes)), form)
 	if v.Proven {
-		text += ", length and SHA-256 are right"
+		text += ", length and SHA-256 match"
 	} else {
-		text += ", length is right, not proven"
+		text += ", length matches, not verified"
 	}
 	if v.Checked != string(engine.LevelNone) {
 		return text + ", " + checkedAs(v.Checked)
 	}
 	if v.Check != checkUnknown {
-		return text + ", when made: " + checkedAs(v.Check)
+		return text + ", at backup time: " + checkedAs(v.Check)
 	}
 	return text
 }

@@ -21,7 +21,7 @@ type input struct {
 	file *os.File
 }
 
-// openInput opens SRC and gathers what vouches for it.
+// openInput opens SRC and reads what it is to be compared with.
 func openInput(ctx context.Context, source string, proof proofFlags) (*input, error) {
 	if source == "" {
 		return nil, usagef("SRC is empty")
@@ -45,7 +45,7 @@ func openInput(ctx context.Context, source string, proof proofFlags) (*input, er
 		in.Close()
 		return nil, err
 	}
-	in.Reader = stream.NewReader(&patient{ctx: ctx, file: file, fd: descriptor(file), name: source}, opts)
+	in.Reader = stream.NewReader(&ctxReader{ctx: ctx, file: file, fd: descriptor(file), name: source}, opts)
 	return in, nil
 }
 
@@ -59,7 +59,7 @@ func (in *input) Close() {
 	}
 }
 
-// checkNotInUse refuses a database that has more than its main file: that file alone is not what it holds.
+// checkNotInUse refuses a database with a -wal or -journal: part of its content may be there.
 func checkNotInUse(source string) error {
 	names := []string{source}
 	if resolved, err := filepath.EvalSymlinks(source); err == nil && resolved != filepath.Clean(source) {
@@ -68,14 +68,14 @@ func checkNotInUse(source string) error {
 	for _, name := range names {
 		for _, suffix := range []string{"-wal", "-journal"} {
 			if info, err := os.Stat(name + suffix); err == nil && info.Size() > 0 {
-				return &fault{kind: kindInUse, err: fmt.Errorf("read %s: it is a database in use: there is a %s%s", source, source, suffix)}
+				return &fault{kind: kindInUse, err: fmt.Errorf("read %s: it is a database in use: %s%s exists", source, source, suffix)}
 			}
 		}
 	}
 	return nil
 }
 
-// checkReadable refuses what can hold no stream.
+// checkReadable refuses a directory and a terminal.
 func checkReadable(source string, file *os.File) error {
 	info, err := file.Stat()
 	switch {
@@ -103,23 +103,23 @@ var inputHints = map[engine.Kind]string{
 	engine.KindUnreadable: "run as a user who may read it",
 }
 
-// A patient reader waits for input without losing sight of the context.
-type patient struct {
+// A ctxReader reads a file until its context ends.
+type ctxReader struct {
 	ctx  context.Context
 	file *os.File
 	fd   int
 	name string
 }
 
-// patience is how long a signal may go unnoticed, in milliseconds.
-const patience = 100
+// pollInterval is how long the end of the context may go unnoticed, in milliseconds.
+const pollInterval = 100
 
-func (p *patient) Read(b []byte) (int, error) {
+func (p *ctxReader) Read(b []byte) (int, error) {
 	for {
 		if p.ctx.Err() != nil {
 			return 0, context.Cause(p.ctx)
 		}
-		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, patience)
+		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, pollInterval)
 		if err != nil && err != unix.EINTR {
 			return 0, inputFault(p.name, err)
 		}

@@ -9,14 +9,14 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// proofFlags say what vouches for an image that comes without a trailer, or in addition to it.
+// proofFlags say what the input is compared with, besides its trailer or in place of one.
 type proofFlags struct {
-	SHA256   string `name:"sha256" placeholder:"HEX" help:"SHA-256 that the image must have."`
-	Sidecar  string `placeholder:"FILE" help:"File with the SHA-256 of SRC, as of sha256sum; SRC.sha256 is found by itself."`
-	Unproven bool   `help:"Take a bare image on trust: length, header and SQLite's check only."`
+	SHA256   string `name:"sha256" placeholder:"HEX" help:"The SHA-256 that the image must have."`
+	Sidecar  string `placeholder:"FILE" help:"File with the SHA-256 of SRC, as sha256sum prints it. Default: SRC.sha256, if it exists."`
+	Unproven bool   `help:"Accept a bare image without a digest: only its length, its header and what --check asks for are checked."`
 }
 
-// options reads the sidecar, which an explicit proof makes unnecessary.
+// options reads the sidecar, unless another proof was given.
 func (p proofFlags) options(source string) (stream.ReaderOptions, error) {
 	opts := stream.ReaderOptions{Unproven: p.Unproven}
 	if p.SHA256 != "" {
