@@ -3,6 +3,9 @@ package integration
 import (
 	"fmt"
 	"os"
+	"strings"
+
+	"github.com/mattn/go-sqlite3"
 )
 
 // newDatabase makes one of rows rows, a little over 300 bytes each.
@@ -23,4 +26,17 @@ func (b *bench) newCorrupt(name string) {
 		_, err := file.WriteAt(make([]byte, pageSize), page*pageSize)
 		b.check(err)
 	}
+}
+
+// collate gives a database an index that only an application with its own collation can use.
+func (b *bench) collate(name string) {
+	b.Helper()
+	driver := &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
+		return c.RegisterCollation("LOCALIZED", func(x, y string) int { return strings.Compare(strings.ToLower(x), strings.ToLower(y)) })
+	}}
+	conn, err := driver.Open("file:" + b.path(name) + "?mode=rw")
+	b.check(err)
+	defer conn.Close()
+	_, err = conn.(*sqlite3.SQLiteConn).Exec("CREATE TABLE c(x COLLATE LOCALIZED); INSERT INTO c VALUES('b'),('A'); CREATE INDEX j ON c(x)", nil)
+	b.check(err)
 }

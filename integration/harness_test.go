@@ -102,14 +102,6 @@ func (b *bench) run(args ...string) outcome {
 	return b.finish(b.command(args...))
 }
 
-// feed runs it with input as its stdin.
-func (b *bench) feed(input []byte, args ...string) outcome {
-	b.Helper()
-	cmd := b.command(args...)
-	cmd.Stdin = bytes.NewReader(input)
-	return b.finish(cmd)
-}
-
 // bash runs a script, in which a failure anywhere is one.
 func (b *bench) bash(script string) outcome {
 	b.Helper()

@@ -135,5 +135,3 @@ func (p *process) opened(such func(path string) bool, readOnly bool) bool {
 	}
 	return false
 }
-
-func countLines(text string) int { return strings.Count(text, "\n") }
