@@ -33,10 +33,10 @@ type matrixRow struct {
 }
 
 // Rows 14 and 15 do not exist.
-const lastRow = 120
+const lastRow = 122
 
 func allFaults() []matrixRow {
-	return slices.Concat(sourceFaults, lockFaults, outputFaults, streamFaults, otherFaults, neighbourFaults)
+	return slices.Concat(sourceFaults, lockFaults, outputFaults, streamFaults, otherFaults, neighbourFaults, destinationFaults)
 }
 
 // TestFaults injects every fault of the matrix.

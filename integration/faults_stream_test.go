@@ -418,8 +418,8 @@ func (s *scene) durable(name, trace, made string) {
 		s.Fatalf("%s: no link to %s:\n%s", name, made, trace)
 	}
 	line := trace[strings.LastIndex(trace[:link], "\n")+1 : link]
-	_, from, _ := strings.Cut(line, "\"")
-	from, _, _ = strings.Cut(from, "\"")
+	_, from, _ := strings.Cut(line, "<") // linkat(8<directory>, "name", ...
+	from, _, _ = strings.Cut(strings.Replace(from, ">, \"", "/", 1), "\"")
 	file := strings.LastIndex(trace[:link], "<"+from+">) = 0")
 	if file < 0 || !strings.Contains(trace[strings.LastIndex(trace[:file], "\n")+1:file], "sync(") {
 		s.Errorf("%s: %s is not synced before it is called %s:\n%s", name, from, made, trace)
