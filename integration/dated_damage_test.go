@@ -30,9 +30,13 @@ var damages = map[string]func(b *bench, copy string){
 	"somebody else's text": func(b *bench, copy string) {
 		b.replace(copy, func() error { return os.WriteFile(copy, []byte("my notes"), 0o600) })
 	},
-	"a directory":     func(b *bench, copy string) { b.replace(copy, func() error { return os.Mkdir(copy, 0o700) }) },
-	"a symbolic link": func(b *bench, copy string) { b.replace(copy, func() error { return os.Symlink("../image", copy) }) },
-	"a named pipe":    func(b *bench, copy string) { b.replace(copy, func() error { return syscall.Mkfifo(copy, 0o600) }) },
+	"a directory": func(b *bench, copy string) { b.replace(copy, func() error { return os.Mkdir(copy, 0o700) }) },
+	"a symbolic link": func(b *bench, copy string) {
+		b.replace(copy, func() error { return os.Symlink("../image", copy) })
+	},
+	"a named pipe": func(b *bench, copy string) {
+		b.replace(copy, func() error { return syscall.Mkfifo(copy, 0o600) })
+	},
 }
 
 // unlisted reports whether the damage leaves a name that is not listed at all.
@@ -73,8 +77,9 @@ func (d damagedHistory) refused() bool {
 	return false
 }
 
-// TestPruneBesideDamage damages copies at random, puts other files in the place of some, and prunes by random policies: what
-// is whole is kept as if nothing else were there, and nothing else is touched.
+// TestPruneBesideDamage damages copies at random, puts other files in the place of some, and prunes
+// by random policies: what is whole is kept as if nothing else were there, and nothing else is
+// touched.
 func TestPruneBesideDamage(t *testing.T) {
 	const rounds, databases = 4, 120
 	for seed := range uint64(rounds) {

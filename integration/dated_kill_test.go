@@ -27,8 +27,8 @@ func (b *bench) proven(dir string) (names []string) {
 	return names
 }
 
-// TestPruneKilledAtEveryCall kills prune at the Nth call of each kind that looks at or changes files, for N = 1, 2, 3 ... What
-// is left is whole, and the next prune finishes the work.
+// TestPruneKilledAtEveryCall kills prune at the Nth call of each kind that looks at or changes
+// files, for N = 1, 2, 3 ... What is left is whole, and the next prune finishes the work.
 func TestPruneKilledAtEveryCall(t *testing.T) {
 	b := newBench(t)
 	b.bash(onePage).exits(0)
@@ -37,7 +37,8 @@ func TestPruneKilledAtEveryCall(t *testing.T) {
 	b.run(prune...).exits(0)
 	want := names(b, b.path("dir"))
 	kills := map[string]int{}
-	for _, call := range []string{"unlinkat", "fsync", "openat", "getdents64", "newfstatat", "pread64", "read", "close"} {
+	calls := []string{"unlinkat", "fsync", "openat", "getdents64", "newfstatat", "pread64", "read", "close"}
+	for _, call := range calls {
 		for n, spared := 1, 0; spared < 3; n++ {
 			b.datedCopies(6)
 			b.wrap = []string{tool(b, "strace"), "-f", "-qq", "-o", "/dev/null",
@@ -90,7 +91,8 @@ func (b *bench) noneLacksItsSidecar() {
 	}
 }
 
-// TestBackupsBesidePrune lets two backups and a prune work in one directory at the same time, a hundred times.
+// TestBackupsBesidePrune lets two backups and a prune work in one directory at the same time, a
+// hundred times.
 func TestBackupsBesidePrune(t *testing.T) {
 	const keep = 3
 	b := newBench(t)

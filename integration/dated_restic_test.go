@@ -14,11 +14,13 @@ import (
 	"time"
 )
 
-// zones are where clocks are put forward and back, at different times and by different amounts, or never.
+// zones are where clocks are put forward and back, at different times and by different amounts, or
+// never.
 var zones = []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"}
 
-// TestPruneKeepsWhatResticKeeps lets prune and restic forget judge the same random histories by the same policies: what is
-// kept, what is removed, and why. HISTORIES says how many there are; each is judged by three policies.
+// TestPruneKeepsWhatResticKeeps lets prune and restic forget judge the same random histories by the
+// same policies: what is kept, what is removed, and why. HISTORIES says how many there are; each is
+// judged by three policies.
 func TestPruneKeepsWhatResticKeeps(t *testing.T) {
 	const batch, policies = 200, 3
 	histories := 2 * batch
@@ -37,8 +39,8 @@ func TestPruneKeepsWhatResticKeeps(t *testing.T) {
 	t.Logf("%d histories of %d copies in all, %d judgements", judged/policies, copies, judged)
 }
 
-// histories are dated copies of many databases in one directory, and as many snapshots of as many hosts in one
-// repository.
+// histories are dated copies of many databases in one directory, and as many snapshots of as many
+// hosts in one repository.
 type histories struct {
 	*bench
 	random *rand.Rand
@@ -78,15 +80,19 @@ func newHistories(t *testing.T, seed uint64, count int) *histories {
 	return h
 }
 
-// history is a random one: regular, with gaps, copies of the same second, clocks that were put back, and times in the
-// future. Many begin shortly before a new year, or before clocks are changed.
+// history is a random one: regular, with gaps, copies of the same second, clocks that were put
+// back, and times in the future. Many begin shortly before a new year, or before clocks are
+// changed.
 func (h *histories) history() (times []time.Time) {
 	const hour, day = time.Hour, 24 * time.Hour
-	steps := []time.Duration{0, time.Second, 10 * time.Minute, hour, 6 * hour, day, day, 7 * day, 31 * day, 200 * day, -3 * hour}
+	steps := []time.Duration{
+		0, time.Second, 10 * time.Minute, hour, 6 * hour, day, day, 7 * day, 31 * day, 200 * day, -3 * hour,
+	}
 	where, err := time.LoadLocation(h.zone)
 	h.check(err)
 	at := time.Unix(1577836800+h.random.Int64N(6*365*86400), 0) // from 2020 on
-	if month := []time.Month{0, 0, time.March, time.October, time.December, time.December}[h.random.IntN(6)]; month > 0 {
+	months := []time.Month{0, 0, time.March, time.October, time.December, time.December}
+	if month := months[h.random.IntN(len(months))]; month > 0 {
 		at = time.Date(at.Year(), month, 22+h.random.IntN(9), at.Hour(), at.Minute(), at.Second(), 0, time.UTC)
 	}
 	if h.random.IntN(10) == 0 {
@@ -183,7 +189,9 @@ func (h *histories) prune(policy []string) judgement {
 
 func (h *histories) forget(policy []string) judgement {
 	h.Helper()
-	forget := []string{tool(h, "bin/restic"), "forget", "--no-cache", "--no-lock", "--json", "--dry-run", "--group-by", "host"}
+	forget := []string{
+		tool(h, "bin/restic"), "forget", "--no-cache", "--no-lock", "--json", "--dry-run", "--group-by", "host",
+	}
 	cmd := h.other(slices.Concat(forget, policy)...)
 	cmd.Env = append(cmd.Env, "TZ="+h.zone)
 	type snapshot struct{ Time time.Time }

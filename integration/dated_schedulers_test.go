@@ -9,8 +9,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
-// mustKeepCopies runs the commands of an example for dated copies: one copy while nothing changes, two after a commit, and a
-// failure that is told if a copy is damaged or there is no database.
+// mustKeepCopies runs the commands of an example for dated copies: one copy while nothing changes,
+// two after a commit, and a failure that is told if a copy is damaged or there is no database.
 func (s *site) mustKeepCopies(dir string, jobs []string, run func(command string) outcome) {
 	s.Helper()
 	if len(jobs) != 2 {

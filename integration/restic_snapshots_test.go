@@ -21,8 +21,9 @@ type resticKey struct {
 	Encrypt []byte
 }
 
-// snapshotAt puts a snapshot of nothing into a restic repository, made at that time on that host. restic backup would take
-// half a second for it. What is written: https://restic.readthedocs.io/en/stable/design.html
+// snapshotAt puts a snapshot of nothing into a restic repository, made at that time on that host.
+// restic backup would take half a second for it. What is written:
+// https://restic.readthedocs.io/en/stable/design.html
 func (b *bench) snapshotAt(key resticKey, host string, at time.Time) {
 	b.Helper()
 	snapshot, err := json.Marshal(map[string]any{

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// ReadTrailer reads the trailer at the end of a stream of that size: what the stream claims to be. Only a [Reader] proves
-// it. It fails with [ErrNoTrailer] if there is none.
+// ReadTrailer reads the trailer at the end of a stream of that size: what the stream claims to be.
+// Only a [Reader] proves it. It fails with [ErrNoTrailer] if there is none.
 func ReadTrailer(r io.ReaderAt, size int64) (Summary, error) {
 	var data [TrailerSize]byte
 	if size < TrailerSize {
@@ -19,7 +19,9 @@ func ReadTrailer(r io.ReaderAt, size int64) (Summary, error) {
 	if err != nil {
 		return Summary{}, fmt.Errorf("%w: %w", ErrNoTrailer, err)
 	}
-	sum := Summary{Format: Zstd, ImageSize: t.size, ImageSHA256: t.sha256, Check: t.check, StreamSize: size, Trailer: true}
+	sum := Summary{
+		Format: Zstd, ImageSize: t.size, ImageSHA256: t.sha256, Check: t.check, StreamSize: size, Trailer: true,
+	}
 	if size == t.size+TrailerSize {
 		sum.Format = Raw
 	}

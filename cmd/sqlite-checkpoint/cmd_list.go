@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -16,8 +15,8 @@ type listCmd struct {
 }
 
 func (*listCmd) Help() string {
-	return `Lists the copies that backup DB DIR/ has made, the oldest first. Without --verify no copy is read, and a copy
-counts as "not read" if it has a digest that can prove it.
+	return `Lists the copies that backup DB DIR/ has made, the oldest first. Without --verify no copy is read: "not read"
+has a digest that can prove it, "no digest" has none.
 
   sqlite-checkpoint list --verify /backup`
 }
@@ -48,7 +47,8 @@ func (cmd *listCmd) Run(ctx context.Context, con *console) error {
 	return dir.damage("list")
 }
 
-// damage is the failure that copies which do not prove are, although they claim to. It names the newest.
+// damage is the failure that copies which do not prove are, although they claim to. It names the
+// newest.
 func (d *copyDir) damage(command string) error {
 	var damaged []*datedCopy
 	for _, c := range d.copies {
@@ -124,8 +124,8 @@ func (r *listResult) lines() []string {
 	var lines []string
 	for _, c := range r.Copies {
 		when := c.Time.Local().Format("2006-01-02 15:04:05 -0700")
-		fields := fmt.Sprintf("%-*s  %s  %10s", width, printable(string(c.Name)), when, humanize.IBytes(uint64(c.SizeBytes)))
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s  %-10s  %s", fields, c.Check, c.state())))
+		lines = append(lines, fmt.Sprintf("%-*s  %s  %10s  %-10s  %s", width, printable(string(c.Name)), when,
+			humanize.IBytes(uint64(c.SizeBytes)), c.Check, c.state()))
 	}
 	return append(lines, fmt.Sprintf("%s: %s", r.Directory, plural(len(r.Copies), "copy", "copies")))
 }

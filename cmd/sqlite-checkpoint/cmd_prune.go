@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/retention"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
@@ -21,20 +19,20 @@ import (
 type pruneCmd struct {
 	Dir         string             `arg:"" name:"dir" help:"The directory."`
 	KeepLast    retention.Count    `placeholder:"N" help:"Keep the last N copies; unlimited keeps all."`
-	KeepHourly  retention.Count    `placeholder:"N" help:"Keep the newest copy of each of the last N hours that have one."`
+	KeepHourly  retention.Count    `placeholder:"N" help:"Keep the newest copy of each of the last N hours with one."`
 	KeepDaily   retention.Count    `placeholder:"N" help:"Likewise for days."`
 	KeepWeekly  retention.Count    `placeholder:"N" help:"Likewise for weeks, which begin on Monday."`
 	KeepMonthly retention.Count    `placeholder:"N" help:"Likewise for months."`
 	KeepYearly  retention.Count    `placeholder:"N" help:"Likewise for years."`
-	KeepWithin  retention.Duration `placeholder:"DURATION" help:"Keep all copies from this long before the newest on, such as 30d or 1y6m."`
+	KeepWithin  retention.Duration `placeholder:"TIME" help:"Keep copies this close to the newest: 30d, 1y6m."`
 	Name        string             `placeholder:"DB" help:"Look at the copies of this database only: app.db, or app."`
 	DryRun      bool               `short:"n" help:"Remove nothing, and say what would be removed."`
 }
 
 func (*pruneCmd) Help() string {
-	return `A copy is kept if at least one rule keeps it; the rules are those of restic forget, for each database on its own,
-in local time. Every copy is read first: one that is damaged counts for no rule and is left alone, as is every file that
-backup has not made. Nothing is removed while the newest copy of a database is not whole.
+	return `A copy is kept if at least one rule keeps it; the rules are those of restic forget, for each database by
+itself, in local time. Every copy is read first: one that is damaged counts for no rule and is left alone, and so is every file
+that backup has not made. Nothing is removed while the newest copy of a database is not whole.
 
   sqlite-checkpoint prune --keep-daily 7 --keep-weekly 5 --keep-monthly 12 /backup`
 }
@@ -59,7 +57,8 @@ func (cmd *pruneCmd) Run(ctx context.Context, con *console) error {
 	if err := dir.prove(ctx, con); err != nil {
 		return err
 	}
-	result := &pruneResult{Command: "prune", Directory: path(cmd.Dir), DryRun: cmd.DryRun, Databases: []prunedDatabase{}}
+	result := &pruneResult{Command: "prune", Directory: path(cmd.Dir), DryRun: cmd.DryRun}
+	result.Databases = []prunedDatabase{}
 	for _, database := range dir.databases() {
 		result.Databases = append(result.Databases, decide(database, dir.of(database), policy, start))
 	}
@@ -73,11 +72,12 @@ func (cmd *pruneCmd) Run(ctx context.Context, con *console) error {
 	return cmp.Or(result.refusal(), dir.damage("prune"))
 }
 
-// settleTime bounds how long prune waits for a backup that is about to publish the digest of its copy.
+// settleTime bounds how long prune waits for a backup that is about to publish the digest of its
+// copy.
 const settleTime = 5 * time.Second
 
-// settle lists the directory again until the newest copy of each database has its digest: a backup publishes that after the
-// copy. After settleTime it takes the directory as it is.
+// settle lists the directory again until the newest copy of each database has its digest: a backup
+// publishes that after the copy. After settleTime it takes the directory as it is.
 func (d *copyDir) settle(ctx context.Context, database string) (*copyDir, error) {
 	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline) && !d.settled(); {
 		select {
@@ -113,9 +113,13 @@ func (d *copyDir) of(database string) (copies []*datedCopy) {
 	return copies
 }
 
-// decide applies the policy to the copies of one database, the oldest first. Only proven ones count, and only they go.
+// decide applies the policy to the copies of one database, the oldest first. Only proven ones
+// count, and only they go.
 func decide(database string, copies []*datedCopy, policy retention.Policy, now time.Time) prunedDatabase {
-	result := prunedDatabase{Database: path(database), newest: copies[len(copies)-1]}
+	result := prunedDatabase{
+		Database: path(database), Keep: []prunedCopy{}, Remove: []prunedCopy{}, LeftAlone: []prunedCopy{},
+		newest: copies[len(copies)-1],
+	}
 	var proven []*datedCopy
 	var times []time.Time
 	for _, c := range slices.Backward(copies) {
@@ -126,7 +130,8 @@ func decide(database string, copies []*datedCopy, policy retention.Policy, now t
 		}
 	}
 	if !result.newest.proven {
-		result.Refused = text(fmt.Sprintf("its newest copy is not proven: %s: %v", result.newest.Name, result.newest.problem))
+		newest := result.newest
+		result.Refused = text(fmt.Sprintf("its newest copy is not proven: %s: %v", newest.Name, newest.problem))
 	}
 	reasons := policy.Apply(times, now)
 	protect(times, reasons, now)
@@ -143,8 +148,8 @@ func decide(database string, copies []*datedCopy, policy retention.Policy, now t
 	return result
 }
 
-// protect keeps the newest copy, and the newest that is not dated in the future, whatever the policy says: where a clock was
-// wrong once, the copies of today would otherwise be the ones to go.
+// protect keeps the newest copy, and the newest that is not dated in the future, whatever the
+// policy says: where a clock was wrong once, the copies of today would otherwise be the ones to go.
 func protect(times []time.Time, reasons [][]string, now time.Time) {
 	if len(times) == 0 {
 		return
@@ -158,8 +163,8 @@ func protect(times []time.Time, reasons [][]string, now time.Time) {
 	}
 }
 
-// apply removes copies, and then their sidecars: at no moment is there a copy that has lost its sidecar. Sidecars whose copies
-// an earlier run has removed go, too.
+// apply removes copies, and then their sidecars: at no moment is there a copy that has lost its
+// sidecar. Sidecars whose copies an earlier run has removed go, too.
 func (r *pruneResult) apply(dir *copyDir) error {
 	sidecars := slices.DeleteFunc(dir.orphans, func(path string) bool { return !isOrphan(path) })
 	for _, database := range r.Databases {
@@ -211,76 +216,4 @@ func isOrphan(sidecar string) bool {
 	}
 	_, err := sidecarOf(image)
 	return err == nil
-}
-
-type pruneResult struct {
-	Command      string           `json:"command"`
-	Directory    path             `json:"directory"`
-	DryRun       bool             `json:"dry_run"`
-	Databases    []prunedDatabase `json:"databases"`
-	Removed      int              `json:"removed"`
-	RemovedBytes int64            `json:"removed_bytes"`
-	Elapsed      millis           `json:"elapsed_ms"`
-}
-
-// A prunedDatabase is what came of the copies of one database, the newest first.
-type prunedDatabase struct {
-	Database  path         `json:"database"`
-	Keep      []prunedCopy `json:"keep"`
-	Remove    []prunedCopy `json:"remove"`
-	LeftAlone []prunedCopy `json:"left_alone"` // not proven
-	Refused   text         `json:"refused,omitempty"`
-
-	newest *datedCopy
-	doomed []*datedCopy
-}
-
-type prunedCopy struct {
-	Name    path      `json:"name"`
-	Time    time.Time `json:"time"`
-	Reasons []string  `json:"reasons,omitempty"`
-	Problem text      `json:"problem,omitempty"`
-}
-
-func pruned(c *datedCopy, reasons []string) prunedCopy {
-	p := prunedCopy{Name: path(c.Name.String()), Time: c.Time, Reasons: reasons}
-	if c.problem != nil {
-		p.Problem = text(c.problem.Error())
-	}
-	return p
-}
-
-// refusal is the failure to remove anything of a database.
-func (r *pruneResult) refusal() error {
-	for _, database := range r.Databases {
-		if database.Refused != "" {
-			err := fmt.Errorf("prune %s: nothing removed of %s: %s", r.Directory, database.Database, database.Refused)
-			return &fault{kind: kindDamagedCopies, err: err, hint: "make a new backup, then prune again"}
-		}
-	}
-	return nil
-}
-
-func (r *pruneResult) lines() (lines []string) {
-	kept, remove, removed := 0, "remove", "removed"
-	if r.DryRun {
-		remove, removed = "would remove", "would remove"
-	}
-	for _, database := range r.Databases {
-		for _, c := range database.Keep {
-			lines = append(lines, fmt.Sprintf("keep %s: %s", c.Name, strings.Join(c.Reasons, ", ")))
-		}
-		for _, c := range database.LeftAlone {
-			lines = append(lines, fmt.Sprintf("leave alone %s: %s", c.Name, c.Problem))
-		}
-		for _, c := range database.Remove {
-			lines = append(lines, remove+" "+string(c.Name))
-		}
-		if database.Refused != "" {
-			lines = append(lines, fmt.Sprintf("%s: %s", database.Database, database.Refused))
-		}
-		kept += len(database.Keep)
-	}
-	return append(lines, fmt.Sprintf("%s: kept %s, %s %d (%s)", r.Directory, plural(kept, "copy", "copies"),
-		removed, r.Removed, humanize.IBytes(uint64(r.RemovedBytes))))
 }

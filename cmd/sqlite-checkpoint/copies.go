@@ -18,7 +18,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// A datedCopy is a file with the name of a dated copy. Whether it is one is known once it has been proven.
+// A datedCopy is a file with the name of a dated copy. Whether it is one is known once it has been
+// proven.
 type datedCopy struct {
 	dated.Name
 	path    string
@@ -30,7 +31,8 @@ type datedCopy struct {
 	problem error         // why it is not proven
 }
 
-// vouched reports whether anything claims to prove the file: a digest that is not right means damage then.
+// vouched reports whether anything claims to prove the file: a digest that is not right means
+// damage then.
 func (c *datedCopy) vouched() bool { return c.sidecar || c.claims.Trailer }
 
 // imageSize is what the file will unpack to, as far as its end tells.
@@ -48,7 +50,8 @@ type copyDir struct {
 	orphans []string     // paths of sidecars whose copies are gone
 }
 
-// readCopyDir lists the copies in a directory, of one database if it is given. It reads trailers, and no copy.
+// readCopyDir lists the copies in a directory, of one database if it is given. It reads trailers,
+// and no copy.
 func readCopyDir(dir, database string) (*copyDir, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -142,7 +145,8 @@ func (d *copyDir) choose(name string) error {
 	return nil
 }
 
-// prove reads the copies, on all cores, and notes what came of each. Copies that are removed meanwhile leave the list.
+// prove reads the copies, on all cores, and notes what came of each. Copies that are removed
+// meanwhile leave the list.
 func (d *copyDir) prove(ctx context.Context, con *console) error {
 	var total int64
 	for _, c := range d.copies {

@@ -48,8 +48,9 @@ func isDirectory(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// name is the path of a new copy: of this second, and after all of the same second that have left a name there. A gap that
-// prune has left between them is not filled: the newest copy would look older than they.
+// name is the path of a new copy: of this second, and after all of the same second that have left a
+// name there. A gap that prune has left between them is not filled: the newest copy would look
+// older than they.
 func (d datedDest) name(source string, compressed bool) string {
 	name := dated.New(source, time.Now(), compressed)
 	entries, _ := os.ReadDir(d.dir) // publishing the copy tells what is wrong with the directory
@@ -62,8 +63,8 @@ func (d datedDest) name(source string, compressed bool) string {
 	return within(d.dir, name.String())
 }
 
-// rename gives a dated copy another name if err says that its name has been taken since, by another backup in the same
-// second. It reports whether the backup is to be tried again.
+// rename gives a dated copy another name if err says that its name has been taken since, by another
+// backup in the same second. It reports whether the backup is to be tried again.
 func (j *job) rename(err error) bool {
 	if err == nil || j.to.dir == "" || classify(err).kind != string(engine.KindExists) {
 		return false
@@ -100,7 +101,8 @@ func (j *job) unchanged(ctx context.Context, snap *engine.Snapshot) (*datedCopy,
 	return newest, nil
 }
 
-// claimedDigest is the digest of the image that the trailer or else the sidecar of a copy claims; zero without either.
+// claimedDigest is the digest of the image that the trailer or else the sidecar of a copy claims;
+// zero without either.
 func (c *datedCopy) claimedDigest() stream.Digest {
 	if c.claims.Trailer {
 		return c.claims.ImageSHA256

@@ -12,7 +12,7 @@ import (
 
 // atFlags choose one of the dated copies in a directory.
 type atFlags struct {
-	At   string `placeholder:"TIME" help:"SRC is a directory: restore its newest copy that is whole and not later than TIME."`
+	At   string `placeholder:"TIME" help:"Of the directory SRC, restore the newest copy that is whole and not later."`
 	Name string `placeholder:"DB" help:"With --at: the database, such as app.db or app, if SRC has copies of several."`
 }
 
@@ -24,7 +24,7 @@ func (f atFlags) check(source string, proof proofFlags) error {
 	case f.At == "" && f.Name != "":
 		return usagef("--name needs --at")
 	case f.At == "" && isDirectory(source):
-		return usagef("restore %s: it is a directory: choose one of its copies with --at TIME, such as --at latest", source)
+		return usagef("restore %s: it is a directory: choose a copy in it with --at, such as --at latest", source)
 	case f.At != "" && proof != proofFlags{}:
 		return usagef("--at takes copies with a digest beside them only: leave out --sha256, --sidecar and --unproven")
 	}
@@ -54,7 +54,7 @@ func (f atFlags) candidates(con *console, dir string, now time.Time) ([]*datedCo
 		return nil, err
 	}
 	if len(found.copies) == 0 {
-		return nil, &fault{kind: string(engine.KindMissing), err: fmt.Errorf("restore %s: it has no dated copy", dir), hint: "check the path"}
+		return nil, noCopy("check the path", "restore %s: it has no dated copy", dir)
 	}
 	if _, err := dated.Choose(found.databases(), ""); err != nil {
 		return nil, usagef("restore %s: %w: choose one with --name", dir, err)
@@ -62,8 +62,9 @@ func (f atFlags) candidates(con *console, dir string, now time.Time) ([]*datedCo
 	oldest := found.copies[0]
 	copies := slices.DeleteFunc(found.copies, func(c *datedCopy) bool { return c.Time.After(limit) })
 	if len(copies) == 0 {
-		err := fmt.Errorf("restore %s: no copy is as old as %s: the oldest is %s", dir, limit.Local().Format(time.RFC3339), oldest.Name)
-		return nil, &fault{kind: string(engine.KindMissing), err: err, hint: "choose a later time: sqlite-checkpoint list " + dir}
+		return nil, noCopy("choose a later time: sqlite-checkpoint list "+dir,
+			"restore %s: no copy is as old as %s: the oldest is %s",
+			dir, limit.Local().Format(time.RFC3339), oldest.Name)
 	}
 	slices.Reverse(copies)
 	if copies[0].Time.After(now) {
@@ -72,8 +73,14 @@ func (f atFlags) candidates(con *console, dir string, now time.Time) ([]*datedCo
 	return copies, nil
 }
 
+func noCopy(hint, format string, args ...any) error {
+	return &fault{kind: string(engine.KindMissing), err: fmt.Errorf(format, args...), hint: hint}
+}
+
 // installAt restores the first of the candidates that is whole.
-func (cmd *restoreCmd) installAt(ctx context.Context, con *console, opts engine.InstallOptions, now time.Time) (restoreResult, error) {
+func (cmd *restoreCmd) installAt(
+	ctx context.Context, con *console, opts engine.InstallOptions, now time.Time,
+) (restoreResult, error) {
 	copies, err := cmd.candidates(con, cmd.Src, now)
 	if err != nil {
 		return restoreResult{}, err
@@ -90,10 +97,12 @@ func (cmd *restoreCmd) installAt(ctx context.Context, con *console, opts engine.
 		con.warn(fmt.Sprintf("skipped %s: %v", c.Name, err))
 	}
 	err = fmt.Errorf("restore %s: none of the copies up to %s is whole: %w", cmd.Src, copies[0].Name, copies[0].problem)
-	return restoreResult{}, &fault{kind: kindDamagedCopies, err: err, hint: "sqlite-checkpoint list --verify " + cmd.Src + " reads them all"}
+	hint := "choose a later time: sqlite-checkpoint list --verify " + cmd.Src
+	return restoreResult{}, &fault{kind: kindDamagedCopies, err: err, hint: hint}
 }
 
-// isUnusable reports whether err is the fault of the copy that was to be restored, not of the place it was to go to.
+// isUnusable reports whether err is the fault of the copy that was to be restored, not of the place
+// it was to go to.
 func isUnusable(ctx context.Context, err error) bool {
 	f := explain(ctx, "restore", err)
 	return f.Code == exitStream || f.Code == exitSource || f.Kind == string(engine.KindCorrupt)

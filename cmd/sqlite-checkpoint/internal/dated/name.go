@@ -1,4 +1,5 @@
-// Package dated knows the names of dated copies, such as app-20261123T101500Z.db, and the times that people ask for.
+// Package dated knows the names of dated copies, such as app-20261123T101500Z.db, and the times
+// that people ask for.
 package dated
 
 import (
@@ -44,7 +45,8 @@ func (n Name) String() string {
 	return name
 }
 
-// split takes the extension off a database's file name. One that would be mistaken for a suffix of ours belongs to the stem.
+// split takes the extension off a database's file name. One that would be mistaken for a suffix of
+// ours belongs to the stem.
 func split(database string) (stem, ext string) {
 	ext = filepath.Ext(database)
 	if ext == database || ext == "." || ext == zstdSuffix || ext == SidecarSuffix || strings.ContainsRune(ext, '-') {
@@ -84,8 +86,9 @@ func Compare(a, b Name) int {
 	return strings.Compare(a.String(), b.String())
 }
 
-// Choose finds the database that somebody means by name: its whole file name, or the same without extension. Without a
-// name it is the only one there is. It fails with a list of those that could be meant.
+// Choose finds the database that somebody means by name: its whole file name, or the same without
+// extension. Without a name it is the only one there is. It fails with a list of those that could
+// be meant.
 func Choose(databases []string, name string) (string, error) {
 	var found []string
 	for _, database := range databases {

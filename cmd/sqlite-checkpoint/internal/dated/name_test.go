@@ -47,7 +47,8 @@ func TestNotNames(t *testing.T) {
 	for _, name := range []string{
 		"", "app.db", "app-20261123T110000Z.db.sha256", "-20261123T110000Z.db", "app-20261123T110000.db",
 		"app-20261323T110000Z.db", "app-20261123T250000Z.db", "app-20261123T110000Z-1.db", "app-20261123T110000Z-02.db",
-		"app-20261123T110000Z-.db", "app20261123T110000Z.db", "app-20261123T110000Z.db.gz.zst.1", "app-20261123T110000Z.tar.gz",
+		"app-20261123T110000Z-.db", "app20261123T110000Z.db", "app-20261123T110000Z.db.gz.zst.1",
+		"app-20261123T110000Z.tar.gz",
 		"app-20261123T110000Z.", "app-20261123T110000Z.zst.zst", "app-20261123T110000Z (copy).db",
 	} {
 		if n, ok := Parse(name); ok {
@@ -66,7 +67,10 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestOrder(t *testing.T) {
-	want := []string{"b-20251231T235959Z.db", "a-20261123T110000Z.db", "a-20261123T110000Z-2.db", "a-20261123T110000Z-10.db", "a-20261123T110001Z.db"}
+	want := []string{
+		"b-20251231T235959Z.db", "a-20261123T110000Z.db", "a-20261123T110000Z-2.db", "a-20261123T110000Z-10.db",
+		"a-20261123T110001Z.db",
+	}
 	var names []Name
 	for _, name := range want {
 		n, _ := Parse(name)

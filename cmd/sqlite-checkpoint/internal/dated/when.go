@@ -10,7 +10,8 @@ import (
 )
 
 // Examples of what ParseTime reads, for messages.
-const Examples = `latest, 2026-11-23T10:15:00Z, "2026-11-23 10:15", 2026-11-23, yesterday, "yesterday 18:00", 18:00, "2h ago", "3d ago"`
+const Examples = `latest, 2026-11-23T10:15:00Z, "2026-11-23 10:15", 2026-11-23, yesterday, "yesterday 18:00", 18:00, ` +
+	`"2h ago", "3d ago"`
 
 var errForm = errors.New("not a time")
 
@@ -89,8 +90,8 @@ func onDay(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, errForm
 }
 
-// local finds the moment at which clocks in that location show what wall shows. Where clocks are put forward or back there
-// is none, or there are two.
+// local finds the moment at which clocks in that location show what wall shows. Where clocks are
+// put forward or back there is none, or there are two.
 func local(wall time.Time, where *time.Location) (time.Time, error) {
 	var found []time.Time
 	for _, around := range []time.Time{wall.Add(-24 * time.Hour), wall.Add(24 * time.Hour)} {
@@ -106,5 +107,6 @@ func local(wall time.Time, where *time.Location) (time.Time, error) {
 	case 1:
 		return found[0], nil
 	}
-	return time.Time{}, fmt.Errorf("clocks showed it twice: %s, and %s", found[0].Format(time.RFC3339), found[1].Format(time.RFC3339))
+	first, second := found[0].Format(time.RFC3339), found[1].Format(time.RFC3339)
+	return time.Time{}, fmt.Errorf("clocks showed it twice: %s, and %s", first, second)
 }

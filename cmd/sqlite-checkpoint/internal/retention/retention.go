@@ -1,4 +1,5 @@
-// Package retention decides which of several dated copies to keep. It is arithmetic on times alone: no files, no clock.
+// Package retention decides which of several dated copies to keep. It is arithmetic on times alone:
+// no files, no clock.
 //
 // The rules are those of restic's forget command, so that nobody has to learn others:
 // https://restic.readthedocs.io/en/stable/060_forget.html#removing-snapshots-according-to-a-policy
@@ -54,7 +55,7 @@ func (p Policy) rules() []rule {
 		{p.Last, func(_ time.Time, index int) int { return index }, -1, "last snapshot"},
 		{p.Hourly, func(t time.Time, _ int) int { return day(t)*100 + t.Hour() }, -1, "hourly snapshot"},
 		{p.Daily, func(t time.Time, _ int) int { return day(t) }, -1, "daily snapshot"},
-		{p.Weekly, func(t time.Time, _ int) int { year, week := t.ISOWeek(); return year*100 + week }, -1, "weekly snapshot"},
+		{p.Weekly, func(t time.Time, _ int) int { return isoWeek(t) }, -1, "weekly snapshot"},
 		{p.Monthly, func(t time.Time, _ int) int { return day(t) / 100 }, -1, "monthly snapshot"},
 		{p.Yearly, func(t time.Time, _ int) int { return t.Year() }, -1, "yearly snapshot"},
 	}
@@ -63,8 +64,14 @@ func (p Policy) rules() []rule {
 // day is a number such as 20261123.
 func day(t time.Time) int { return t.Year()*10000 + int(t.Month())*100 + t.Day() }
 
-// keep returns why the rule keeps a copy, or "". The oldest copy is kept as long as a count is left, although a newer
-// one stands for its bucket: so the history reaches back as far as it can.
+// isoWeek is a number such as 202648, of the week's own year.
+func isoWeek(t time.Time) int {
+	year, week := t.ISOWeek()
+	return year*100 + week
+}
+
+// keep returns why the rule keeps a copy, or "". The oldest copy is kept as long as a count is
+// left, although a newer one stands for its bucket: so the history reaches back as far as it can.
 func (r *rule) keep(t time.Time, index int, oldest bool) (reason string) {
 	if r.left == 0 {
 		return ""
@@ -84,9 +91,10 @@ func (r *rule) keep(t time.Time, index int, oldest bool) (reason string) {
 	return reason
 }
 
-// Apply returns for each copy the reasons to keep it; one without a reason can go. The times are sorted, newest first,
-// and the days, weeks, months and years are those of their own location. A copy that is later than now is not taken for
-// the newest one that Within counts back from: some clock was wrong.
+// Apply returns for each copy the reasons to keep it; one without a reason can go. The times are
+// sorted, newest first, and the days, weeks, months and years are those of their own location. A
+// copy that is later than now is not taken for the newest one that Within counts back from: some
+// clock was wrong.
 func (p Policy) Apply(times []time.Time, now time.Time) (reasons [][]string) {
 	rules := p.rules()
 	limit := p.limit(times, now)
@@ -104,7 +112,8 @@ func (p Policy) Apply(times []time.Time, now time.Time) (reasons [][]string) {
 	return reasons
 }
 
-// limit is the time that Within reaches back to. If all copies are later than now, that is before all of them.
+// limit is the time that Within reaches back to. If all copies are later than now, that is before
+// all of them.
 func (p Policy) limit(times []time.Time, now time.Time) (newest time.Time) {
 	for _, t := range times {
 		if t.Before(now) {

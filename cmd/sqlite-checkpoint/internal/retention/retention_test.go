@@ -32,13 +32,17 @@ func TestApply(t *testing.T) {
 		{"last", Policy{Last: 2}, twoDays, []string{"last snapshot", "last snapshot", "", ""}},
 		{"newest of a day, and the oldest while a count is left", Policy{Daily: 3}, twoDays,
 			[]string{"daily snapshot", "", "daily snapshot", "oldest daily snapshot"}},
-		{"no count left for the oldest", Policy{Daily: 2}, twoDays, []string{"daily snapshot", "", "daily snapshot", ""}},
+		{"no count left for the oldest", Policy{Daily: 2}, twoDays,
+			[]string{"daily snapshot", "", "daily snapshot", ""}},
 		{"unlimited", Policy{Hourly: Unlimited}, twoDays,
 			[]string{"hourly snapshot", "hourly snapshot", "hourly snapshot", "hourly snapshot"}},
-		{"rules are joined by or", Policy{Last: 1, Yearly: 1}, twoDays, []string{"last snapshot, yearly snapshot", "", "", ""}},
-		{"an ISO week over the new year", Policy{Weekly: 2}, "2027-01-04T00:00 2027-01-03T00:00 2026-12-28T00:00 2026-12-27T00:00",
+		{"rules are joined by or", Policy{Last: 1, Yearly: 1}, twoDays,
+			[]string{"last snapshot, yearly snapshot", "", "", ""}},
+		{"an ISO week over the new year", Policy{Weekly: 2},
+			"2027-01-04T00:00 2027-01-03T00:00 2026-12-28T00:00 2026-12-27T00:00",
 			[]string{"weekly snapshot", "weekly snapshot", "", ""}},
-		{"a month and its first day", Policy{Monthly: 2}, "2026-03-01T00:00 2026-02-28T23:59 2026-02-01T00:00 2026-01-01T00:00",
+		{"a month and its first day", Policy{Monthly: 2},
+			"2026-03-01T00:00 2026-02-28T23:59 2026-02-01T00:00 2026-01-01T00:00",
 			[]string{"monthly snapshot", "monthly snapshot", "", ""}},
 		{"within, exclusive", Policy{Within: Duration{Days: 1}}, "2026-11-23T18:00 2026-11-22T18:01 2026-11-22T18:00",
 			[]string{"within 1d", "within 1d", ""}},
@@ -93,7 +97,9 @@ func TestCount(t *testing.T) {
 }
 
 func TestDuration(t *testing.T) {
-	for text, want := range map[string]Duration{"30d": {Days: 30}, "1y6m": {Years: 1, Months: 6}, "1y2m3d4h": {1, 2, 3, 4}} {
+	for text, want := range map[string]Duration{
+		"30d": {Days: 30}, "1y6m": {Years: 1, Months: 6}, "1y2m3d4h": {1, 2, 3, 4},
+	} {
 		got, err := ParseDuration(text)
 		if err != nil || got != want || got.String() != text {
 			t.Errorf("%s: %v, %v", text, got, err)
