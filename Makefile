@@ -99,7 +99,7 @@ fuzz:
 	go test -run '^$$' -fuzz '^FuzzDatabase$$' -fuzztime 20000x -fuzzminimizetime 10x ./engine
 
 faults: programs build bin/restic
-	go test -count=1 -timeout 60m -run '^Test(Faults|EveryRow|ErrorsAtEvery|SizeLimit|KilledAtEvery|Hostile)' ./integration
+	go test -count=1 -timeout 60m -run '^Test(Faults|SetAside|ErrorsAtEvery|SizeLimit|KilledAtEvery|Hostile)' ./integration
 	cp bin/faults.md integration/FAULTS.md
 	@cat bin/faults.md
 

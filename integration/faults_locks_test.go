@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// lockFaults are the rows of part B: the state in which the source is found, and who may do what with it.
+// lockFaults are about the state in which the source is found, and who may do what with it.
 var lockFaults = []matrixRow{
 	{row: 35, name: "clean WAL database", try: func(s *scene) {
 		s.wal()

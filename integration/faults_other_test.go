@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// otherFaults are the rows of part E: checkpoint and info.
+// otherFaults are about checkpoint and info.
 var otherFaults = []matrixRow{
 	{row: 103, name: "checkpoint without WAL", try: func(s *scene) {
 		s.rollback()

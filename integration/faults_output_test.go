@@ -18,7 +18,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// outputFaults are the rows of part C: the private copy, and where the stream goes.
+// outputFaults are about the private copy, and where the stream goes.
 var outputFaults = []matrixRow{
 	{row: 61, name: "no space for the copy", try: noSpace},
 	{row: 62, name: "no inodes for the copy", try: func(s *scene) {

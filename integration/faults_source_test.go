@@ -16,7 +16,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// sourceFaults are the rows of part A: what is wrong with the source itself.
+// sourceFaults are about what is wrong with the source itself.
 var sourceFaults = []matrixRow{
 	{row: 1, name: "missing file", try: func(s *scene) { s.refused(codeSource, "app.db", "no such file") }},
 	{row: 2, name: "dangling symlink", try: func(s *scene) {

@@ -343,7 +343,7 @@ func TestHostileThroughProgram(t *testing.T) {
 	})
 }
 
-// flippedPage1 is row 13: what is not refused is copied as it is.
+// flippedPage1 changes every byte of the first page: what is not refused is copied as it is.
 func flippedPage1(s *scene) {
 	s.sql(s.db, "PRAGMA page_size=1024;", rowsSQL(30))
 	base := s.readFile(s.db)
