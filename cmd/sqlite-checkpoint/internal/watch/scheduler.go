@@ -1,0 +1,273 @@
+// Package watch decides when a command is due for databases that change. It looks at no clock and
+// no file: its caller brings the time and the databases' tokens.
+package watch
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// Options are the rules of a Scheduler.
+type Options struct {
+	Each    bool          // a run of the command for each database that has changed, not for all together
+	Once    bool          // each command runs at most once, with no regard to Every and to earlier failures
+	Every   time.Duration // the shortest time between two runs that succeed, and the longest pause after one that fails
+	AtLeast time.Duration // the longest time between two runs that succeed, 0 for no limit
+}
+
+// settleTime is how long a database that was modified a moment ago is left alone: if it stays as it
+// is, its token is then beyond doubt, and one run is enough.
+const settleTime = 2100 * time.Millisecond
+
+// firstPause is the pause after a first failure; it doubles with every further one.
+const firstPause = time.Minute
+
+// A Scheduler knows what each run of the command has covered.
+type Scheduler struct {
+	options Options
+	jobs    map[string]*Job
+}
+
+// A Job is what the command runs for: one database, or all of them, whose job has no name.
+type Job struct {
+	Name      string
+	databases map[string]*database
+
+	running   bool
+	forced    bool // due, whatever the rules say
+	tried     bool // under Once
+	unsettled time.Time
+	began     time.Time // the last run that succeeded, or that is running
+	tryBegan  time.Time
+	ended     time.Time // the last run
+	failures  int       // since the last run that succeeded
+	status    int       // of the last run
+}
+
+// A database is followed by its tokens: at the last look, when the running command began, and when
+// the last one that succeeded began.
+type database struct {
+	now, begun, done engine.Token
+	seen             bool
+}
+
+// New makes a scheduler that remembers what an earlier one has done.
+func New(options Options, past State, now time.Time) *Scheduler {
+	s := &Scheduler{options: options, jobs: map[string]*Job{}}
+	for name, known := range past.Jobs {
+		if options.Each != (name != "") {
+			continue
+		}
+		j := s.job(name)
+		j.failures, j.status = known.Failures, known.Status
+		j.began, j.ended = notAfter(known.Began, now), notAfter(known.Ended, now)
+		for path, token := range known.Done {
+			j.databases[path] = &database{done: token}
+		}
+	}
+	return s
+}
+
+// notAfter leaves out a time that a clock which was set back, or damage, has put into the future.
+func notAfter(t, now time.Time) time.Time {
+	if t.After(now) {
+		return time.Time{}
+	}
+	return t
+}
+
+func (s *Scheduler) job(name string) *Job {
+	j := s.jobs[name]
+	if j == nil {
+		j = &Job{Name: name, databases: map[string]*database{}}
+		s.jobs[name] = j
+	}
+	return j
+}
+
+func (s *Scheduler) jobOf(path string) *Job {
+	if s.options.Each {
+		return s.job(path)
+	}
+	return s.job("")
+}
+
+// Look tells the scheduler the tokens of all databases. If some may be missing because not
+// everything could be searched, complete is false and nothing is forgotten.
+func (s *Scheduler) Look(now time.Time, tokens map[string]engine.Token, complete bool) {
+	for path, token := range tokens {
+		j := s.jobOf(path)
+		db := j.databases[path]
+		if db == nil {
+			db = &database{}
+			j.databases[path] = db
+		}
+		db.now, db.seen = token, true
+	}
+	for name, j := range s.jobs {
+		if complete {
+			maps.DeleteFunc(j.databases, func(path string, _ *database) bool { _, ok := tokens[path]; return !ok })
+		}
+		if len(j.databases) == 0 && !j.running {
+			delete(s.jobs, name)
+			continue
+		}
+		switch {
+		case !j.changing():
+			j.unsettled = time.Time{}
+		case j.unsettled.IsZero():
+			j.unsettled = now
+		}
+	}
+}
+
+// changed reports whether something was, or may have been, committed since the last run that
+// succeeded.
+func (j *Job) changed() bool { return j.Changed() > 0 }
+
+// Changed counts the databases that have changed.
+func (j *Job) Changed() (n int) {
+	for _, db := range j.databases {
+		if db.seen && db.now != db.done {
+			n++
+		}
+	}
+	return n
+}
+
+// changing reports whether a database was modified only a moment ago.
+func (j *Job) changing() bool {
+	for _, db := range j.databases {
+		if db.seen && db.now != db.done && db.now.Doubt() == engine.DoubtRecent {
+			return true
+		}
+	}
+	return false
+}
+
+// Paths are the job's databases, sorted.
+func (j *Job) Paths() []string { return slices.Sorted(maps.Keys(j.databases)) }
+
+// Failures counts the runs that have failed since the last one that succeeded.
+func (j *Job) Failures() int { return j.failures }
+
+// when is the moment from which the job is due as far as is known, never if ok is false.
+func (s *Scheduler) when(j *Job) (due time.Time, ok bool) {
+	settled := j.unsettled
+	if !settled.IsZero() {
+		settled = settled.Add(settleTime)
+	}
+	switch {
+	case j.running, s.options.Once && j.tried:
+		return time.Time{}, false
+	case j.forced:
+		return time.Time{}, true
+	case j.failures > 0 && !s.options.Once:
+		return j.ended.Add(s.pause(j.failures)), true
+	case j.changed() && s.options.Once:
+		return settled, true
+	case j.changed():
+		due, ok = later(settled, j.began.Add(s.options.Every)), true
+	}
+	if limit := j.began.Add(s.options.AtLeast); s.options.AtLeast > 0 && (!ok || limit.Before(due)) {
+		due, ok = limit, true
+	}
+	return due, ok
+}
+
+func (s *Scheduler) pause(failures int) time.Duration {
+	pause := firstPause
+	for ; failures > 1 && pause < s.options.Every; failures-- {
+		pause *= 2
+	}
+	return min(pause, s.options.Every)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Due lists the jobs that are due, the one that waits longest first.
+func (s *Scheduler) Due(now time.Time) (due []*Job) {
+	for _, j := range s.jobs {
+		if at, ok := s.when(j); ok && !at.After(now) {
+			due = append(due, j)
+		}
+	}
+	slices.SortFunc(due, func(a, b *Job) int {
+		return cmp.Or(a.began.Compare(b.began), a.ended.Compare(b.ended), cmp.Compare(a.Name, b.Name))
+	})
+	return due
+}
+
+// Next is the moment when the next job becomes due without another look, or ok is false if none
+// will.
+func (s *Scheduler) Next() (next time.Time, ok bool) {
+	for _, j := range s.jobs {
+		if at, due := s.when(j); due && (!ok || at.Before(next)) {
+			next, ok = at, true
+		}
+	}
+	return next, ok
+}
+
+// Begin tells the scheduler that the command starts for a job now. fresh are tokens that were taken
+// since the last look; what changes after them is not covered by this run.
+func (s *Scheduler) Begin(j *Job, now time.Time, fresh map[string]engine.Token) {
+	j.running, j.forced, j.tried, j.tryBegan = true, false, true, now
+	for path, db := range j.databases {
+		db.begun = db.now
+		if token, ok := fresh[path]; ok && token.Doubt() == "" {
+			db.now, db.begun = token, token
+		}
+	}
+}
+
+// End tells the scheduler how the command has ended: with status 0, or it failed.
+func (s *Scheduler) End(j *Job, now time.Time, status int) {
+	j.running, j.ended, j.status = false, now, status
+	if status != 0 {
+		j.failures++
+		return
+	}
+	j.failures, j.began = 0, j.tryBegan
+	for _, db := range j.databases {
+		db.done = db.begun
+	}
+}
+
+// Cancel tells the scheduler that the command was stopped because the watcher ends: that is no
+// failure.
+func (s *Scheduler) Cancel(j *Job) { j.running = false }
+
+// All makes every job due that is not running.
+func (s *Scheduler) All() {
+	for _, j := range s.jobs {
+		j.forced = !j.running
+	}
+}
+
+// A Count says how many jobs and databases there are, and what they do.
+type Count struct{ Databases, Changed, Running, Failing int }
+
+// Count counts.
+func (s *Scheduler) Count() (n Count) {
+	for _, j := range s.jobs {
+		n.Databases += len(j.databases)
+		n.Changed += j.Changed()
+		if j.running {
+			n.Running++
+		}
+		if j.failures > 0 {
+			n.Failing++
+		}
+	}
+	return n
+}

@@ -1,0 +1,46 @@
+package watch
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+func TestState(t *testing.T) {
+	state := State{Jobs: map[string]JobState{
+		"":               {Began: start, Ended: start.Add(time.Minute), Done: map[string]engine.Token{"/a": token(t, 1, "")}},
+		"/\"odd\"\n\xff": {Failures: 3, Status: 5, Done: map[string]engine.Token{}},
+	}}
+	encoded := state.Encode()
+	read, err := Decode(encoded)
+	if err != nil || !reflect.DeepEqual(read, state) {
+		t.Errorf("read %+v, error %v", read, err)
+	}
+	for i := range encoded {
+		damaged := append([]byte(nil), encoded...)
+		damaged[i] ^= 1
+		if read, err := Decode(damaged); err == nil || len(read.Jobs) > 0 {
+			t.Errorf("byte %d flipped: %v", i, err)
+		}
+		if read, err := Decode(encoded[:i]); i > 0 && err == nil || len(read.Jobs) > 0 {
+			t.Errorf("cut at %d: %v", i, err)
+		}
+	}
+	if _, err := Decode([]byte("SQLite format 3\x00")); !errors.Is(err, ErrNotState) {
+		t.Errorf("a database as state: %v", err)
+	}
+}
+
+// Times in the future come from a clock that was wrong: nothing waits for them.
+func TestStateOfTheFuture(t *testing.T) {
+	d := newDay(t, Options{Each: true, Every: time.Hour}, "a")
+	d.until(time.Minute)
+	state := d.s.State()
+	d.now = start.Add(-24 * time.Hour)
+	d.s = New(d.s.options, state, d.now)
+	d.commit("a")
+	d.mustRun(-23*time.Hour, "a@-24h0m0s")
+}
