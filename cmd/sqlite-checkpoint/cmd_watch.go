@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+type watchCmd struct {
+	Paths   watchPaths    `arg:"" name:"path" help:"Databases, and directories to search for databases."`
+	Command []string      `arg:"" name:"cmd" passthrough:"partial" help:"After --: the program to run, and its arguments."`
+	Every   time.Duration `default:"15m" help:"Shortest time between two runs of CMD for the same database (${default})."`
+	Poll    time.Duration `default:"10s" help:"Time between two looks at the databases (${default})."`
+	AtLeast time.Duration `placeholder:"TIME" help:"Run CMD after this time even if nothing was committed."`
+	Each    bool          `help:"Run CMD for each database that has changed: {db} is its path, {name} its path below PATH with - for /."`
+	Jobs    int           `short:"j" default:"1" placeholder:"N" help:"With --each, how many CMDs run at the same time (${default})."`
+	Once    bool          `help:"Look once, run CMD for what has changed, and exit: for cron and timers."`
+	State   string        `placeholder:"FILE" help:"Remember in FILE what CMD has succeeded for; without it, everything has changed at the start."`
+	Shard   string        `placeholder:"I/N" help:"Watch only the databases of worker I of N, from 0 on; default: from JOB_COMPLETION_INDEX and JOB_COMPLETION_COUNT."`
+	Exclude []string      `placeholder:"GLOB" sep:"none" help:"Skip files and directories that match GLOB; repeatable."`
+	Timeout time.Duration `placeholder:"TIME" help:"Stop CMD when it has run this long; default: no limit."`
+	Grace   time.Duration `default:"30s" help:"How long CMD may take to exit once this program is to stop, or after --timeout (${default})."`
+}
+
+func (*watchCmd) Help() string {
+	return `Looks at the databases from time to time, by stat(2) alone, and runs CMD when one of them has changed since CMD
+last succeeded. A database is found by its content below a directory, and every look searches again. On network
+file systems, where stat(2) cannot be relied on, databases count as changed at every look.
+
+  sqlite-checkpoint watch --every 15m /srv/app -- sqlite-checkpoint shadow /srv/app -- restic backup /srv/app
+  sqlite-checkpoint watch --every 1h --each --jobs 4 /srv/tenants -- sqlite-checkpoint backup --zstd {db} /backup/{name}/
+
+A CMD that fails is tried again after 1, 2, 4 ... minutes, at most --every. A failure with exit status 2 or 3 is
+reported once, until something else happens. {db} and {name} are in CMD's environment, too: SQLITE_CHECKPOINT_DB and
+SQLITE_CHECKPOINT_NAME. HUP runs CMD for everything now. After TERM no CMD starts, and one that runs may finish within
+--grace. Under systemd with Type=notify it reports READY, STATUS and STOPPING, and serves the watchdog.
+
+With --once the exit status is 0 if every CMD succeeded, else the highest of theirs.`
+}
+
+// watchPaths are the arguments in front of CMD.
+type watchPaths []string
+
+// Decode is how kong reads it.
+func (p *watchPaths) Decode(ctx *kong.DecodeContext) error {
+	for ctx.Scan.Peek().IsValue() {
+		*p = append(*p, ctx.Scan.Pop().String())
+	}
+	return nil
+}
+
+// Validate rejects wrong flags before any work is done.
+func (cmd *watchCmd) Validate() error {
+	switch {
+	case cmd.Every < 0 || cmd.AtLeast < 0 || cmd.Timeout < 0 || cmd.Grace < 0:
+		return errors.New("a time must not be negative")
+	case cmd.Poll < 100*time.Millisecond:
+		return errors.New("--poll must be at least 100ms")
+	case cmd.Jobs < 1:
+		return errors.New("--jobs must be at least 1")
+	case cmd.Jobs > 1 && !cmd.Each:
+		return errors.New("--jobs needs --each")
+	}
+	return nil
+}
+
+// Run is the command.
+func (cmd *watchCmd) Run(ctx context.Context, con *console) error {
+	con.streaming = true // stdout is CMD's
+	w, err := cmd.prepare(con)
+	if err != nil {
+		return err
+	}
+	return w.run(ctx)
+}
+
+// Names of placeholders in CMD's arguments, and of the same in its environment.
+const (
+	dbMark   = "{db}"
+	nameMark = "{name}"
+
+	envDB   = "SQLITE_CHECKPOINT_DB"
+	envName = "SQLITE_CHECKPOINT_NAME"
+)
+
+// prepare rejects, before any work, what could not end well.
+func (cmd *watchCmd) prepare(con *console) (*watcher, error) {
+	if cmd.Command[0] != "--" || len(cmd.Command) < 2 || cmd.Command[1] == "" {
+		return nil, usagef("watch needs -- and a command after its paths and flags")
+	}
+	argv := cmd.Command[1:]
+	line := strings.Join(argv, " ")
+	if !cmd.Each && (strings.Contains(line, dbMark) || strings.Contains(line, nameMark)) {
+		return nil, usagef("%s and %s in the command need --each", dbMark, nameMark)
+	}
+	if _, err := exec.LookPath(argv[0]); err != nil {
+		return nil, startFault(argv[0], err)
+	}
+	for _, path := range cmd.Paths {
+		if _, err := os.Stat(path); err != nil {
+			return nil, &engine.Error{Kind: engine.KindMissing, Op: "watch", Path: path, Err: cause(err)}
+		}
+	}
+	shard, err := cmd.shard()
+	if err != nil {
+		return nil, err
+	}
+	past, err := cmd.readState(con)
+	if err != nil {
+		return nil, err
+	}
+	options := watch.Options{Each: cmd.Each, Once: cmd.Once, Every: cmd.Every, AtLeast: cmd.AtLeast}
+	w := &watcher{
+		watchCmd: cmd, con: con, argv: argv,
+		schedule: watch.New(options, past, time.Now()),
+		finder:   newWatchFinder(cmd, shard),
+		children: map[*child]bool{},
+		ends:     make(chan childEnd),
+		said:     map[string]bool{},
+	}
+	return w, nil
+}
+
+// shard is the worker that this process is: as --shard says, or as Kubernetes does in an Indexed
+// Job.
+func (cmd *watchCmd) shard() (watch.Shard, error) {
+	text := cmd.Shard
+	if text == "" {
+		index, count := os.Getenv("JOB_COMPLETION_INDEX"), os.Getenv("JOB_COMPLETION_COUNT")
+		if index == "" || count == "" {
+			return watch.Shard{}, nil
+		}
+		text = index + "/" + count
+	}
+	shard, err := watch.ParseShard(text)
+	if err != nil {
+		return shard, usagef("--shard: %v", err)
+	}
+	return shard, nil
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
+)
+
+// A child is a run of CMD, in a process group of its own.
+type child struct {
+	job     *watch.Job
+	process *os.Process
+	began   time.Time
+	changed int
+	termAt  time.Time // when it is to be asked to exit, zero for never
+	killAt  time.Time
+	termed  bool
+}
+
+type childEnd struct {
+	child  *child
+	status int
+}
+
+// start starts CMD for a job. The caller must stay on its thread: CMD is sent TERM when that thread
+// ends.
+func (w *watcher) start(j *watch.Job, now time.Time) {
+	c := &child{job: j, began: now, changed: j.Changed()}
+	w.schedule.Begin(j, now, freshTokens(j))
+	argv, env := w.expand(j)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = env
+	cmd.Stdout, cmd.Stderr = w.con.stdout, w.con.stderr
+	cmd.SysProcAttr = childAttributes()
+	if err := cmd.Start(); err != nil {
+		w.sayOnce(err.Error(), "start "+argv[0]+": "+cause(err).Error())
+		w.finish(c, time.Now(), explain(context.Background(), startFault(argv[0], err)).Code)
+		return
+	}
+	c.process = cmd.Process
+	if w.Timeout > 0 {
+		c.termAt, c.killAt = now.Add(w.Timeout), now.Add(w.Timeout+w.Grace)
+	}
+	w.children[c] = true
+	go func() {
+		cmd.Wait()
+		w.ends <- childEnd{c, exitStatus(cmd.ProcessState)}
+	}()
+}
+
+func exitStatus(state *os.ProcessState) int {
+	if wait, ok := state.Sys().(syscall.WaitStatus); ok && wait.Signaled() {
+		return exitSignal + int(wait.Signal())
+	}
+	return state.ExitCode()
+}
+
+// expand is CMD for a job, and its environment: without what is only for this process.
+func (w *watcher) expand(j *watch.Job) (argv, env []string) {
+	ours := []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", envDB, envName}
+	env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains(ours, name)
+	})
+	if j.Name == "" {
+		return w.argv, env
+	}
+	name := w.names[j.Name]
+	marks := strings.NewReplacer(dbMark, j.Name, nameMark, name)
+	for _, arg := range w.argv {
+		argv = append(argv, marks.Replace(arg))
+	}
+	return argv, append(env, envDB+"="+j.Name, envName+"="+name)
+}
+
+// enforce asks children to exit, and kills them, when it is time.
+func (w *watcher) enforce(now time.Time) {
+	for c := range w.children {
+		switch {
+		case c.termAt.IsZero() || now.Before(c.termAt):
+		case !c.termed:
+			c.termed = true
+			c.signal(syscall.SIGTERM)
+			c.signal(syscall.SIGCONT)
+		case !now.Before(c.killAt):
+			c.signal(syscall.SIGKILL)
+		}
+	}
+}
+
+// signal sends a signal to all that CMD has started, unless it has left the process group.
+func (c *child) signal(s syscall.Signal) { syscall.Kill(-c.process.Pid, s) }
+
+// deadline is when enforce has something to do next, zero for never.
+func (c *child) deadline() time.Time {
+	if c.termed {
+		return c.killAt
+	}
+	return c.termAt
+}
+
+// endWithin gives a child this long to exit by itself. The last part of it begins with TERM.
+func (c *child) endWithin(now time.Time, grace time.Duration) {
+	term := now.Add(grace - min(5*time.Second, grace/2))
+	if c.termAt.IsZero() || term.Before(c.termAt) {
+		c.termAt = term
+	}
+	if kill := now.Add(grace); c.killAt.IsZero() || kill.Before(c.killAt) {
+		c.killAt = kill
+	}
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// A watchFinder finds the databases to watch, again and again.
+type watchFinder struct {
+	paths   []string
+	exclude []string
+	shard   watch.Shard
+	caches  []engine.FindCache // one for each path
+	unique  bool               // no two databases may have the same name
+}
+
+func newWatchFinder(cmd *watchCmd, shard watch.Shard) *watchFinder {
+	unique := slices.ContainsFunc(cmd.Command, func(arg string) bool { return strings.Contains(arg, nameMark) })
+	return &watchFinder{cmd.Paths, cmd.Exclude, shard, make([]engine.FindCache, len(cmd.Paths)), unique}
+}
+
+// A sight is what a look saw.
+type sight struct {
+	tokens   map[string]engine.Token
+	names    map[string]string // {name} of each path
+	problems []problem         // with any of them, databases may be missing
+	notes    []problem
+}
+
+// A problem is something to say once.
+type problem struct{ key, text string }
+
+// look finds all databases and takes their tokens.
+func (f *watchFinder) look(ctx context.Context) (sight, error) {
+	s := sight{tokens: map[string]engine.Token{}, names: map[string]string{}}
+	for i, root := range f.paths {
+		found, err := engine.FindDatabases(ctx, root, engine.FindOptions{Exclude: f.exclude, Cache: &f.caches[i]})
+		if ctx.Err() != nil {
+			return s, context.Cause(ctx)
+		}
+		if engine.IsKind(err, engine.KindPattern) {
+			return s, err
+		}
+		if err != nil {
+			s.trouble(root, err)
+			continue
+		}
+		s.skipped(root, found.Skipped)
+		for _, path := range found.Databases {
+			s.add(f, root, path)
+		}
+	}
+	if f.unique {
+		s.dropTwins()
+	}
+	return s, nil
+}
+
+func (s *sight) trouble(key string, err error) {
+	s.problems = append(s.problems, problem{key, err.Error()})
+}
+
+// skipped says what was not searched. Links and mounts may be many, so only the first is named.
+func (s *sight) skipped(root string, skipped []engine.Skipped) {
+	first, count := map[engine.SkipReason]string{}, map[engine.SkipReason]int{}
+	for _, entry := range skipped {
+		if entry.Reason == engine.SkipUnreadable {
+			s.trouble(entry.Path, entry.Err)
+			continue
+		}
+		if count[entry.Reason]++; count[entry.Reason] == 1 {
+			first[entry.Reason] = entry.Path
+		}
+	}
+	kinds := map[engine.SkipReason]string{engine.SkipSymlink: "symbolic links", engine.SkipMount: "mounts"}
+	for reason, what := range kinds {
+		if n := count[reason]; n > 0 {
+			text := fmt.Sprintf("%s: %d %s are not searched, such as %s: to watch what is there, make it a PATH",
+				root, n, what, first[reason])
+			s.notes = append(s.notes, problem{string(reason) + root, text})
+		}
+	}
+}
+
+// add takes the token of a database that is this worker's.
+func (s *sight) add(f *watchFinder, root, path string) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		s.trouble(path, err)
+		return
+	}
+	if _, twice := s.tokens[absolute]; twice || !f.shard.Has(absolute) {
+		return
+	}
+	token, err := engine.TakeToken(absolute)
+	switch {
+	case engine.IsKind(err, engine.KindMissing) && path != root:
+		return // removed since it was found
+	case err != nil:
+		s.trouble(path, err)
+		return
+	}
+	if doubt := doubts[token.Doubt()]; doubt != "" {
+		text := fmt.Sprintf("%s: it counts as changed at every look, because %s", path, doubt)
+		s.notes = append(s.notes, problem{string(token.Doubt()), text})
+	}
+	s.tokens[absolute] = token
+	s.names[absolute] = nameBelow(root, path)
+}
+
+// doubts say why a token is of no use, but for one that only has to wait.
+var doubts = map[engine.Doubt]string{
+	engine.DoubtFilesystem: "stat(2) cannot be relied on where it lives",
+	engine.DoubtHardLinks:  "it has several names, and an application that uses another one has its -wal there",
+	engine.DoubtBoot:       "the system does not say when it was booted",
+}
+
+// nameBelow is the path below root in one word, or the base name if root is the database itself.
+func nameBelow(root, path string) string {
+	below, err := filepath.Rel(root, path)
+	if err != nil || below == "." {
+		below = filepath.Base(path)
+	}
+	return strings.ReplaceAll(below, "/", "-")
+}
+
+// dropTwins leaves out databases that would share a {name}: one would be copied over the other.
+func (s *sight) dropTwins() {
+	paths := map[string][]string{}
+	for path, name := range s.names {
+		paths[name] = append(paths[name], path)
+	}
+	for name, twins := range paths {
+		if len(twins) < 2 {
+			continue
+		}
+		slices.Sort(twins)
+		for _, path := range twins {
+			delete(s.tokens, path)
+			s.trouble(path, fmt.Errorf("%s: not watched, because %s is %s for %d databases, such as %s: use %s",
+				path, nameMark, name, len(twins), twins[0], dbMark))
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// A watcher is a run of watch. All of it happens on one goroutine, but for the waiting for
+// children.
+type watcher struct {
+	*watchCmd
+	con      *console
+	argv     []string
+	schedule *watch.Scheduler
+	finder   *watchFinder
+	names    map[string]string // {name} of each path
+	children map[*child]bool
+	ends     chan childEnd
+	said     map[string]bool // what was said and is not said again
+	result   watchResult
+
+	lookAt, saveAt, aliveAt time.Time
+	alive                   time.Duration // how often systemd wants to hear of us, 0 for never
+	dirty                   bool          // there is something to save
+	incomplete              string        // a problem of the last look
+	status                  string        // the last one told to systemd
+}
+
+// run looks, starts and waits until it is told to stop, or with --once until nothing is left to do.
+func (w *watcher) run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	hangups := make(chan os.Signal, 1)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Reset(syscall.SIGHUP) // here it does not mean to stop
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+	}
+	if interval, err := daemon.SdWatchdogEnabled(false); err == nil {
+		w.alive = interval / 2
+	}
+	w.result = watchResult{Command: "watch", start: time.Now()}
+	for first := true; ; first = false {
+		if err := w.turn(ctx); err != nil {
+			return err
+		}
+		if first {
+			daemon.SdNotify(false, daemon.SdNotifyReady)
+		}
+		if w.Once && len(w.children) == 0 && !w.waits() {
+			break
+		}
+		timer := time.NewTimer(time.Until(w.wakeAt()))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return w.stop(ctx)
+		case end := <-w.ends:
+			w.ended(end)
+		case <-hangups:
+			w.schedule.All()
+			w.lookAt = time.Time{}
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	w.save(time.Now(), true)
+	return w.conclude()
+}
+
+// turn does what is due now.
+func (w *watcher) turn(ctx context.Context) error {
+	now := time.Now()
+	if !now.Before(w.lookAt) && !(w.Once && w.names != nil) {
+		if err := w.look(ctx, now); err != nil {
+			return err
+		}
+	}
+	w.enforce(now)
+	for _, j := range w.schedule.Due(now) {
+		if len(w.children) >= w.Jobs {
+			break
+		}
+		w.start(j, time.Now())
+	}
+	w.save(now, false)
+	w.notify(now)
+	return nil
+}
+
+// waits reports whether a job of --once will still become due.
+func (w *watcher) waits() bool { _, ok := w.schedule.Next(); return ok }
+
+func (w *watcher) look(ctx context.Context, now time.Time) error {
+	w.lookAt = now.Add(w.Poll)
+	seen, err := w.finder.look(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // run stops
+		}
+		return err
+	}
+	w.incomplete = ""
+	for _, p := range seen.problems {
+		w.incomplete = p.text
+		w.sayOnce(p.key+p.text, p.text)
+	}
+	for _, n := range seen.notes {
+		if !w.said[n.key] {
+			w.said[n.key] = true
+			w.con.note(n.text)
+		}
+	}
+	w.names = seen.names
+	w.schedule.Look(now, seen.tokens, len(seen.problems) == 0)
+	w.result.Databases = len(seen.tokens)
+	return nil
+}
+
+func freshTokens(j *watch.Job) map[string]engine.Token {
+	tokens := map[string]engine.Token{}
+	for _, path := range j.Paths() {
+		if token, err := engine.TakeToken(path); err == nil {
+			tokens[path] = token
+		}
+	}
+	return tokens
+}
+
+// wakeAt is when there is something to do again.
+func (w *watcher) wakeAt() time.Time {
+	next := w.lookAt
+	consider := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	if w.Once {
+		next = time.Now().Add(time.Hour)
+	}
+	if at, ok := w.schedule.Next(); ok && len(w.children) < w.Jobs {
+		consider(later(at, time.Now()))
+	}
+	if w.dirty {
+		consider(w.saveAt)
+	}
+	for c := range w.children {
+		consider(c.deadline())
+	}
+	consider(w.aliveAt)
+	return next
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// ended takes note of a child's end.
+func (w *watcher) ended(end childEnd) {
+	status := end.status
+	if end.child.termed && status == 0 {
+		status = exitSignal + int(syscall.SIGTERM) // it was asked to exit before it had done its work
+	}
+	delete(w.children, end.child)
+	w.finish(end.child, time.Now(), status)
+}
+
+func (w *watcher) finish(c *child, now time.Time, status int) {
+	before := c.job.Failures()
+	w.schedule.End(c.job, now, status)
+	w.dirty = true
+	w.result.count(status)
+	w.tell(c, now, status, before)
+}
+
+// stop starts nothing any more, and gives the children that run the time to finish.
+func (w *watcher) stop(ctx context.Context) error {
+	daemon.SdNotify(false, daemon.SdNotifyStopping)
+	now := time.Now()
+	cut := false
+	for c := range w.children {
+		c.endWithin(now, w.Grace)
+	}
+	for len(w.children) > 0 {
+		now = time.Now()
+		w.enforce(now)
+		timer := time.NewTimer(time.Second / 4)
+		select {
+		case end := <-w.ends:
+			if end.child.termed {
+				cut = true
+				delete(w.children, end.child)
+				w.schedule.Cancel(end.child.job)
+				w.con.warn(fmt.Sprintf("%s: stopped before it was done", w.label(end.child)))
+			} else {
+				w.ended(end)
+			}
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	w.save(time.Now(), true)
+	if cut || w.Once {
+		return context.Cause(ctx)
+	}
+	return w.conclude()
+}
+
+// notify tells systemd that the watcher lives, and what it does.
+func (w *watcher) notify(now time.Time) {
+	if w.alive > 0 && !now.Before(w.aliveAt) {
+		w.aliveAt = now.Add(w.alive)
+		daemon.SdNotify(false, daemon.SdNotifyWatchdog)
+	}
+	n := w.schedule.Count()
+	status := fmt.Sprintf("STATUS=%d databases, %d running, %d failing", n.Databases, n.Running, n.Failing)
+	if status != w.status {
+		w.status = status
+		daemon.SdNotify(false, status)
+	}
+}
