@@ -57,6 +57,10 @@ var runElsewhere = []struct{ line, by string }{
 	{"make build", "TestMain"},
 	{"make demo", "TestDemo"},
 	{"make test", "../.ci/run"},
+	{
+		"sqlite-checkpoint watch --every 15m /srv/app -- sqlite-checkpoint shadow /srv/app -- restic backup /srv/app",
+		"TestWatchService",
+	},
 }
 
 // elsewhere tells who runs a line. It fails the test if that one does not.
@@ -187,7 +191,8 @@ func TestREADMECommands(t *testing.T) {
 	b := newBench(t)
 	b.newDatabase("app.db", 10)
 	text := readme(t)
-	for _, command := range []string{"snapshot DB DEST", "backup DB DEST", "pipe DB -- CMD...", "shadow DIR... -- CMD...", "verify SRC", "restore SRC DB", "checkpoint DB", "info DB"} {
+	for _, command := range []string{"snapshot DB DEST", "backup DB DEST", "pipe DB -- CMD...", "shadow DIR... -- CMD...", "watch PATH... -- CMD...",
+		"verify SRC", "restore SRC DB", "checkpoint DB", "info DB"} {
 		if !strings.Contains(text, "\n"+command+" ") {
 			t.Errorf("README.md does not explain %q", command)
 		}

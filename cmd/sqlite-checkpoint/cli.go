@@ -30,7 +30,6 @@ type cli struct {
 	Prune      pruneCmd      `cmd:"" help:"Remove dated copies that a policy does not keep."`
 	Info       infoCmd       `cmd:"" help:"Describe a database without touching it."`
 	Watch      watchCmd      `cmd:"" help:"Run a program when, and only when, something was committed."`
-	Info       infoCmd       `cmd:"" help:"Tell what a database is, touching nothing."`
 	Help       helpCmd       `cmd:"" help:"Show the help of a command."`
 	Show       versionCmd    `cmd:"" name:"version" help:"Print versions, as --version does."`
 	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`

@@ -8,14 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
 type watchCmd struct {
-	Paths   watchPaths    `arg:"" name:"path" help:"Databases, and directories to search for databases."`
+	Paths   operands      `arg:"" name:"path" help:"Databases, and directories to search for databases."`
 	Command []string      `arg:"" name:"cmd" passthrough:"partial" help:"After --: the program to run, and its arguments."`
 	Every   time.Duration `default:"15m" help:"Shortest time between two runs of CMD for the same database (${default})."`
 	Poll    time.Duration `default:"10s" help:"Time between two looks at the databases (${default})."`
@@ -44,17 +42,6 @@ SQLITE_CHECKPOINT_NAME. HUP runs CMD for everything now. After TERM no CMD start
 --grace. Under systemd with Type=notify it reports READY, STATUS and STOPPING, and serves the watchdog.
 
 With --once the exit status is 0 if every CMD succeeded, else the highest of theirs.`
-}
-
-// watchPaths are the arguments in front of CMD.
-type watchPaths []string
-
-// Decode is how kong reads it.
-func (p *watchPaths) Decode(ctx *kong.DecodeContext) error {
-	for ctx.Scan.Peek().IsValue() {
-		*p = append(*p, ctx.Scan.Pop().String())
-	}
-	return nil
 }
 
 // Validate rejects wrong flags before any work is done.

@@ -96,7 +96,7 @@ type watched struct {
 	text strings.Builder
 }
 
-func watch(screen *os.File) *watched {
+func showProgress(screen *os.File) *watched {
 	w := &watched{}
 	go func() {
 		buffer := make([]byte, 4096)
@@ -150,7 +150,7 @@ func onTerminal(t *testing.T, columns uint16, shell string, between func(w *watc
 		t.Fatal(err)
 	}
 	tty.Close()
-	w := watch(screen)
+	w := showProgress(screen)
 	in.Write(data[:len(data)/2])
 	between(w)
 	in.Write(data[len(data)/2:])

@@ -40,7 +40,7 @@ func (w *watcher) start(j *watch.Job, now time.Time) {
 	cmd.SysProcAttr = childAttributes()
 	if err := cmd.Start(); err != nil {
 		w.sayOnce(err.Error(), "start "+argv[0]+": "+cause(err).Error())
-		w.finish(c, time.Now(), explain(context.Background(), startFault(argv[0], err)).Code)
+		w.finish(c, time.Now(), explain(context.Background(), "watch", startFault(argv[0], err)).Code)
 		return
 	}
 	c.process = cmd.Process

@@ -1,0 +1,60 @@
+package integration
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// maxWatchExposure is as maxExposure: this service mounts, and runs as root.
+const maxWatchExposure = 55
+
+// The unit is sound, and its command, with what systemd gives a service, backs up when it should.
+func TestWatchService(t *testing.T) {
+	s := newSite(t)
+	const name = "sqlite-checkpoint-watch.service"
+	unit := s.example(name)
+	s.write(name, []byte(unit))
+	analyze := func(args ...string) outcome {
+		return s.finish(s.other(append([]string{tool(t, "systemd-analyze")}, args...)...)).exits(0)
+	}
+	if o := analyze("verify", "./"+name); o.stdout+o.stderr != "" {
+		t.Errorf("%s%s", o.stdout, o.stderr)
+	}
+	analyze("security", "--no-pager", "--offline=true", fmt.Sprintf("--threshold=%d", maxWatchExposure), "./"+name)
+
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.path("notify"), Net: "unixgram"})
+	s.check(err)
+	defer socket.Close()
+	cmd := s.other(strings.Fields(setting(t, unit, "ExecStart"))...)
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+s.path("notify"), "WATCHDOG_USEC=1000000")
+	p := s.launch(cmd)
+	heard := func(want string) {
+		t.Helper()
+		for buffer := make([]byte, 4096); ; {
+			socket.SetReadDeadline(time.Now().Add(time.Minute))
+			n, err := socket.Read(buffer)
+			if err != nil {
+				t.Fatalf("no %s: %v\n%s", want, err, p.stderr.String())
+			}
+			if string(buffer[:n]) == want {
+				return
+			}
+		}
+	}
+	heard("READY=1")
+	heard("WATCHDOG=1")
+	eventually(t, "a first backup", func() bool { return s.snapshots() == 1 })
+	heard("STATUS=1 databases, 0 running, 0 failing")
+	s.check(cmd.Process.Signal(syscall.SIGHUP))
+	eventually(t, "a second backup", func() bool { return s.snapshots() == 2 })
+	heard("STATUS=1 databases, 0 running, 0 failing")
+	s.check(cmd.Process.Signal(syscall.SIGTERM))
+	heard("STOPPING=1")
+	p.wait().exits(0)
+	s.bash("rm -rf back && restic restore latest --target back").exits(0)
+	s.mustBeWhole("back" + s.path("app/app.db"))
+}
