@@ -49,7 +49,7 @@ func (f attributeFlags) apply(opts *engine.InstallOptions) error {
 	return nil
 }
 
-// findOwner understands USER, USER:GROUP and :GROUP, as chown does.
+// findOwner parses USER, USER:GROUP and :GROUP, as chown does.
 func findOwner(name string) (*engine.Owner, error) {
 	userName, groupName, grouped := strings.Cut(name, ":")
 	owner := engine.Owner{UID: -1, GID: -1} // which chown(2) leaves as it is

@@ -38,7 +38,7 @@ type cli struct {
 	commonFlags
 }
 
-// commonFlags are those of every command, before and after its name.
+// commonFlags are accepted before and after the name of every command.
 type commonFlags struct {
 	JSON       bool        `name:"json" help:"Print the result, or the error, as one line of JSON." group:"Common flags:"`
 	Quiet      bool        `short:"q" help:"Print nothing but errors, and results in JSON." group:"Common flags:"`
@@ -47,7 +47,7 @@ type commonFlags struct {
 	Version    versionFlag `short:"V" help:"Print the versions of this tool, SQLite and Go, and SQLite's modules." group:"Common flags:"`
 }
 
-// streamFlags are those of every command that emits a stream.
+// streamFlags belong to every command that emits a stream.
 type streamFlags struct {
 	Check        engine.Check  `default:"auto" enum:"auto,quick,full,none" placeholder:"LEVEL" help:"SQLite's check of the copy: auto, quick, full or none. auto: quick, or weaker if this build lacks a module or collation that the database needs."`
 	Zstd         bool          `help:"Compress; zstd -d decompresses it."`
@@ -74,13 +74,13 @@ func (f *streamFlags) Validate() error {
 	return nil
 }
 
-// A pages is a number of pages, at least 1 if it is given.
+// A pages is a number of pages; 0 if it was not given.
 type pages int
 
-// maxPages fits the C int that SQLite counts the pages of a step with.
+// maxPages fits in the C int that SQLite takes for the pages of a step.
 const maxPages = 1 << 30
 
-// UnmarshalText is how kong reads it.
+// UnmarshalText is called by kong.
 func (p *pages) UnmarshalText(b []byte) error {
 	n, err := strconv.Atoi(string(b))
 	if err != nil || n < 1 || n > maxPages {
@@ -90,7 +90,7 @@ func (p *pages) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// errShown ends a run that has shown help or version and is done.
+// errShown ends a run that has printed its help or version.
 var errShown = errors.New("shown")
 
 // dispatch runs the command that args name.
@@ -119,7 +119,7 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 		return errShown
 	}
 	if err != nil {
-		flags := salvage(args)
+		flags := commonFlagsOf(args)
 		con.configure(flags)
 		con.reportTo(newReport(flags.Report, parsed(err)))
 		return parseFault(err)
@@ -133,7 +133,8 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 	return command.Run()
 }
 
-// asTyped takes a string as it is. Kong's own way leads through JSON, which changes a file name that is not UTF-8.
+// asTyped decodes a string as it is. Kong decodes by way of JSON, which changes file names that are not
+// UTF-8.
 func asTyped(ctx *kong.DecodeContext, target reflect.Value) error {
 	token, err := ctx.Scan.PopValue("string")
 	if err == nil {
@@ -142,7 +143,7 @@ func asTyped(ctx *kong.DecodeContext, target reflect.Value) error {
 	return err
 }
 
-// printHelp is kong's help and the exit statuses. It is what was asked for, so it goes to stdout.
+// printHelp prints kong's help and the exit statuses to stdout.
 func printHelp(options kong.HelpOptions, command *kong.Context) error {
 	options.NoExpandSubcommands = true
 	err := kong.DefaultHelpPrinter(options, command)
@@ -155,7 +156,7 @@ func printHelp(options kong.HelpOptions, command *kong.Context) error {
 	return errShown
 }
 
-// A helpCmd is --help for those who type it as a word.
+// A helpCmd does the same as --help.
 type helpCmd struct {
 	Command string `arg:"" optional:"" help:"The command."`
 }
@@ -170,7 +171,7 @@ func (cmd *helpCmd) Run(command *kong.Context) error {
 	return parseFault(err)
 }
 
-// parseFault makes what kong says one line that names the help to read.
+// parseFault turns an error of kong into a usage error with a hint.
 func parseFault(err error) error {
 	var known *fault
 	var parse *kong.ParseError
@@ -184,10 +185,11 @@ func parseFault(err error) error {
 	if command := parse.Context; command != nil && command.Selected() != nil {
 		name = command.Selected().Name + " "
 	}
-	return &fault{kind: kindUsage, err: errors.New(plainUsage(parse.Error(), name != "")), hint: "see " + program + " " + name + "--help"}
+	message := plainUsage(parse.Error(), name != "")
+	return &fault{kind: kindUsage, err: errors.New(message), hint: "see " + program + " " + name + "--help"}
 }
 
-// plainUsage rewords what kong says in its own terms. commanded tells that a command was found.
+// plainUsage rewords messages of kong. commanded says that a command was recognized.
 func plainUsage(message string, commanded bool) string {
 	if flag, got, found := strings.Cut(message, ": expected "); found && strings.Contains(got, `but got "EOL"`) {
 		return flag + " needs a value"
@@ -204,7 +206,7 @@ func plainUsage(message string, commanded bool) string {
 	return message
 }
 
-// parsed gives what kong understood of a command line before it failed, which may be nil.
+// parsed returns what kong had parsed of a command line before it failed. It may be nil.
 func parsed(err error) *kong.Context {
 	var parse *kong.ParseError
 	if errors.As(err, &parse) {
@@ -213,8 +215,9 @@ func parsed(err error) *kong.Context {
 	return nil
 }
 
-// salvage finds the common flags in a command line that does not parse, so that its failure is told as was asked.
-func salvage(args []string) commonFlags {
+// commonFlagsOf finds --json and --report in a command line that does not parse, so that its failure
+// is reported as requested.
+func commonFlagsOf(args []string) commonFlags {
 	if end := slices.Index(args, "--"); end >= 0 {
 		args = args[:end]
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A backupCmd is also the second half of a snapshotCmd.
+// A backupCmd is also part of a snapshotCmd.
 type backupCmd struct {
 	DB        string `arg:"" name:"db" help:"The database."`
 	Dest      string `arg:"" name:"dest" help:"A new file, a directory, a named pipe, or - for stdout."`

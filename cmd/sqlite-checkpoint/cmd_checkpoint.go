@@ -10,15 +10,15 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// checkpointFlags are those of every command that checkpoints.
+// checkpointFlags belong to every command that checkpoints.
 type checkpointFlags struct {
 	Mode mode `short:"m" default:"passive" help:"passive, full, restart or truncate (${default})."`
 }
 
-// A mode is an engine.Mode in any case of letters.
+// A mode is an engine.Mode, in upper or lower case.
 type mode engine.Mode
 
-// UnmarshalText is how kong reads it.
+// UnmarshalText is called by kong.
 func (m *mode) UnmarshalText(b []byte) error {
 	switch known := engine.Mode(strings.ToLower(string(b))); known {
 	case engine.Passive, engine.Full, engine.Restart, engine.Truncate:
@@ -28,7 +28,7 @@ func (m *mode) UnmarshalText(b []byte) error {
 	return errors.New("must be one of passive, full, restart, truncate")
 }
 
-// String is the name as SQLite and the results have it.
+// String returns the name in upper case, as SQLite and the results have it.
 func (m mode) String() string { return strings.ToUpper(string(m)) }
 
 type checkpointCmd struct {
@@ -55,21 +55,24 @@ func (cmd *checkpointCmd) Run(ctx context.Context, con *console) error {
 		return usagef("--busy-timeout must not be negative")
 	}
 	start := time.Now()
-	did, err := con.checkpoint(ctx, cmd.DB, engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)})
+	opts := engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)}
+	did, err := con.checkpoint(ctx, cmd.DB, opts)
 	if err != nil {
 		return err
 	}
 	if !did.WAL {
 		con.note(noWAL(cmd.DB))
 	}
-	result := checkpointResult{Command: "checkpoint", folded: foldedBy(cmd.Mode, did), Database: path(cmd.DB), Elapsed: since(start)}
+	result := checkpointResult{
+		Command: "checkpoint", checkpointFields: checkpointFieldsOf(cmd.Mode, did), Database: path(cmd.DB), Elapsed: since(start),
+	}
 	if err := con.show(&result); err != nil {
 		return err
 	}
 	return blocked(cmd.DB, cmd.Mode, did)
 }
 
-// blocked is the error of a checkpoint that had to give up.
+// blocked returns an error if others blocked the checkpoint until its timeout.
 func blocked(db string, m mode, did engine.CheckpointResult) error {
 	if !did.Busy {
 		return nil
@@ -83,21 +86,28 @@ func blocked(db string, m mode, did engine.CheckpointResult) error {
 
 func noWAL(db string) string { return db + " is not in WAL mode: nothing to checkpoint" }
 
-// A folded describes what a checkpoint did. A page is a frame of the WAL.
-type folded struct {
+// checkpointFields describe what a checkpoint did. A page is a frame of the WAL.
+type checkpointFields struct {
 	Mode         string `json:"mode"`
 	Busy         bool   `json:"busy"`
 	WALPages     int    `json:"wal_pages"`
 	Checkpointed int    `json:"checkpointed_pages"`
 	Complete     bool   `json:"fully_checkpointed"`
-	skipped      bool   // nothing was done, as a note has said
+	skipped      bool   // not in WAL mode, as a note has said
 }
 
-func foldedBy(m mode, did engine.CheckpointResult) folded {
-	return folded{Mode: m.String(), Busy: did.Busy, WALPages: did.Pages, Checkpointed: did.Checkpointed, Complete: did.Complete, skipped: !did.WAL}
+func checkpointFieldsOf(m mode, did engine.CheckpointResult) checkpointFields {
+	return checkpointFields{
+		Mode:         m.String(),
+		Busy:         did.Busy,
+		WALPages:     did.Pages,
+		Checkpointed: did.Checkpointed,
+		Complete:     did.Complete,
+		skipped:      !did.WAL,
+	}
 }
 
-func (f folded) describe() string {
+func (f checkpointFields) describe() string {
 	if f.WALPages == 0 && f.Complete {
 		return fmt.Sprintf("nothing to checkpoint (%s)", f.Mode)
 	}
@@ -110,7 +120,7 @@ func (f folded) describe() string {
 
 type checkpointResult struct {
 	Command string `json:"command"`
-	folded
+	checkpointFields
 	Database path   `json:"database"`
 	Elapsed  millis `json:"elapsed_ms"`
 }

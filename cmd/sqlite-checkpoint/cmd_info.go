@@ -40,7 +40,8 @@ func (cmd *infoCmd) Run(ctx context.Context, con *console) error {
 	}
 	r := inspected(in)
 	if r.Truncated {
-		con.warn(fmt.Sprintf("%s is truncated: %s of %s bytes", cmd.DB, humanize.Comma(in.Size), humanize.Comma(r.BackupBytes)))
+		has, needs := humanize.Comma(in.Size), humanize.Comma(r.BackupBytes)
+		con.warn(fmt.Sprintf("%s is truncated: %s of %s bytes", cmd.DB, has, needs))
 	}
 	if r.Trailer = hasTrailer(cmd.DB, in.Size); r.Trailer {
 		con.note(cmd.DB + " is a stream with its trailer: verify and restore read it")
@@ -48,10 +49,12 @@ func (cmd *infoCmd) Run(ctx context.Context, con *console) error {
 	return con.show(r)
 }
 
-// isTruncated reports whether the file lacks pages that are not in the WAL or in a transaction either.
+// isTruncated reports whether pages are missing, and neither a WAL nor a transaction explains it.
 func isTruncated(in engine.Inspection) bool {
-	settled := in.Journal != engine.JournalPresent && in.Journal != engine.JournalHot && in.WAL.UncheckpointedFrames == 0
-	return settled && in.Size < in.PageCount*int64(in.PageSize)
+	if in.Journal == engine.JournalPresent || in.Journal == engine.JournalHot || in.WAL.UncheckpointedFrames > 0 {
+		return false
+	}
+	return in.Size < in.PageCount*int64(in.PageSize)
 }
 
 // hasTrailer reports whether a file is a raw stream.
@@ -65,7 +68,7 @@ func hasTrailer(name string, size int64) bool {
 	return err == nil
 }
 
-// An infoResult is an engine.Inspection with the names that scripts know.
+// An infoResult is an engine.Inspection under the keys that scripts know.
 type infoResult struct {
 	Command       string `json:"command"`
 	Path          path   `json:"path"`
@@ -147,7 +150,7 @@ func inspected(in engine.Inspection) *infoResult {
 func (r *infoResult) lines() []string {
 	lines := []string{string(r.Path)}
 	for _, row := range [][2]string{
-		{"database", fmt.Sprintf("%s, %s pages of %d bytes, %s of them free", r.size(), humanize.Comma(r.PageCount), r.PageSize, humanize.Comma(r.FreelistCount))},
+		{"database", r.database()},
 		{"journal", r.journal()},
 		{"WAL", r.wal()},
 		{"in use", r.held()},
@@ -160,7 +163,12 @@ func (r *infoResult) lines() []string {
 	return lines
 }
 
-// size is the file's, and the database's where a part of that is still in the WAL.
+func (r *infoResult) database() string {
+	pages, free := humanize.Comma(r.PageCount), humanize.Comma(r.FreelistCount)
+	return fmt.Sprintf("%s, %s pages of %d bytes, %s of them free", r.size(), pages, r.PageSize, free)
+}
+
+// size describes the size of the file, and of the database if part of it is still in the WAL.
 func (r *infoResult) size() string {
 	if r.SizeBytes >= r.BackupBytes || r.Truncated {
 		return size(r.SizeBytes)
@@ -228,7 +236,7 @@ func (r *infoResult) file() string {
 	return words
 }
 
-// size is for the eye and exact.
+// size formats a size for people, with the exact number.
 func size(bytes int64) string {
 	return fmt.Sprintf("%s (%s bytes)", humanize.IBytes(uint64(bytes)), humanize.Comma(bytes))
 }

@@ -40,7 +40,7 @@ image's; it finds them in SQLITE_CHECKPOINT_SIZE, SQLITE_CHECKPOINT_IMAGE_SIZE a
   sqlite-checkpoint pipe app.db -- rclone rcat --size {size} remote:app.db`
 }
 
-// Validate wants what kong cannot express.
+// Validate rejects bad flags before any work is done.
 func (cmd *pipeCmd) Validate() error {
 	switch {
 	case cmd.Grace < 0:
@@ -51,7 +51,7 @@ func (cmd *pipeCmd) Validate() error {
 	return nil
 }
 
-// argv is CMD without the -- in front of it.
+// argv returns CMD without the leading --.
 func (cmd *pipeCmd) argv() []string {
 	if len(cmd.Command) > 0 && cmd.Command[0] == "--" {
 		return cmd.Command[1:]
@@ -111,7 +111,7 @@ func (j *job) sendToCommand(ctx context.Context, snap *engine.Snapshot) (stream.
 	return sum, nil
 }
 
-// commandFault gives what became of CMD its kind and its exit status.
+// commandFault classifies how CMD ended.
 func commandFault(err error) error {
 	var start *guard.StartError
 	var exit *guard.ExitError
@@ -124,7 +124,7 @@ func commandFault(err error) error {
 	return err
 }
 
-// startFault is CMD that cannot be run, with the exit status that a shell would give.
+// startFault is the failure to run CMD, with the exit status of a shell.
 func startFault(name string, err error) error {
 	kind := kindNotExecutable
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
@@ -137,13 +137,13 @@ func startFault(name string, err error) error {
 	return &fault{kind: kind, err: fmt.Errorf("start %s: %w", name, cause(err))}
 }
 
-// streamFacts are what CMD may want to know before the first byte. size is 0 where it is not known.
+// streamFacts are told to CMD before the first byte. size is 0 if it is not known.
 type streamFacts struct {
 	size, imageSize int64
 	sha256          string
 }
 
-// sizeMark stands for the stream's size in CMD's arguments.
+// sizeMark is replaced by the stream's size in CMD's arguments.
 const sizeMark = "{size}"
 
 func (f streamFacts) expand(argv []string) []string {
@@ -155,7 +155,7 @@ func (f streamFacts) expand(argv []string) []string {
 	return expanded
 }
 
-// The names of the same in CMD's environment.
+// The variables of CMD's environment with the same facts.
 const (
 	envSize      = "SQLITE_CHECKPOINT_SIZE"
 	envImageSize = "SQLITE_CHECKPOINT_IMAGE_SIZE"
@@ -170,7 +170,7 @@ func (f streamFacts) environment() []string {
 	return env
 }
 
-// isFact tells whether a variable says something of a stream: in our own environment, of another one.
+// isFact reports whether a variable is one of these. In our own environment it is about another stream.
 func isFact(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")
 	return name == envSize || name == envImageSize || name == envSHA256

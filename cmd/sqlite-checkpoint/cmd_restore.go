@@ -46,7 +46,8 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	if err := engine.CheckDestination(cmd.file(), cmd.DB); err != nil && !(cmd.SetAside && engine.IsKind(err, engine.KindExists)) {
+	err = engine.CheckDestination(cmd.file(), cmd.DB)
+	if err != nil && !(cmd.SetAside && engine.IsKind(err, engine.KindExists)) {
 		return cmd.advise(err)
 	}
 	var result restoreResult
@@ -84,13 +85,13 @@ func (cmd *restoreCmd) install(ctx context.Context, con *console, source string,
 	con.warnOfCheck(cmd.DB, info.Info)
 	return restoreResult{
 		Command: "restore", Source: path(source), Destination: path(cmd.DB),
-		verified:    verifiedAs(in.Summary(), info.Level, info.WAL),
-		CheckReason: text(info.Reason),
-		SetAside:    paths(info.Moved),
+		verifyFields: verifyFieldsOf(in.Summary(), info.Level, info.WAL),
+		CheckReason:  text(info.Reason),
+		SetAside:     paths(info.Moved),
 	}, nil
 }
 
-// file is the name of SRC, if it has one.
+// file returns the name of SRC, empty for stdin.
 func (cmd *restoreCmd) file() string {
 	if cmd.Src == "-" {
 		return ""
@@ -154,7 +155,8 @@ func (cmd *restoreCmd) hintAtOwner(con *console) {
 		return
 	}
 	if owner, ok := stat.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
-		con.advise(fmt.Sprintf("%s has another owner, who may need: chown %d:%d %s", where, owner.Uid, owner.Gid, cmd.DB))
+		command := fmt.Sprintf("chown %d:%d %s", owner.Uid, owner.Gid, cmd.DB)
+		con.advise(where + " has another owner, who may need: " + command)
 	}
 }
 
@@ -162,7 +164,7 @@ type restoreResult struct {
 	Command     string `json:"command"`
 	Source      path   `json:"source"`
 	Destination path   `json:"destination"`
-	verified
+	verifyFields
 	CheckReason text         `json:"check_reason,omitempty"`
 	SetAside    []path       `json:"set_aside,omitempty"`
 	Skipped     []prunedCopy `json:"skipped,omitempty"` // newer dated copies that are not whole

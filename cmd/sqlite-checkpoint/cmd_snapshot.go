@@ -16,8 +16,8 @@ func (*snapshotCmd) Help() string {
 	return `Use backup; snapshot also checkpoints, which keeps the write-ahead log short where nothing else does. Beside
 Litestream use backup.
 
-The checkpoint writes to DB, the backup does not. If the checkpoint is blocked or fails, a note says so, and the backup is
-made: it contains the write-ahead log in any case.
+The checkpoint writes to DB, the backup does not. If the checkpoint is blocked or fails, a note says so, and the backup
+is made: it contains the write-ahead log in any case.
 
   sqlite-checkpoint snapshot app.db copy.db
   sqlite-checkpoint snapshot app.db - | restic backup --stdin --stdin-filename /srv/app/app.db`
@@ -30,20 +30,21 @@ func (cmd *snapshotCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	did, checkpointErr := con.checkpoint(ctx, cmd.DB, engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)})
+	opts := engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)}
+	did, checkpointErr := con.checkpoint(ctx, cmd.DB, opts)
 	backup, err := j.run(ctx)
 	if err != nil {
 		return err
 	}
 	result := snapshotResult{Command: "snapshot", Checkpoint: cmd.describeCheckpoint(con, did, checkpointErr)}
-	result.Backup.copied, result.Backup.sent = backup.copied, backup.sent
+	result.Backup.imageFields, result.Backup.streamFields = backup.imageFields, backup.streamFields
 	result.Elapsed = since(start)
 	return con.show(&result)
 }
 
 // describeCheckpoint reports the checkpoint; its failure is only a note.
 func (cmd *snapshotCmd) describeCheckpoint(con *console, did engine.CheckpointResult, err error) snapshotCheckpoint {
-	result := snapshotCheckpoint{folded: foldedBy(cmd.Mode, did)}
+	result := snapshotCheckpoint{checkpointFields: checkpointFieldsOf(cmd.Mode, did)}
 	if err == nil {
 		err = blocked(cmd.DB, cmd.Mode, did)
 	}
@@ -59,7 +60,7 @@ func (cmd *snapshotCmd) describeCheckpoint(con *console, did engine.CheckpointRe
 }
 
 type snapshotCheckpoint struct {
-	folded
+	checkpointFields
 	Error text `json:"error,omitempty"`
 }
 
@@ -67,14 +68,14 @@ type snapshotResult struct {
 	Command    string             `json:"command"`
 	Checkpoint snapshotCheckpoint `json:"checkpoint"`
 	Backup     struct {
-		copied
-		sent
+		imageFields
+		streamFields
 	} `json:"backup"`
 	Elapsed millis `json:"elapsed_ms"`
 }
 
 func (r *snapshotResult) lines() []string {
-	backup := backupResult{copied: r.Backup.copied, sent: r.Backup.sent}
+	backup := backupResult{imageFields: r.Backup.imageFields, streamFields: r.Backup.streamFields}
 	if r.Checkpoint.skipped || r.Checkpoint.Error != "" {
 		return backup.lines()
 	}

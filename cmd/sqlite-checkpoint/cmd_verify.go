@@ -45,13 +45,16 @@ func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
 	if cmd.Check == engine.CheckNone {
 		_, err = io.Copy(io.Discard, con.progress.follow(image, "reading", size))
 	} else {
-		info, err = engine.Verify(ctx, image, cmd.Src, engine.VerifyOptions{Check: cmd.Check, TempDir: cmd.Tmpdir, Size: size, Progress: con.progress.engine})
+		opts := engine.VerifyOptions{Check: cmd.Check, TempDir: cmd.Tmpdir, Size: size, Progress: con.progress.engine}
+		info, err = engine.Verify(ctx, image, cmd.Src, opts)
 	}
 	if err != nil {
 		return readFault("verify", cmd.Src, err)
 	}
 	result := verifyResult{
-		Command: "verify", Source: path(cmd.Src), verified: verifiedAs(in.Summary(), info.Level, head.wal()), CheckReason: text(info.Reason),
+		Command: "verify", Source: path(cmd.Src),
+		verifyFields: verifyFieldsOf(in.Summary(), info.Level, head.wal()),
+		CheckReason:  text(info.Reason),
 	}
 	result.Elapsed = since(start)
 	con.warnOfCheck(cmd.Src, info)
@@ -78,8 +81,8 @@ func (h *header) Write(p []byte) (int, error) {
 // wal reports whether the image is in WAL mode: https://www.sqlite.org/fileformat2.html#file_format_version_numbers
 func (h header) wal() bool { return len(h) > 19 && h[19] == 2 }
 
-// A verified is what the results of verify and restore share.
-type verified struct {
+// verifyFields are what the results of verify and restore share.
+type verifyFields struct {
 	Format       string `json:"format"`
 	SizeBytes    int64  `json:"size_bytes"`
 	SHA256       string `json:"sha256"`
@@ -92,8 +95,8 @@ type verified struct {
 	JournalMode  string `json:"journal_mode"`
 }
 
-func verifiedAs(sum stream.Summary, level engine.Level, wal bool) verified {
-	v := verified{
+func verifyFieldsOf(sum stream.Summary, level engine.Level, wal bool) verifyFields {
+	v := verifyFields{
 		Format:       string(sum.Format),
 		SizeBytes:    sum.ImageSize,
 		SHA256:       sum.ImageSHA256.String(),
@@ -117,13 +120,13 @@ func verifiedAs(sum stream.Summary, level engine.Level, wal bool) verified {
 // checkUnknown stands for the check of an image without a trailer.
 const checkUnknown = "unknown"
 
-func (v verified) warn(con *console) {
+func (v verifyFields) warn(con *console) {
 	if !v.Proven {
 		con.warn("not verified: damage would go unnoticed")
 	}
 }
 
-func (v verified) describe() string {
+func (v verifyFields) describe() string {
 	form := v.Format
 	if v.JournalMode == "wal" {
 		form += ", WAL mode"
@@ -146,7 +149,7 @@ func (v verified) describe() string {
 type verifyResult struct {
 	Command string `json:"command"`
 	Source  path   `json:"source"`
-	verified
+	verifyFields
 	CheckReason text   `json:"check_reason,omitempty"`
 	Elapsed     millis `json:"elapsed_ms"`
 }

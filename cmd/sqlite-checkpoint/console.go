@@ -18,8 +18,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/suspend"
 )
 
-// The longest lines that leave us, newline included. A consumer that reads our stderr line by line must never
-// choke on one: restic 0.18 hangs on lines over 64 KiB.
+// The longest lines that are printed, including the newline. restic 0.18 reads our stderr line by line,
+// and hangs on lines over 64 KiB.
 const (
 	humanLimit = 1 << 10
 	jsonLimit  = 48 << 10
@@ -27,12 +27,12 @@ const (
 
 const program = "sqlite-checkpoint"
 
-// A console is where a run speaks: one result on stdout, or on stderr when stdout is the stream, and everything
-// else on stderr.
+// A console prints one result to stdout, or to stderr if stdout is the stream, and everything else to
+// stderr.
 type console struct {
 	stdout, stderr *os.File
 	endDelay       atomic.Int64 // nanoseconds, see allow
-	mu             sync.Mutex   // of what configure and reportTo set, for abandon
+	mu             sync.Mutex   // guards what configure and reportTo set, for abandon
 	json           bool
 	quiet          bool
 	command        string
@@ -40,12 +40,12 @@ type console struct {
 	streaming      bool    // stdout is the stream
 	progress       *progress
 	suspension     *suspend.Delay
-	result         result // the one shown, for the report
+	result         result // what was shown, for the report
 }
 
 func newConsole(stdout, stderr *os.File) *console { return &console{stdout: stdout, stderr: stderr} }
 
-// configure takes over the flags that every command has.
+// configure applies the flags that every command has.
 func (c *console) configure(f commonFlags) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,7 +55,7 @@ func (c *console) configure(f commonFlags) {
 	}
 }
 
-// reportTo has finish write the report r, unless r would replace something else.
+// reportTo makes r the report that finish writes, unless r would replace another file.
 func (c *console) reportTo(r *report) error {
 	if err := r.check(); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (c *console) reportTo(r *report) error {
 	return nil
 }
 
-// yieldTerminal ends the progress bar, as another program is about to write to the terminal.
+// yieldTerminal removes the progress bar before another program writes to the terminal.
 func (c *console) yieldTerminal() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,13 +74,13 @@ func (c *console) yieldTerminal() {
 	c.progress = nil
 }
 
-// warn tells of something about the source that its operator should know.
+// warn prints a fact that the operator should know.
 func (c *console) warn(text string) { c.aside("warning", text) }
 
-// note tells of something that is in order but may surprise.
+// note prints something that is in order but may surprise.
 func (c *console) note(text string) { c.aside("note", text) }
 
-// advise says what to do next.
+// advise prints what to do next.
 func (c *console) advise(text string) { c.aside("hint", text) }
 
 func (c *console) aside(kind, text string) {
@@ -97,8 +97,8 @@ func (c *console) say(kind, text string) {
 // wantsJSON reports whether --json or --report was given.
 func (c *console) wantsJSON() bool { return c.json || c.report != nil }
 
-// show prints the result: as JSON one line, else lines for people, which --quiet leaves out. What cannot be told on
-// stderr is no failure of a stream that is complete.
+// show prints the result: one line of JSON, or lines for people unless --quiet. A complete stream does
+// not fail because stderr cannot be written to.
 func (c *console) show(r result) error {
 	c.progress.clear()
 	c.result = r
@@ -126,8 +126,8 @@ func (c *console) render(r result) string {
 	return text.String()
 }
 
-// finish prints err, writes the report, and returns the exit status. A report that cannot be written makes a success a
-// failure.
+// finish prints err, writes the report, and returns the exit status. A success whose report cannot be
+// written is a failure.
 func (c *console) finish(ctx context.Context, err error) int {
 	defer c.progress.close()
 	code, outcome := 0, any(c.result)
@@ -172,7 +172,8 @@ func jsonLine(value any) string {
 	return escapeJSON(text.String())
 }
 
-// escapeJSON escapes, in encoded JSON, what could move a cursor or mislead the eye: only its strings can have that.
+// escapeJSON escapes characters in encoded JSON that could control a terminal or mislead the eye. They
+// occur in strings only.
 func escapeJSON(encoded string) string {
 	var out strings.Builder
 	for _, r := range encoded {
@@ -189,10 +190,10 @@ func escapeJSON(encoded string) string {
 	return out.String()
 }
 
-// line makes one line of text, whatever is in it, and keeps it within humanLimit.
+// line turns text into exactly one line of at most humanLimit bytes.
 func line(text string) string { return shorten(printable(text), humanLimit-1) + "\n" }
 
-// printable escapes what could move a cursor, break a line or mislead the eye.
+// printable escapes characters that could control a terminal, break a line or mislead the eye.
 func printable(text string) string {
 	var out strings.Builder
 	for i, r := range text {
@@ -207,7 +208,7 @@ func printable(text string) string {
 	return out.String()
 }
 
-// shorten takes what is too much out of the middle: the beginning says what was tried, the end says why.
+// shorten cuts out the middle: the beginning says what was tried, the end says why.
 func shorten(text string, limit int) string {
 	const gap = " ... "
 	if len(text) <= limit {

@@ -41,8 +41,8 @@ func worst(name string) (result, failure) {
 		many[i] = name
 	}
 	r := &backupResult{
-		copied: copied{Source: path(name), Destination: path(name)},
-		sent:   sent{Sidecar: path(name), CheckReason: text(name), Warnings: texts(many)},
+		imageFields:  imageFields{Source: path(name), Destination: path(name)},
+		streamFields: streamFields{Sidecar: path(name), CheckReason: text(name), Warnings: texts(many)},
 	}
 	err := &engine.Error{Kind: engine.KindCorrupt, Op: "check", Path: name, Err: errors.New(name), Findings: many}
 	return r, explain(context.Background(), "", err)

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/term"
 )
 
-// descriptor is file.Fd without its side effect: that makes the descriptor blocking, for our parent, too.
+// descriptor returns what file.Fd returns, but does not make the descriptor blocking, which our parent
+// would notice.
 func descriptor(file *os.File) int {
 	fd := -1
 	if conn, err := file.SyscallConn(); err == nil {

@@ -41,7 +41,8 @@ const exitStatusHelp = `Exit status:
                                         126 CMD cannot be run, 127 CMD not found
 `
 
-// Kinds of failure that this package finds out by itself. The others are the engine's, or stand for a stream error.
+// Kinds of failure of this package. The other kinds are the engine's, or stand for an error of package
+// stream.
 const (
 	kindOther       = "other"
 	kindUsage       = "usage"
@@ -62,7 +63,8 @@ const (
 	kindEndedEarly    = "command_ended_early"
 )
 
-// A row is a kind of failure: its exit status, what to do about it, and the error of package stream that means it.
+// A row is a kind of failure: its exit status, a hint, and the error of another package that it stands
+// for.
 type row struct {
 	kind string
 	code int
@@ -70,8 +72,8 @@ type row struct {
 	is   error
 }
 
-// kinds is the one table of failures. The engine names its kinds itself. A hint is good for every command that can fail
-// so; commandHints has those that are not.
+// kinds is the one table of failures. A hint here suits every command that can fail so; the others are
+// in commandHints.
 var kinds = []row{
 	{kindUsage, exitUsage, "", nil},
 	{string(engine.KindPattern), exitUsage, `quote [ and \ in a pattern with \, and close every [`, nil},
@@ -80,7 +82,7 @@ var kinds = []row{
 	{string(engine.KindMissing), exitSource, "check the path; a missing database is never created", nil},
 	{string(engine.KindNotDatabase), exitSource, "check the path; only its own program can copy an encrypted database", nil},
 	{string(engine.KindUnreadable), exitSource, runAsOwner, nil},
-	{string(engine.KindHotJournal), exitSource, "open it once with its application, which completes the rollback, then try again", nil},
+	{string(engine.KindHotJournal), exitSource, "open it once with its application, which rolls it back; then try again", nil},
 	{string(engine.KindChanged), exitSource, "try again when nothing replaces or truncates the file any more", nil},
 	{string(engine.KindForeignFile), exitSource, "find out who put it there before you move it away", nil},
 	{string(engine.KindElsewhere), exitSource, otherPath + "; if its -wal was deleted, stop the application first", nil},
@@ -136,8 +138,8 @@ var kinds = []row{
 type fault struct {
 	kind string
 	err  error
-	hint string // in place of the table's
-	code int    // likewise, if not 0
+	hint string // replaces the table's
+	code int    // replaces the table's, if not 0
 
 	findings []string
 }
@@ -149,12 +151,12 @@ func usagef(format string, args ...any) error {
 	return &fault{kind: kindUsage, err: fmt.Errorf(format, args...)}
 }
 
-// outputFault is a failure to write where the result or the stream should go.
+// outputFault is a failure to write the result or the stream.
 func outputFault(name string, err error) error {
 	return &fault{kind: kindOutput, err: fmt.Errorf("write to %s: %w", name, err)}
 }
 
-// fileFault is a failure to write a file that we were asked for.
+// fileFault is a failure to write a file that was asked for.
 func fileFault(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -165,7 +167,7 @@ func fileFault(err error) error {
 	return &fault{kind: string(engine.KindTemp), err: err}
 }
 
-// A failure is an error as it is told: in a few lines to people, as one object to programs.
+// A failure is an error as it is printed: a few lines for people, one object for programs.
 type failure struct {
 	Code     int    `json:"code"`
 	Kind     string `json:"kind"`
@@ -174,7 +176,7 @@ type failure struct {
 	Findings []text `json:"findings,omitempty"`
 }
 
-// explain finds err in the tables. A signal explains everything that went wrong after it.
+// explain looks err up in the tables. After a signal every error is a consequence of it.
 func explain(ctx context.Context, command string, err error) failure {
 	var signalled interruption
 	if errors.As(context.Cause(ctx), &signalled) {
@@ -193,7 +195,8 @@ func explain(ctx context.Context, command string, err error) failure {
 	return f
 }
 
-// classify finds the row for err. What the stream says comes before what the engine made of it.
+// classify finds the row for err. An error of the stream takes precedence over the engine error that
+// wraps it.
 func classify(err error) row {
 	var own *fault
 	if errors.As(err, &own) {
@@ -211,7 +214,7 @@ func classify(err error) row {
 	return rowOf(kindOther)
 }
 
-// rowOf gives the first row of a kind.
+// rowOf returns the first row of a kind.
 func rowOf(kind string) row {
 	for _, r := range kinds {
 		if r.kind == kind {
@@ -221,7 +224,7 @@ func rowOf(kind string) row {
 	return row{kind: kind, code: exitOther}
 }
 
-// cause is what the system says, without the name that the caller is about to give.
+// cause strips the path from an error whose message will name it anyway.
 func cause(err error) error {
 	var path *fs.PathError
 	var link *os.LinkError

@@ -154,6 +154,25 @@ func happens(command, kind string) bool {
 	return !strings.HasPrefix(kind, "stream_") || command == "verify" || command == "restore"
 }
 
+// TestKindNames: scripts compare these, so none of them changes. New ones are added here.
+func TestKindNames(t *testing.T) {
+	want := strings.Fields(`usage terminal interrupted unfinished other internal bad_pattern
+		missing not_a_database unreadable hot_journal changed foreign_file open_in_process not_owner wal_elsewhere in_use
+		busy exclusive unlocked database_appeared no_namespace corrupt check_incomplete no_space temp_io exists same_file
+		output stalled stream_truncated stream_corrupt stream_unproven stream_version stream_empty stream_format
+		stream_trailing_data stream_mismatch stream_sidecar stream_plain_zstd damaged_copies
+		command_not_found command_not_executable command_failed command_ended_early`)
+	got := []string{kindInterrupted}
+	for _, r := range kinds {
+		got = append(got, r.kind)
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if got = slices.Compact(got); !slices.Equal(got, want) {
+		t.Errorf("kinds are\n%q, want\n%q", got, want)
+	}
+}
+
 func TestTableIsConsistent(t *testing.T) {
 	codes := map[string]int{}
 	for _, row := range kinds {

@@ -19,8 +19,7 @@ const (
 	fetchAgain    = "fetch it again, or take another backup"
 )
 
-// commandHints are the hints that hold for some commands only, in place of the table's: the flags that they name are
-// those of these commands.
+// commandHints replace the hints of the table for some commands, whose flags they can name.
 var commandHints = []struct{ commands, kind, hint string }{
 	{"backup snapshot pipe shadow", string(engine.KindBusy), "try again, or wait longer with --busy-timeout"},
 	{"backup snapshot pipe shadow checkpoint", string(engine.KindExclusive), stopExclusive + "; if it only commits often, raise --busy-timeout"},
@@ -36,7 +35,7 @@ var commandHints = []struct{ commands, kind, hint string }{
 	{"checkpoint", string(engine.KindUnreadable), "run as root or as the owner, where the file system is writable; or use backup, which writes nothing"},
 }
 
-// advice is what to do about err: what its fault says, else what fits the case, the command, or the kind.
+// advice returns the hint for err: its own, or else that of the case, the command or the kind.
 func advice(command string, r row, err error) string {
 	var own *fault
 	if errors.As(err, &own) && own.hint != "" {
@@ -53,7 +52,7 @@ func advice(command string, r row, err error) string {
 	return r.hint
 }
 
-// caseHint is for failures whose remedy the file at hand tells.
+// caseHint returns a hint that depends on the file.
 func caseHint(kind string, err error) string {
 	var known *engine.Error
 	switch {
@@ -68,7 +67,7 @@ func caseHint(kind string, err error) string {
 	return ""
 }
 
-// insteadOf says what to name in place of a destination that is not a file.
+// insteadOf returns a hint for a destination that is a symbolic link or a directory.
 func insteadOf(destination string) string {
 	if target, err := os.Readlink(destination); err == nil {
 		return "it is a symbolic link: name the file itself, " + target

@@ -68,7 +68,8 @@ func checkNotInUse(source string) error {
 	for _, name := range names {
 		for _, suffix := range []string{"-wal", "-journal"} {
 			if info, err := os.Stat(name + suffix); err == nil && info.Size() > 0 {
-				return &fault{kind: kindInUse, err: fmt.Errorf("read %s: it is a database in use: %s%s exists", source, source, suffix)}
+				err := fmt.Errorf("read %s: it is a database in use: %s%s exists", source, source, suffix)
+				return &fault{kind: kindInUse, err: err}
 			}
 		}
 	}

@@ -163,7 +163,9 @@ func (j *job) unpublish() {
 func (j *job) destinationFault(err error) error {
 	var known *engine.Error
 	switch {
-	case errors.As(err, &known), errors.Is(err, stream.ErrTerminal), errors.Is(err, stream.ErrClosed), errors.Is(err, stream.ErrStalled):
+	case errors.As(err, &known), errors.Is(err, stream.ErrStalled):
+		return err
+	case errors.Is(err, stream.ErrTerminal), errors.Is(err, stream.ErrClosed):
 		return err
 	case j.target == stream.NewFile, j.target == 0 && j.dest != "-":
 		return fileFault(err)
@@ -181,13 +183,13 @@ func (j *job) warnings(info engine.Info) []string {
 
 // result describes the backup that was made.
 func (j *job) result(info engine.Info, sum stream.Summary) backupResult {
-	c := copied{
+	c := imageFields{
 		Source:      path(j.source),
 		Destination: path(j.dest),
 		SizeBytes:   sum.ImageSize,
 		SHA256:      sum.ImageSHA256.String(),
 	}
-	s := sent{
+	s := streamFields{
 		StreamBytes:  sum.StreamSize,
 		StreamSHA256: sum.StreamSHA256.String(),
 		Format:       string(sum.Format),
@@ -200,5 +202,5 @@ func (j *job) result(info engine.Info, sum stream.Summary) backupResult {
 		Sidecar:      path(j.sidecarPath),
 		Warnings:     texts(j.warnings(info)),
 	}
-	return backupResult{copied: c, sent: s}
+	return backupResult{imageFields: c, streamFields: s}
 }

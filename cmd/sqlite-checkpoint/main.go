@@ -1,8 +1,8 @@
 // Command sqlite-checkpoint turns a live SQLite database into a verified stream that backup tools can swallow, and
 // back into a database.
 //
-// The whole program is one path: a source is copied and checked (engine), framed and sent (stream), and told about
-// (this package). Start reading at cli.go, which says what it can do, and emit.go, which does it.
+// The program is one path: a source is copied and checked (engine), framed and sent (stream), and
+// reported (this package). Start reading at cli.go, which says what it can do, and job.go, which does it.
 package main
 
 import (

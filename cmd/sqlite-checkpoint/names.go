@@ -5,13 +5,13 @@ import (
 	"path/filepath"
 )
 
-// databaseFiles are the names of a database and of the files that SQLite keeps beside it.
+// databaseFiles returns the names of a database and of the files that SQLite keeps beside it.
 func databaseFiles(database string) []string {
 	return []string{database, database + "-wal", database + "-shm", database + "-journal"}
 }
 
-// belongsTo reports whether name is one of the database's files, or would become one. A symbolic link stands for the
-// database that it leads to.
+// belongsTo reports whether name is that of the database or of a file beside it, existing or not.
+// Symbolic links to the database are followed.
 func belongsTo(name, database string) bool {
 	files := databaseFiles(database)
 	if resolved, err := filepath.EvalSymlinks(database); err == nil {
@@ -25,8 +25,8 @@ func belongsTo(name, database string) bool {
 	return false
 }
 
-// sameName compares the names of files that need not exist. Their directories are compared by inode, as a path can be
-// spelled in many ways.
+// sameName reports whether both are the name of the same file, which need not exist. Directories are
+// compared by inode.
 func sameName(a, b string) bool {
 	if filepath.Base(a) != filepath.Base(b) {
 		return false

@@ -36,7 +36,8 @@ func newJob(con *console, source, dest string, to datedDest, flags *streamFlags)
 
 // newPipeJob plans a backup whose stream goes to a command.
 func newPipeJob(con *console, cmd *pipeCmd) (*job, error) {
-	j := &job{plan: plan{streamFlags: &cmd.streamFlags, source: cmd.DB, dest: "-", target: stream.Stdout}, command: cmd, con: con}
+	p := plan{streamFlags: &cmd.streamFlags, source: cmd.DB, dest: "-", target: stream.Stdout}
+	j := &job{plan: p, command: cmd, con: con}
 	if cmd.DB == "" {
 		return nil, usagef("DB must not be empty")
 	}

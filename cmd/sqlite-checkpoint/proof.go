@@ -40,7 +40,7 @@ func (p proofFlags) options(source string) (stream.ReaderOptions, error) {
 	return opts, err
 }
 
-// maxSidecar bounds what is read of a file that should be one line.
+// maxSidecar limits how much is read of a file that should be one line.
 const maxSidecar = 64 << 10
 
 func readSidecar(name string) (stream.Digest, error) {

@@ -18,18 +18,18 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// A report is the file that --report names: how the last run ended, for monitoring. A nil report does nothing.
+// A report is the file that --report names. It says how the last run ended. A nil report does nothing.
 type report struct {
 	path     string
 	command  string
-	operands []string // DB, SRC and DEST, as far as the command has them; the first is what it works on
+	operands []string // of DB, SRC and DEST, those that the command has; the first is the source
 	started  time.Time
 }
 
-// reportStart begins every report, and tells one from any other file.
+// reportStart begins every report, and no other file.
 const reportStart = `{"program":"` + program + `",`
 
-// A reportHead is what every report begins with, whatever became of the run.
+// A reportHead is the beginning of every report, however the run ended.
 type reportHead struct {
 	Program  string `json:"program"`
 	OK       bool   `json:"ok"`
@@ -40,7 +40,7 @@ type reportHead struct {
 	Finished string `json:"finished_at,omitempty"`
 }
 
-// newReport gives the report of a run, or nil if none was asked for. command is what was parsed, which may be nothing.
+// newReport returns the report of a run, nil if path is empty. command may be nil.
 func newReport(path string, command *kong.Context) *report {
 	if path == "" {
 		return nil
@@ -58,13 +58,14 @@ func newReport(path string, command *kong.Context) *report {
 	return r
 }
 
-// check refuses to replace anything but an earlier report: a slip must not cost a database.
+// check refuses to replace anything but an earlier report.
 func (r *report) check() error {
 	if r == nil {
 		return nil
 	}
 	if info, err := os.Stat(filepath.Dir(r.path)); err != nil || !info.IsDir() {
-		return &fault{kind: kindUsage, err: fmt.Errorf("--report %s: its directory does not exist", r.path), hint: "create the directory first"}
+		err := fmt.Errorf("--report %s: its directory does not exist", r.path)
+		return &fault{kind: kindUsage, err: err, hint: "create the directory first"}
 	}
 	for _, operand := range r.operands {
 		if operand != "" && operand != "-" && belongsTo(r.path, operand) {
@@ -74,7 +75,7 @@ func (r *report) check() error {
 	return r.checkReplaceable()
 }
 
-// checkReplaceable fails if there is a file of that name which is not a report.
+// checkReplaceable fails if the file exists and is not a report.
 func (r *report) checkReplaceable() error {
 	info, err := os.Lstat(r.path)
 	if os.IsNotExist(err) {
@@ -89,7 +90,7 @@ func (r *report) checkReplaceable() error {
 	}
 }
 
-// beginsWith reports whether path is a regular file that begins so. It does not wait for the writer of a FIFO.
+// beginsWith reports whether path is a regular file that begins with prefix.
 func beginsWith(path, prefix string) bool {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return false
@@ -104,17 +105,18 @@ func beginsWith(path, prefix string) bool {
 	return err == nil && string(start) == prefix
 }
 
-// begin replaces the report of an earlier run, which would be taken for this one's if this one were killed. A failure
-// does not keep a backup from being made: end meets it, too.
+// begin replaces the report of an earlier run, so that it cannot pass for this one's if this one is
+// killed. An error is ignored: end will meet it, too, and a backup is worth more than its report.
 func (r *report) begin() {
 	if r == nil {
 		return
 	}
-	unfinished := explain(context.Background(), r.command, &fault{kind: kindUnfinished, err: errors.New("the run has not finished")})
+	err := &fault{kind: kindUnfinished, err: errors.New("the run has not finished")}
+	unfinished := explain(context.Background(), r.command, err)
 	r.write(r.line(reportHead{Code: unfinished.Code}, unfinished))
 }
 
-// end writes how the run ended: with its result, or with a failure.
+// end writes the outcome of the run, a result or a failure.
 func (r *report) end(code int, outcome any) error {
 	if r == nil {
 		return nil
@@ -132,7 +134,7 @@ func (r *report) write(line string) error {
 	return nil
 }
 
-// line renders the head, and then what else the outcome has.
+// line renders the head, followed by the other fields of the outcome.
 func (r *report) line(head reportHead, outcome any) string {
 	head.Program, head.Command, head.Started = program, r.command, timestamp(r.started)
 	if len(r.operands) > 0 {
@@ -149,7 +151,7 @@ func (r *report) line(head reportHead, outcome any) string {
 	return strings.TrimSuffix(first, "}\n") + "," + strings.TrimPrefix(jsonLine(more), "{")
 }
 
-// fields takes a JSON object apart.
+// fields decodes a JSON object.
 func fields(object string) (m map[string]json.RawMessage) {
 	if err := json.Unmarshal([]byte(object), &m); err != nil {
 		panic("cmd: internal error: " + err.Error())

@@ -12,22 +12,22 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// A result is what a command found or did. As JSON its keys are a contract: those of the Python original come first,
-// in their order, with their types; more may follow, none may go.
+// A result is what a command found or did. Its JSON keys are a contract: those of the Python original
+// come first, in their order and with their types. Keys may be added, none removed.
 type result interface {
 	lines() []string // for people
 }
 
-// A copied is the core of a backup: what was copied where. Size and digest are the image's.
-type copied struct {
+// imageFields are the keys of the original in the result of a backup. Size and digest are the image's.
+type imageFields struct {
 	Source      path   `json:"source"`
 	Destination path   `json:"destination"`
 	SizeBytes   int64  `json:"size_bytes"`
 	SHA256      string `json:"sha256"`
 }
 
-// A sent is what the original did not tell of a backup: the bytes that were emitted, and what is known of the image.
-type sent struct {
+// streamFields are the other keys of a backup: what was written, and more about the image.
+type streamFields struct {
 	StreamBytes  int64  `json:"stream_bytes"`
 	StreamSHA256 string `json:"stream_sha256"`
 	Format       string `json:"format"` // raw, zstd, or image: a plain database file
@@ -39,30 +39,31 @@ type sent struct {
 	Copy         millis `json:"copy_ms"` // how long the source was locked
 	Sidecar      path   `json:"sidecar,omitempty"`
 	Warnings     []text `json:"warnings"`
-	Unchanged    bool   `json:"unchanged,omitempty"` // no copy was made: destination has it already
+	Unchanged    bool   `json:"unchanged,omitempty"` // no copy was made: the one at destination has the same image
 }
 
 type backupResult struct {
 	Command string `json:"command"`
-	copied
+	imageFields
 	Elapsed millis `json:"elapsed_ms"`
-	sent
+	streamFields
 }
 
 func (r *backupResult) lines() []string {
 	if r.Unchanged {
 		return []string{fmt.Sprintf("%s: unchanged, no copy made: %s has it", r.Source, r.Destination), complete(0, r.SHA256)}
 	}
-	lines := []string{fmt.Sprintf("%s -> %s: %s", r.Source, r.Destination, describe(r.SizeBytes, r.sent))}
+	lines := []string{fmt.Sprintf("%s -> %s: %s", r.Source, r.Destination, describe(r.SizeBytes, r.streamFields))}
 	if r.Sidecar != "" {
 		lines = append(lines, "digest in "+string(r.Sidecar))
 	}
 	return append(lines, complete(r.StreamBytes, r.SHA256))
 }
 
-// describe says in a line what kind of image it is.
-func describe(size int64, s sent) string {
-	text := fmt.Sprintf("%s, %s pages of %d bytes, %s", humanize.IBytes(uint64(size)), humanize.Comma(s.PageCount), s.PageSize, checkedAs(s.Check))
+// describe describes the image in one line.
+func describe(size int64, s streamFields) string {
+	pages := fmt.Sprintf("%s pages of %d bytes", humanize.Comma(s.PageCount), s.PageSize)
+	text := fmt.Sprintf("%s, %s, %s", humanize.IBytes(uint64(size)), pages, checkedAs(s.Check))
 	if s.Format == "zstd" {
 		text += fmt.Sprintf(", compressed to %s", humanize.IBytes(uint64(s.StreamBytes)))
 	}
@@ -76,12 +77,12 @@ func checkedAs(level string) string {
 	return level + " check passed"
 }
 
-// complete is the last line of a success, which people and scripts look for.
+// complete is the last line of a success. Scripts look for it.
 func complete(emitted int64, digest string) string {
 	return fmt.Sprintf("complete: %d bytes, image sha256=%s", emitted, digest)
 }
 
-// warnOfCheck tells of a check that was weaker than asked for.
+// warnOfCheck warns of a check that was weaker than requested.
 func (c *console) warnOfCheck(name string, info engine.Info) {
 	if warning := weakCheck(name, info); warning != "" {
 		c.warn(warning)
@@ -102,8 +103,8 @@ func journalMode(wal bool) string {
 	return "delete"
 }
 
-// A path is a file's name as it was typed. What cannot be typed by hand any more is shortened, so that a line of
-// JSON has a limit.
+// A path is a file name as it was typed. Very long ones are shortened, to limit the length of a line
+// of JSON.
 type path string
 
 func (p path) MarshalJSON() ([]byte, error) { return fit(string(p), 8<<10), nil }
@@ -115,12 +116,12 @@ func paths(names []string) (list []path) {
 	return list
 }
 
-// A text is a sentence, as long as a line for people may be.
+// A text is a sentence, limited to the length of a line for people.
 type text string
 
 func (t text) MarshalJSON() ([]byte, error) { return fit(string(t), humanLimit), nil }
 
-// texts takes at most ten.
+// texts returns at most ten lines.
 func texts(lines []string) []text {
 	list := make([]text, 0, len(lines))
 	for _, l := range lines[:min(len(lines), 10)] {
@@ -143,7 +144,7 @@ func fit(s string, limit int) []byte {
 	}
 }
 
-// A millis is a time in milliseconds, with two decimals.
+// A millis is a duration, in JSON in milliseconds with two decimals.
 type millis time.Duration
 
 func since(start time.Time) millis { return millis(time.Since(start)) }

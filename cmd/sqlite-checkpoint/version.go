@@ -10,15 +10,15 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// version is set by the linker; else it is the module's.
+// version is set by the linker. If empty, the module's version is used.
 var version string
 
-// A versionFlag ends the run when it is met.
+// A versionFlag prints the versions and ends the run.
 type versionFlag bool
 
-// BeforeReset is a hook of kong: no other flag has been parsed yet.
+// BeforeReset is called by kong before any other flag is parsed.
 func (versionFlag) BeforeReset(command *kong.Context, con *console) error {
-	con.json = salvage(command.Args).JSON
+	con.json = commonFlagsOf(command.Args).JSON
 	if err := (&versionCmd{}).Run(con); err != nil {
 		return err
 	}
