@@ -21,15 +21,14 @@ func TestRowsAreAlwaysTheSame(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
-	for _, name := range []string{"100kB", "64MB", "1GB", "8GB"} {
-		size, err := parseSize(name)
-		if err != nil || sizeName(size) != name {
-			t.Errorf("%s: %d, which is %s (%v)", name, size, sizeName(size), err)
-		}
+	const names = "100kB,64MB,1GB,8GB"
+	var sizes sizeList
+	if err := sizes.Set(names); err != nil || sizes.String() != names || len(sizes) != 4 || sizes[1] != 64_000_000 {
+		t.Errorf("%s: %v, which is %s (%v)", names, []int64(sizes), sizes.String(), err)
 	}
-	for _, name := range []string{"", "5", "GB", "-1GB", "1.5GB", "1GiB"} {
-		if size, err := parseSize(name); err == nil {
-			t.Errorf("%q is taken for %d", name, size)
+	for _, name := range []string{"", "GB", "-1GB", "0", "1GB,"} {
+		if err := sizes.Set(name); err == nil {
+			t.Errorf("%q is taken for %v", name, []int64(sizes))
 		}
 	}
 }

@@ -2,17 +2,13 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
+
+	"github.com/dustin/go-humanize"
 )
 
 // A sizeList is a flag: sizes in bytes.
 type sizeList []int64
-
-var units = []struct {
-	name  string
-	bytes int64
-}{{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}}
 
 func (l *sizeList) String() string {
 	var names []string
@@ -24,33 +20,17 @@ func (l *sizeList) String() string {
 
 func (l *sizeList) Set(s string) error {
 	*l = nil
-	for _, name := range strings.Split(s, ",") {
-		size, err := parseSize(name)
-		if err != nil {
-			return err
+	for name := range strings.SplitSeq(s, ",") {
+		size, err := humanize.ParseBytes(name)
+		if err != nil || size == 0 {
+			return fmt.Errorf("%q is not like 100kB, 64MB or 1GB", name)
 		}
-		*l = append(*l, size)
+		*l = append(*l, int64(size))
 	}
 	return nil
 }
 
-func parseSize(name string) (int64, error) {
-	for _, unit := range units {
-		if number, ok := strings.CutSuffix(name, unit.name); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 32)
-			if err == nil && n > 0 {
-				return n * unit.bytes, nil
-			}
-		}
-	}
-	return 0, fmt.Errorf("%q is not like 100kB, 64MB or 1GB", name)
-}
-
+// sizeName is short: 64MB, not 64 MB, and 1GB, not 1.0 GB.
 func sizeName(size int64) string {
-	for _, unit := range units {
-		if size >= unit.bytes {
-			return fmt.Sprintf("%d%s", size/unit.bytes, unit.name)
-		}
-	}
-	return fmt.Sprint(size)
+	return strings.NewReplacer(" ", "", ".0", "").Replace(humanize.Bytes(uint64(size)))
 }
