@@ -20,7 +20,7 @@ var table = []mutant{
 	{"a change of the -wal is not noticed", "./engine TestUndisturbed",
 		`wal:     stampPath(s.path + "-wal"),`, ``},
 	{"a database and a -wal of two moments are copied together", "./engine TestCopiedFilesAreCompared",
-		`return filepath.Join(p.scratch.Path(), name), p.undisturbed()`, `return filepath.Join(p.scratch.Path(), name), nil`},
+		"defer wal.Close()\nif err := p.undisturbed(); err != nil {", "defer wal.Close()\nif err := error(nil); err != nil {"},
 	{"a second write within the clock's grain is not noticed", "./engine TestTooFresh",
 		`func (g guard) fresh(t time.Time) bool { return time.Since(t).Abs() < g.grain() }`, `func (g guard) fresh(t time.Time) bool { return t.IsZero() }`},
 
@@ -69,7 +69,7 @@ var table = []mutant{
 	{"a hot journal is not told from another", "./engine TestSnapshotHotJournal",
 		`case errors.Is(err, errHotJournal), extended == codeReadonlyRollback:`, `case extended == -1:`},
 	{"a destination that is taken is found after the work", "./cmd/sqlite-checkpoint TestScripts/backup-refused",
-		`if known := engine.CheckDestination(e.source, e.dest); known != nil {`, `if known := error(nil); known != nil {`},
+		`if known := engine.CheckDestination(j.source, j.dest); known != nil {`, `if known := error(nil); known != nil {`},
 	{"a database is taken for another one than its destination", "./integration TestFaults/056",
 		`if source != "" && sameDatabase(source, dst) {`, `if false {`},
 
