@@ -187,4 +187,17 @@ var table = []mutant{
 		"if !signal.Ignored(s) {\ncaught = append(caught, s)", "if true {\ncaught = append(caught, s)"},
 	{"a warning that nobody reads kills the program", "./cmd/sqlite-checkpoint TestStderrWithoutReader",
 		`catchPipe()`, ``},
+
+	// Dated copies.
+	{"prune keeps other copies than restic forget", "./integration TestPruneKeepsWhatResticKeeps",
+		`if bucket == r.last && !oldest {`, `if bucket == r.last {`},
+	{"prune removes copies although the newest one is damaged", "./integration TestPruneBesideDamage",
+		`if !result.newest.proven {`, `if false {`},
+	{"prune removes a file that is no sidecar", "./integration TestPruneBesideDamage",
+		`_, err := sidecarOf(image)`, `_, err := os.Lstat(sidecar)`},
+	{"a prune that is killed leaves a copy without its sidecar", "./integration TestPruneKilledAtEveryCall",
+		`if err := removeFile(c.path); err != nil {`,
+		`if err := errors.Join(removeFile(c.path+dated.SidecarSuffix), removeFile(c.path)); err != nil {`},
+	{"a dated copy that is damaged stands for an unchanged database", "./cmd/sqlite-checkpoint TestScripts/dated-backup",
+		`if !newest.proven || newest.digest != digest {`, `if newest.digest = digest; false {`},
 }
