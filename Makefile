@@ -9,6 +9,7 @@
 # make faults   the fault sweeps alone, which make test runs, too: prints their table, integration/FAULTS.md
 # make soak     200 backups of each kind beside writers and an application that is killed now and then
 # make dist     what is released, below bin/dist: static binaries, packages, an image, checksums
+# make test-dist  installs, uses and removes each of them
 # make mutants  breaks the program on purpose, again and again: the test that should notice must turn red
 
 SHELL       := /bin/bash
@@ -30,7 +31,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PORTABLE    := ./stream ./engine/atomicfile
 FUZZ        := 200000x
 
-.PHONY: build help quick demo check test programs bench fuzz faults soak mutants dist clean format
+.PHONY: build help quick demo check test programs bench fuzz faults soak mutants dist test-dist clean format
 
 build:
 	go build -ldflags '$(LDFLAGS)' -o bin/sqlite-checkpoint ./cmd/sqlite-checkpoint
@@ -112,6 +113,9 @@ mutants: programs bin/restic
 dist:
 	integration/install.sh aarch64-linux-gnu-gcc
 	VERSION='$(VERSION)' LDFLAGS='$(LDFLAGS)' integration/dist/dist.sh
+
+test-dist: dist
+	VERSION='$(VERSION)' integration/dist/check.sh
 
 clean:
 	rm -rf bin

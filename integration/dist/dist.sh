@@ -91,7 +91,7 @@ for arch in "${arches[@]}"; do
 	cp -r tree/man tree/man5 tree/completions tree/systemd tree/doc "$name/"
 	archive -c "$name" | gzip -9n >"$name.tar.gz"
 	rm -r "$name"
-	"$sbom" bin -json -noserial -notimestamp -licenses -assert-licenses -output-version 1.5 -version "v$version" \
+	"$sbom" bin -json -noserial -notimestamp -output-version 1.5 -version "v$version" \
 		-output "$name.cdx.json" "tree/$arch/sqlite-checkpoint" 2>/dev/null
 	for format in deb rpm apk; do
 		ARCH=$arch VERSION=$version "$nfpm" package -f "$here/nfpm.yaml" -p "$format" -t . >/dev/null
