@@ -117,7 +117,8 @@ type neighbours struct {
 	blind  bool // it cannot be read
 }
 
-var errElsewhere = errors.New("somebody has the database open whose -wal is not the one beside it: deleted, or under another name of the file")
+var errElsewhere = errors.New(
+	"somebody has the database open whose -wal is not the one beside it: deleted, or under another name of the file")
 
 // elsewhere reports whether somebody uses a -wal that is not the one beside the main file.
 func (n neighbours) elsewhere(s sourceState) bool {

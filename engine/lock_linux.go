@@ -7,13 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SQLite's lock bytes. See https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE and after.
-const (
-	pendingByte = 0x40000000
-	sharedFirst = pendingByte + 2
-	sharedSize  = 510
-)
-
 // errLocked says that a lock is held by somebody else.
 var errLocked = errors.New("database is locked")
 

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -55,8 +54,8 @@ func (who *identity) do(f func() error) (err error) {
 // assume changes this thread's identity for good. Reading stays possible for root where it may be, as in a home directory
 // that the owner of one file in it cannot enter.
 func (who *identity) assume() error {
-	runtime.KeepAlive(who)
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(who.groups)), uintptr(unsafe.Pointer(&who.groups[0])), 0); errno != 0 {
+	count, list := uintptr(len(who.groups)), unsafe.Pointer(&who.groups[0])
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, count, uintptr(list), 0); errno != 0 {
 		return errno
 	}
 	unix.SetfsgidRetGid(int(who.groups[0]))
