@@ -118,7 +118,7 @@ var kinds = []row{
 	{"stream_format", exitStream, "name a stream or a copy made by sqlite-checkpoint", stream.ErrFormat},
 	{"stream_trailing_data", exitStream, "keep each stream in a file of its own", stream.ErrTrailingData},
 	{"stream_mismatch", exitStream, fetchAgain + "; a copy that was opened and changed no longer matches its digest", stream.ErrMismatch},
-	{"stream_sidecar", exitStream, "write it again with sha256sum, one line for one file", stream.ErrSidecar},
+	{"stream_sidecar", exitStream, "name it with --sidecar FILE if SRC was renamed, or write it again with sha256sum", stream.ErrSidecar},
 	{kindDamagedCopies, exitStream, "save what you need of them, then remove them by hand; make a new backup", nil},
 	{"stream_plain_zstd", exitStream, "unpack it first: zstd -dc FILE | sqlite-checkpoint verify -", stream.ErrPlainZstd},
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
@@ -26,16 +27,16 @@ func (p proofFlags) options(source string) (stream.ReaderOptions, error) {
 		}
 		opts.ImageSHA256 = &digest
 	}
-	sidecar := p.Sidecar
+	sidecar, names := p.Sidecar, []string{""} // whoever names a sidecar knows what it is of: files are renamed
 	if sidecar == "" && p.SHA256 == "" && !p.Unproven && source != "-" {
 		if _, err := os.Stat(source + ".sha256"); err == nil {
-			sidecar = source + ".sha256"
+			sidecar, names = source+".sha256", []string{filepath.Base(source), "-"}
 		}
 	}
 	if sidecar == "" {
 		return opts, nil
 	}
-	digest, err := readSidecar(sidecar)
+	digest, err := readSidecar(sidecar, names...)
 	opts.StreamSHA256 = &digest
 	return opts, err
 }
@@ -43,7 +44,8 @@ func (p proofFlags) options(source string) (stream.ReaderOptions, error) {
 // maxSidecar limits how much is read of a file that should be one line.
 const maxSidecar = 64 << 10
 
-func readSidecar(name string) (stream.Digest, error) {
+// readSidecar reads the digest in a sidecar that is for one of these names.
+func readSidecar(name string, subjects ...string) (digest stream.Digest, err error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return stream.Digest{}, inputFault(name, err)
@@ -53,10 +55,14 @@ func readSidecar(name string) (stream.Digest, error) {
 	if err != nil {
 		return stream.Digest{}, inputFault(name, err)
 	}
-	// Files are renamed, and a pipe has no name: the digest alone says what it is of.
-	digest, err := stream.ParseSidecar(data, "")
-	if err != nil {
-		return digest, fmt.Errorf("read sidecar %s: %w", name, err)
+	for _, subject := range subjects {
+		var other error
+		if digest, other = stream.ParseSidecar(data, subject); other == nil {
+			return digest, nil
+		}
+		if err == nil {
+			err = other
+		}
 	}
-	return digest, nil
+	return digest, fmt.Errorf("read sidecar %s: %w", name, err)
 }
