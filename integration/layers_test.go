@@ -31,7 +31,7 @@ var layers = map[string][]string{
 }
 
 // testLayers serve the tests of every layer, and import none.
-var testLayers = []string{"integration/leaks", "integration/picture", "integration/shell"}
+var testLayers = []string{"integration/leaks", "integration/picture", "integration/shell", "integration/testkit"}
 
 // Modules that belong to one layer; tests may use them anywhere.
 var owners = map[string]string{
