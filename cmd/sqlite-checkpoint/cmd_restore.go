@@ -15,6 +15,7 @@ import (
 type restoreCmd struct {
 	Src string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image. With --at, a directory."`
 	DB  string `arg:"" name:"db" help:"The new database."`
+	fromFlags
 	atFlags
 	SetAside bool `help:"First move an existing DB, with its -wal, -shm and -journal, to a dated name; fails if a process has it open. The new DB gets its owner and mode."`
 	attributeFlags
@@ -30,12 +31,16 @@ With restic, name the host and the whole path, or the newest file of that name f
 
   restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db | sqlite-checkpoint restore - app.db
   sqlite-checkpoint restore app.db.zst app.db
+  sqlite-checkpoint restore --from-command app.db -- restic dump latest /srv/app/app.db
   sqlite-checkpoint restore --at "yesterday 18:00" /backup app.db`
 }
 
 // Run is the command.
 func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 	start := time.Now()
+	if err := cmd.takeCommand(); err != nil {
+		return err
+	}
 	if cmd.DB == "" {
 		return usagef("DB is empty")
 	}
@@ -67,9 +72,21 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 	return con.show(&result)
 }
 
+// takeCommand sorts the arguments of --from-command, which has no SRC: DB comes first, and then CMD.
+func (cmd *restoreCmd) takeCommand() error {
+	if !cmd.FromCommand {
+		return nil
+	}
+	if cmd.At != "" {
+		return usagef("--from-command and --at exclude each other")
+	}
+	cmd.DB, cmd.Src = cmd.Src, cmd.DB
+	return nil
+}
+
 // install restores one stream or file.
 func (cmd *restoreCmd) install(ctx context.Context, con *console, source string, opts engine.InstallOptions) (restoreResult, error) {
-	in, err := openInput(ctx, source, cmd.proofFlags)
+	in, err := cmd.open(ctx, source, cmd.proofFlags)
 	if err != nil {
 		return restoreResult{}, err
 	}
@@ -93,7 +110,7 @@ func (cmd *restoreCmd) install(ctx context.Context, con *console, source string,
 
 // file returns the name of SRC, empty for stdin.
 func (cmd *restoreCmd) file() string {
-	if cmd.Src == "-" {
+	if cmd.Src == "-" || cmd.FromCommand {
 		return ""
 	}
 	return cmd.Src

@@ -13,7 +13,8 @@ import (
 )
 
 type verifyCmd struct {
-	Src    string       `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image."`
+	Src string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image."`
+	fromFlags
 	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"Also run SQLite's check: none, auto, quick or full (${default})."`
 	Tmpdir string       `placeholder:"DIR" help:"Directory for the image while --check runs. Default: SQLite's."`
 	proofFlags
@@ -24,13 +25,14 @@ func (*verifyCmd) Help() string {
 trailer is compared with a digest kept elsewhere: SRC.sha256, --sidecar FILE or --sha256 HEX.
 
   sqlite-checkpoint verify app.db.zst
-  restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db | sqlite-checkpoint verify --check full -`
+  restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db | sqlite-checkpoint verify --check full -
+  sqlite-checkpoint verify --from-command -- restic dump latest /srv/app/app.db`
 }
 
 // Run is the command.
 func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
 	start := time.Now()
-	in, err := openInput(ctx, cmd.Src, cmd.proofFlags)
+	in, err := cmd.open(ctx, cmd.Src, cmd.proofFlags)
 	if err != nil {
 		return err
 	}

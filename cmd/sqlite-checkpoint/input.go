@@ -19,6 +19,7 @@ import (
 type input struct {
 	*stream.Reader
 	file *os.File
+	end  func() // of the command that delivers it; nil for a file
 }
 
 // openInput opens SRC and reads what it is to be compared with.
@@ -56,6 +57,9 @@ func (in *input) Close() {
 	}
 	if in.file != os.Stdin {
 		in.file.Close()
+	}
+	if in.end != nil {
+		in.end()
 	}
 }
 
