@@ -19,6 +19,7 @@ programs='
 	mkfs.ext4     e2fsprogs
 	mkfs.xfs      xfsprogs
 	prlimit       util-linux
+	promtool      prometheus
 	ps            procps
 	pv
 	python3

@@ -59,6 +59,7 @@ type streamFlags struct {
 	BusyTimeout  time.Duration `default:"10s" help:"How long to wait for a locked database (${default})."`
 	Timeout      time.Duration `placeholder:"TIME" help:"Longest time without progress at the output. Default: no limit."`
 	PagesPerStep pages         `placeholder:"N" help:"Pages copied per backup step; writers are not let in between. Default: about 4 MiB."`
+	metricsFlag
 }
 
 // Validate rejects bad combinations of flags before any work is done.
@@ -130,6 +131,11 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 		return err
 	}
 	con.report.begin()
+	measured := newMeasurement(command)
+	if err := measured.begin(); err != nil {
+		return err
+	}
+	con.measured = measured
 	return command.Run()
 }
 

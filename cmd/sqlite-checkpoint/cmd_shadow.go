@@ -24,6 +24,7 @@ type shadowCmd struct {
 	Check       engine.Check  `default:"auto" enum:"auto,quick,full,none" placeholder:"LEVEL" help:"Check of the copies: auto, quick, full or none; auto is quick, or weaker if this build lacks a module or collation that the database needs."`
 	BusyTimeout time.Duration `default:"10s" help:"How long to wait for a locked database (${default})."`
 	Grace       time.Duration `default:"5s" help:"How long CMD may take to exit after TERM, if this run is interrupted (${default})."`
+	metricsFlag
 }
 
 func (*shadowCmd) Help() string {

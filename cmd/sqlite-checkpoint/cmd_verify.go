@@ -18,6 +18,7 @@ type verifyCmd struct {
 	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"Also run SQLite's check: none, auto, quick or full (${default})."`
 	Tmpdir string       `placeholder:"DIR" help:"Directory for the image while --check runs. Default: SQLite's."`
 	proofFlags
+	metricsFlag
 }
 
 func (*verifyCmd) Help() string {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/metrics"
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
@@ -26,6 +27,7 @@ type watchCmd struct {
 	Exclude []string      `placeholder:"GLOB" sep:"none" help:"Skip files and directories that match GLOB; repeatable."`
 	Timeout time.Duration `placeholder:"TIME" help:"Stop CMD when it has run this long; default: no limit."`
 	Grace   time.Duration `default:"30s" help:"How long CMD may take to exit once this program is to stop, or after --timeout (${default})."`
+	metricsFlag
 }
 
 func (*watchCmd) Help() string {
@@ -100,6 +102,11 @@ func (cmd *watchCmd) prepare(con *console) (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cmd.Metrics != "" {
+		if err := checkMetrics(cmd.Metrics, cmd.Paths); err != nil {
+			return nil, err
+		}
+	}
 	past, err := cmd.readState(con)
 	if err != nil {
 		return nil, err
@@ -112,6 +119,7 @@ func (cmd *watchCmd) prepare(con *console) (*watcher, error) {
 		children: map[*child]bool{},
 		ends:     make(chan childEnd),
 		said:     map[string]bool{},
+		measured: map[metrics.Series]metrics.Values{},
 	}
 	return w, nil
 }

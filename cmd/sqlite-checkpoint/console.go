@@ -36,8 +36,9 @@ type console struct {
 	json           bool
 	quiet          bool
 	command        string
-	report         *report // nil without --report
-	streaming      bool    // stdout is the stream
+	report         *report      // nil without --report
+	measured       *measurement // nil without --metrics
+	streaming      bool         // stdout is the stream
 	progress       *progress
 	suspension     *suspend.Delay
 	result         result // what was shown, for the report
@@ -136,7 +137,10 @@ func (c *console) finish(ctx context.Context, err error) int {
 		c.tell(f)
 		code, outcome = f.Code, f
 	}
-	if err := c.report.end(code, outcome); err != nil {
+	for _, err := range []error{c.report.end(code, outcome), c.measured.end(code, c.result)} {
+		if err == nil {
+			continue
+		}
 		f := explain(context.Background(), c.command, err)
 		c.tell(f)
 		if code == 0 {

@@ -47,7 +47,8 @@ func (w *watcher) start(j *watch.Job, now time.Time) {
 	if w.Timeout > 0 {
 		c.termAt, c.killAt = now.Add(w.Timeout), now.Add(w.Timeout+w.Grace)
 	}
-	w.children[c] = true
+	w.children[c], w.dirty = true, true
+	w.measureBegin(c)
 	go func() {
 		cmd.Wait()
 		w.ends <- childEnd{c, exitStatus(cmd.ProcessState)}
@@ -71,7 +72,7 @@ func (w *watcher) expand(j *watch.Job) (argv, env []string) {
 	if j.Name == "" {
 		return w.argv, env
 	}
-	name := w.names[j.Name]
+	name := w.seen.names[j.Name]
 	marks := strings.NewReplacer(dbMark, j.Name, nameMark, name)
 	for _, arg := range w.argv {
 		argv = append(argv, marks.Replace(arg))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/metrics"
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
@@ -23,7 +24,8 @@ type watcher struct {
 	argv     []string
 	schedule *watch.Scheduler
 	finder   *watchFinder
-	names    map[string]string // {name} of each path
+	seen     sight                             // at the last look
+	measured map[metrics.Series]metrics.Values // since the last save
 	children map[*child]bool
 	ends     chan childEnd
 	said     map[string]bool // what was said and is not said again
@@ -32,7 +34,6 @@ type watcher struct {
 	lookAt, saveAt, aliveAt time.Time
 	alive                   time.Duration // how often systemd wants to hear of us, 0 for never
 	dirty                   bool          // there is something to save
-	incomplete              string        // a problem of the last look
 	status                  string        // the last one told to systemd
 }
 
@@ -81,7 +82,7 @@ func (w *watcher) run(ctx context.Context) error {
 // turn does what is due now.
 func (w *watcher) turn(ctx context.Context) error {
 	now := time.Now()
-	if !now.Before(w.lookAt) && !(w.Once && w.names != nil) {
+	if !now.Before(w.lookAt) && !(w.Once && w.seen.tokens != nil) {
 		if err := w.look(ctx, now); err != nil {
 			return err
 		}
@@ -110,9 +111,7 @@ func (w *watcher) look(ctx context.Context, now time.Time) error {
 		}
 		return err
 	}
-	w.incomplete = ""
 	for _, p := range seen.problems {
-		w.incomplete = p.text
 		w.sayOnce(p.key+p.text, p.text)
 	}
 	for _, n := range seen.notes {
@@ -121,7 +120,7 @@ func (w *watcher) look(ctx context.Context, now time.Time) error {
 			w.con.note(n.text)
 		}
 	}
-	w.names = seen.names
+	w.seen = seen
 	w.schedule.Look(now, seen.tokens, len(seen.problems) == 0)
 	w.result.Databases = len(seen.tokens)
 	return nil
@@ -181,6 +180,7 @@ func (w *watcher) ended(end childEnd) {
 func (w *watcher) finish(c *child, now time.Time, status int) {
 	before := c.job.Failures()
 	w.schedule.End(c.job, now, status)
+	w.measureEnd(c, now, status)
 	w.dirty = true
 	w.result.count(status)
 	w.tell(c, now, status, before)
@@ -204,6 +204,8 @@ func (w *watcher) stop(ctx context.Context) error {
 				cut = true
 				delete(w.children, end.child)
 				w.schedule.Cancel(end.child.job)
+				w.measure(end.child.job, metrics.Values{metrics.Running: 0})
+				w.dirty = true
 				w.con.warn(fmt.Sprintf("%s: stopped before it was done", w.label(end.child)))
 			} else {
 				w.ended(end)

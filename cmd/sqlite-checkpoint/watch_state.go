@@ -44,7 +44,8 @@ func (cmd *watchCmd) readState(con *console) (watch.State, error) {
 	return state, nil
 }
 
-// saveEvery bounds how often the state is saved: each time costs a write of all of it.
+// saveEvery bounds how often the state and the metrics are saved: each time costs a write of all of
+// them.
 const saveEvery = time.Second
 
 // save writes the state if it has changed, and not too often unless it is the last time.
@@ -56,6 +57,12 @@ func (w *watcher) save(now time.Time, last bool) {
 	if w.State != "" {
 		if err := atomicfile.Replace(w.State, w.schedule.State().Encode(), 0o600); err != nil {
 			w.sayOnce("state", fmt.Sprintf("write state %s: %v", w.State, cause(err)))
+			w.dirty = !last
+		}
+	}
+	if w.Metrics != "" {
+		if err := w.saveMetrics(); err != nil {
+			w.sayOnce("metrics", fmt.Sprintf("write metrics %s: %v", w.Metrics, cause(err)))
 			w.dirty = !last
 		}
 	}

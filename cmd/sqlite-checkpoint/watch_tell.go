@@ -111,8 +111,9 @@ func (w *watcher) conclude() error {
 	case w.result.Failed > 0:
 		err := fmt.Errorf("%d of %d runs of %s failed", w.result.Failed, w.result.Runs, w.argv[0])
 		return &fault{kind: kindCommandFailed, err: err, code: w.result.worst}
-	case w.incomplete != "":
-		return &fault{kind: string(engine.KindUnreadable), err: errors.New(w.incomplete), hint: "see the warnings above"}
+	case len(w.seen.problems) > 0:
+		err := errors.New(w.seen.problems[0].text)
+		return &fault{kind: string(engine.KindUnreadable), err: err, hint: "see the warnings above"}
 	}
 	return nil
 }

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/metrics"
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
+)
+
+// measure keeps values of a job's databases for the next save.
+func (w *watcher) measure(j *watch.Job, values metrics.Values) {
+	if w.Metrics == "" {
+		return
+	}
+	for _, path := range j.Paths() {
+		series := metrics.Series{Command: "watch", Database: path}
+		if w.measured[series] == nil {
+			w.measured[series] = metrics.Values{}
+		}
+		maps.Copy(w.measured[series], values)
+	}
+}
+
+func (w *watcher) measureBegin(c *child) {
+	w.measure(c.job, metrics.Values{metrics.LastAttempt: seconds(c.began), metrics.Running: 1})
+}
+
+func (w *watcher) measureEnd(c *child, now time.Time, status int) {
+	values := metrics.Values{
+		metrics.Running: 0, metrics.ExitStatus: float64(status), metrics.Duration: now.Sub(c.began).Seconds(),
+	}
+	if status == 0 {
+		values[metrics.LastSuccess] = seconds(c.began)
+	}
+	w.measure(c.job, values)
+}
+
+// saveMetrics writes what was measured since the last time. Databases that are no more go from the
+// file, too: nobody can mend an alert about them.
+func (w *watcher) saveMetrics() error {
+	err := metrics.Update(w.Metrics, func(before map[metrics.Series]metrics.Values) metrics.Changes {
+		changes := metrics.Changes{}
+		for series, values := range w.measured {
+			if token, ok := w.seen.tokens[series.Database]; ok {
+				values[metrics.WALSize] = float64(token.WALSize())
+			}
+			changes[series] = values
+		}
+		if len(w.seen.problems) > 0 {
+			return changes
+		}
+		for series := range before {
+			_, exists := w.seen.tokens[series.Database]
+			if series.Command == "watch" && !exists && w.watches(series.Database) {
+				changes[series] = nil
+			}
+		}
+		return changes
+	})
+	if err == nil {
+		clear(w.measured)
+	}
+	return err
+}
+
+// watches reports whether a database of that path would be this watcher's.
+func (w *watcher) watches(database string) bool {
+	for _, root := range w.Paths {
+		whole := absolute(root)
+		if database == whole || strings.HasPrefix(database, strings.TrimSuffix(whole, "/")+"/") {
+			return w.finder.shard.Has(database)
+		}
+	}
+	return false
+}
