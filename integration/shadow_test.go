@@ -121,6 +121,7 @@ func (s *shadowed) mustBeRestored(restored string) {
 	if out, err := manifest.CombinedOutput(); err != nil {
 		s.Errorf("%v: %s", err, out)
 	}
+	s.run("verify", "--json", restored).exits(0).json().mustBe(s, answer{"database_count": len(s.databases)})
 	for _, name := range s.databases {
 		live, err := os.Lstat(s.path(name))
 		s.check(err)

@@ -28,27 +28,35 @@ func FormatSidecar(d Digest, name string) string {
 // ParseSidecar is the inverse of [FormatSidecar]. It fails with [ErrSidecar] unless data is exactly one such line, for
 // this name, or for any if name is empty.
 func ParseSidecar(data []byte, name string) (Digest, error) {
-	line, ok := strings.CutSuffix(string(data), "\n")
-	if !ok || strings.Contains(line, "\n") {
-		return Digest{}, fmt.Errorf("%w: it is not one line", ErrSidecar)
+	d, found, err := SplitSidecar(data)
+	if err == nil && name != "" && found != name {
+		err = fmt.Errorf("%w: it is for %q, not for %q", ErrSidecar, found, name)
 	}
-	line, escaped := strings.CutPrefix(line, "\\")
-	digits, found, ok := strings.Cut(line, "  ")
-	if !ok {
-		return Digest{}, fmt.Errorf("%w: it is not a digest, two spaces and a name", ErrSidecar)
-	}
-	d, err := ParseDigest(digits)
 	if err != nil {
-		return Digest{}, fmt.Errorf("%w: %w", ErrSidecar, err)
-	}
-	if escaped {
-		found = unescapeName.Replace(found)
-	}
-	if FormatSidecar(d, found) != string(data) {
-		return Digest{}, fmt.Errorf("%w: the name is not written as sha256sum does", ErrSidecar)
-	}
-	if name != "" && found != name {
-		return Digest{}, fmt.Errorf("%w: it is for %q, not for %q", ErrSidecar, found, name)
+		return Digest{}, err
 	}
 	return d, nil
+}
+
+// SplitSidecar is [ParseSidecar] for any name, which it returns.
+func SplitSidecar(data []byte) (d Digest, name string, err error) {
+	line, ok := strings.CutSuffix(string(data), "\n")
+	if !ok || strings.Contains(line, "\n") {
+		return Digest{}, "", fmt.Errorf("%w: it is not one line", ErrSidecar)
+	}
+	line, escaped := strings.CutPrefix(line, "\\")
+	digits, name, ok := strings.Cut(line, "  ")
+	if !ok {
+		return Digest{}, "", fmt.Errorf("%w: it is not a digest, two spaces and a name", ErrSidecar)
+	}
+	if d, err = ParseDigest(digits); err != nil {
+		return Digest{}, "", fmt.Errorf("%w: %w", ErrSidecar, err)
+	}
+	if escaped {
+		name = unescapeName.Replace(name)
+	}
+	if FormatSidecar(d, name) != string(data) {
+		return Digest{}, "", fmt.Errorf("%w: the name is not written as sha256sum does", ErrSidecar)
+	}
+	return d, name, nil
 }

@@ -112,8 +112,10 @@ func (cmd *shadowCmd) Run(ctx context.Context, con *console) error {
 	if err := s.runCommand(ctx); err != nil {
 		return err
 	}
-	if err := cmp.Or(failed, s.appeared(ctx)); err != nil {
-		return err
-	}
-	return con.show(s.result(start))
+	wrong := cmp.Or(failed, s.appeared(ctx))
+	result := s.result(start)
+	result.whole = wrong == nil
+	shown := con.show(result.fit())
+	con.result = result // for the report, in which there is room
+	return cmp.Or(wrong, shown)
 }

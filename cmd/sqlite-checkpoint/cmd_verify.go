@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -13,7 +14,7 @@ import (
 )
 
 type verifyCmd struct {
-	Src string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image."`
+	Src string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image. Or a directory that was restored."`
 	fromFlags
 	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"Also run SQLite's check: none, auto, quick or full (${default})."`
 	Tmpdir string       `placeholder:"DIR" help:"Directory for the image while --check runs. Default: SQLite's."`
@@ -25,6 +26,8 @@ func (*verifyCmd) Help() string {
 	return `A stream is complete if its length and SHA-256 are those in its trailer and nothing follows. A file without a
 trailer is compared with a digest kept elsewhere: SRC.sha256, --sidecar FILE or --sha256 HEX.
 
+In a restored directory every database that .sqlite-checkpoint.sha256 lists, from a run of shadow, is verified.
+
   sqlite-checkpoint verify app.db.zst
   restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db | sqlite-checkpoint verify --check full -
   sqlite-checkpoint verify --from-command -- restic dump latest /srv/app/app.db`
@@ -32,15 +35,27 @@ trailer is compared with a digest kept elsewhere: SRC.sha256, --sidecar FILE or 
 
 // Run is the command.
 func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
-	start := time.Now()
+	if info, err := os.Stat(cmd.Src); err == nil && info.IsDir() && !cmd.FromCommand {
+		return cmd.verifyDirectory(ctx, con)
+	}
 	in, err := cmd.open(ctx, cmd.Src, cmd.proofFlags)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	result, err := cmd.verify(ctx, con, in, cmd.Src)
+	if err != nil {
+		return err
+	}
+	return con.show(result)
+}
+
+// verify reads one image to its end.
+func (cmd *verifyCmd) verify(ctx context.Context, con *console, in *input, src string) (*verifyResult, error) {
+	start := time.Now()
 	size, err := in.ImageSize()
 	if err != nil {
-		return readFault("verify", cmd.Src, err)
+		return nil, readFault("verify", src, err)
 	}
 	var head header
 	image := io.TeeReader(in, &head)
@@ -49,20 +64,19 @@ func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
 		_, err = io.Copy(io.Discard, con.progress.follow(image, "reading", size))
 	} else {
 		opts := engine.VerifyOptions{Check: cmd.Check, TempDir: cmd.Tmpdir, Size: size, Progress: con.progress.engine}
-		info, err = engine.Verify(ctx, image, cmd.Src, opts)
+		info, err = engine.Verify(ctx, image, src, opts)
 	}
 	if err != nil {
-		return readFault("verify", cmd.Src, err)
+		return nil, readFault("verify", src, err)
 	}
-	result := verifyResult{
-		Command: "verify", Source: path(cmd.Src),
+	result := &verifyResult{
+		Command: "verify", Source: path(src),
 		verifyFields: verifyFieldsOf(in.Summary(), info.Level, head.wal()),
-		CheckReason:  text(info.Reason),
+		CheckReason:  text(info.Reason), Elapsed: since(start),
 	}
-	result.Elapsed = since(start)
-	con.warnOfCheck(cmd.Src, info)
+	con.warnOfCheck(src, info)
 	result.warn(con)
-	return con.show(&result)
+	return result, nil
 }
 
 // readFault adds what was tried, and on which input.

@@ -56,6 +56,7 @@ const (
 	kindAppeared    = "database_appeared"
 
 	kindDamagedCopies = "damaged_copies"
+	kindDamagedTree   = "damaged_directory"
 
 	kindNotFound      = "command_not_found"
 	kindNotExecutable = "command_not_executable"
@@ -119,6 +120,7 @@ var kinds = []row{
 	{"stream_trailing_data", exitStream, "keep each stream in a file of its own", stream.ErrTrailingData},
 	{"stream_mismatch", exitStream, fetchAgain + "; a copy that was opened and changed no longer matches its digest", stream.ErrMismatch},
 	{"stream_sidecar", exitStream, "name it with --sidecar FILE if SRC was renamed, or write it again with sha256sum", stream.ErrSidecar},
+	{kindDamagedTree, exitStream, "restore the directory again, or from an earlier backup", nil},
 	{kindDamagedCopies, exitStream, "save what you need of them, then remove them by hand; make a new backup", nil},
 	{"stream_plain_zstd", exitStream, "unpack it first: zstd -dc FILE | sqlite-checkpoint verify -", stream.ErrPlainZstd},
 

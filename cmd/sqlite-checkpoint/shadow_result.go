@@ -40,6 +40,27 @@ type shadowResult struct {
 	Skew       millis             `json:"skew_ms"`
 	Elapsed    millis             `json:"elapsed_ms"`
 	Databases  []shadowedDatabase `json:"databases"`
+	Omitted    int                `json:"databases_omitted,omitempty"` // for want of room in a line
+	whole      bool               // nothing was wrong
+}
+
+// fit leaves out databases until the result is one line that a program can read, the failed ones
+// last.
+func (r *shadowResult) fit() *shadowResult {
+	short := *r
+	for len(jsonLine(&short)) > jsonLimit {
+		if short.Omitted == 0 {
+			short.Databases = slices.Clone(r.Databases)
+			slices.SortStableFunc(short.Databases, func(a, b shadowedDatabase) int { return a.rank() - b.rank() })
+		}
+		short.Databases = short.Databases[:len(short.Databases)*3/4]
+		short.Omitted = r.Count - len(short.Databases)
+	}
+	return &short
+}
+
+func (d shadowedDatabase) rank() int {
+	return slices.Index([]string{outcomeFailed, outcomeCopied, outcomeUnchanged}, d.Outcome)
 }
 
 // result says what was done. Skew is the time between the moments of which the first and the last
@@ -89,16 +110,12 @@ func (s *shadowing) shadowed(c stage.Copy) shadowedDatabase {
 }
 
 func (r *shadowResult) lines() []string {
-	line := fmt.Sprintf("%s: %s, %s, %d copied, %d unchanged", r.CMD,
-		counted(r.Count, "database"), humanize.IBytes(uint64(r.SizeBytes)), r.Copied, r.Unchanged)
-	return []string{line, fmt.Sprintf("complete: %s", counted(r.Count-r.Failed, "database"))}
-}
-
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
+	line := fmt.Sprintf("%s: %s, %s, %d copied, %d unchanged, %d failed", r.CMD,
+		plural(r.Count, "database", "databases"), humanize.IBytes(uint64(r.SizeBytes)), r.Copied, r.Unchanged, r.Failed)
+	if !r.whole {
+		return []string{line}
 	}
-	return humanize.Comma(int64(n)) + " " + noun + "s"
+	return []string{line, "complete: " + plural(r.Count, "database", "databases")}
 }
 
 // failure is the error of a run in which databases could not be copied: with the worst one's kind,
@@ -123,7 +140,7 @@ func (s *shadowing) failure() error {
 		what = "CMD did not see them"
 	}
 	err := fmt.Errorf("shadow %s: %d of %s could not be copied; %s",
-		strings.Join(s.Dirs, " "), len(findings), counted(len(s.copies), "database"), what)
+		strings.Join(s.Dirs, " "), len(findings), plural(len(s.copies), "database", "databases"), what)
 	return &fault{kind: worst.kind, err: err, findings: findings}
 }
 

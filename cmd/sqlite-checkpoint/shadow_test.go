@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A result of many databases is cut to a line that a program can read, and keeps those that failed.
+func TestShadowResultFits(t *testing.T) {
+	r := &shadowResult{Count: 2000}
+	for i := range r.Count {
+		name := fmt.Sprintf("/srv/%d/%s.db", i, strings.Repeat("x", 200))
+		d := shadowedDatabase{Source: path(name), Outcome: outcomeUnchanged}
+		if i%400 == 399 {
+			d.Outcome = outcomeFailed
+		}
+		r.Databases = append(r.Databases, d)
+	}
+	short := r.fit()
+	line := jsonLine(short)
+	if len(line) > jsonLimit || short.Omitted+len(short.Databases) != r.Count || len(short.Databases) < 50 {
+		t.Errorf("%d bytes, %d databases, %d omitted", len(line), len(short.Databases), short.Omitted)
+	}
+	if failed := strings.Count(line, `"outcome":"failed"`); failed != 5 || len(r.Databases) != r.Count {
+		t.Errorf("%d failed ones are left, and %d databases for the report", failed, len(r.Databases))
+	}
+}
+
+// A pattern is for one path alone, whatever is in it.
+func TestEscapePattern(t *testing.T) {
+	for name, want := range map[string]string{
+		"/a/b.db": "/a/b.db", `/*?[x]\`: `/\*\?\[x]\\`, "/$HOME # ": "/[$]HOME[ ]#[ ]", "/a\nb\rc\t": "/a?b?c[\t]",
+	} {
+		if got := escapePattern.Replace(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
