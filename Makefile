@@ -31,7 +31,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PORTABLE    := ./stream ./engine/atomicfile
 FUZZ        := 200000x
 
-.PHONY: build help quick demo check test programs bench fuzz faults soak mutants dist test-dist clean format
+.PHONY: build help quick demo check test programs bench fuzz faults soak mutants flags dist test-dist clean format
 
 build:
 	go build -ldflags '$(LDFLAGS)' -o bin/sqlite-checkpoint ./cmd/sqlite-checkpoint
@@ -109,6 +109,10 @@ soak: programs build
 
 mutants: programs bin/restic
 	go run ./integration/mutants -run '$(MUTANTS)'
+
+# Sets what every go command needs: eval "$(make -s flags)".
+flags:
+	@echo "export GOFLAGS='$(GOFLAGS)' CGO_ENABLED=1"
 
 dist:
 	integration/install.sh aarch64-linux-gnu-gcc
