@@ -31,6 +31,10 @@ var damages = map[string]func(b *bench, copy string){
 		b.replace(copy, func() error { return os.WriteFile(copy, []byte("my notes"), 0o600) })
 	},
 	"a directory": func(b *bench, copy string) { b.replace(copy, func() error { return os.Mkdir(copy, 0o700) }) },
+	"a pipe for a sidecar": func(b *bench, copy string) {
+		b.check(os.Remove(copy + ".sha256"))
+		b.check(syscall.Mkfifo(copy+".sha256", 0o600))
+	},
 	"a symbolic link": func(b *bench, copy string) {
 		b.replace(copy, func() error { return os.Symlink("../image", copy) })
 	},
@@ -158,10 +162,10 @@ func (h *histories) damaged(stem string) (d damagedHistory) {
 			damage = kinds[h.random.IntN(len(kinds))]
 		}
 		d.copies, d.damage = append(d.copies, name), append(d.damage, damage)
-		for _, suffix := range []string{"", ".sha256"} {
-			copyFile(h, h.path("image"+suffix), filepath.Join(h.path("dir"), name+suffix), 0o600)
-			if damage == "" {
-				copyFile(h, h.path("image"+suffix), filepath.Join(h.path("good"), name+suffix), 0o600)
+		for _, dir := range []string{"dir", "good"} {
+			if copy := filepath.Join(h.path(dir), name); dir == "dir" || damage == "" {
+				copyFile(h, h.path("image"), copy, 0o600)
+				h.sidecarOfImage(copy)
 			}
 		}
 		if damage != "" {

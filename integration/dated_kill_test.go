@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -76,9 +77,15 @@ func (b *bench) datedCopies(count int) {
 	for i := range count {
 		name := b.path("dir/app-" + at.Add(time.Duration(i)*time.Hour).Format("20060102T150405Z") + ".db")
 		copyFile(b, b.path("image"), name, 0o600)
-		line := strings.Fields(string(b.read("image.sha256")))[0] + "  " + name[strings.LastIndex(name, "/")+1:] + "\n"
-		b.check(os.WriteFile(name+".sha256", []byte(line), 0o600))
+		b.sidecarOfImage(name)
 	}
+}
+
+// sidecarOfImage writes the sidecar of a copy of image.
+func (b *bench) sidecarOfImage(copy string) {
+	b.Helper()
+	digest, _, _ := strings.Cut(string(b.read("image.sha256")), " ")
+	b.check(os.WriteFile(copy+".sha256", []byte(digest+"  "+filepath.Base(copy)+"\n"), 0o600))
 }
 
 func (b *bench) noneLacksItsSidecar() {

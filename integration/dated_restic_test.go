@@ -71,8 +71,9 @@ func newHistories(t *testing.T, seed uint64, count int) *histories {
 			if seen[name]++; seen[name] > 1 {
 				name += fmt.Sprint("-", seen[name])
 			}
-			h.check(os.Link(h.path("image"), filepath.Join(h.path("dir"), name+".db")))
-			h.check(os.Link(h.path("image.sha256"), filepath.Join(h.path("dir"), name+".db.sha256")))
+			copy := filepath.Join(h.path("dir"), name+".db")
+			h.check(os.Link(h.path("image"), copy))
+			h.sidecarOfImage(copy)
 			h.snapshotAt(key, database, at)
 			h.copies++
 		}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
@@ -111,7 +113,7 @@ func within(dir, file string) string {
 }
 
 func (c *datedCopy) readClaims() {
-	file, err := os.Open(c.path)
+	file, err := os.OpenFile(c.path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return
 	}
@@ -187,6 +189,11 @@ func (t *tally) Write(p []byte) (int, error) {
 
 // prove reads a copy to its end.
 func (c *datedCopy) prove(ctx context.Context, read io.Writer) {
+	sidecar := c.path + dated.SidecarSuffix
+	if info, err := os.Stat(sidecar); err == nil && !info.Mode().IsRegular() {
+		c.problem = fmt.Errorf("read %s: it is not a regular file", sidecar) // a pipe would never end
+		return
+	}
 	in, err := openInput(ctx, c.path, proofFlags{})
 	if err != nil {
 		c.problem = err
