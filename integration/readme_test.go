@@ -135,13 +135,12 @@ func newReader(t *testing.T) *reader {
 	t.Helper()
 	r := &reader{bench: newBench(t)}
 	tool(t, "bin/restic") // comes first in PATH: a current one
-	r.newDatabase("app.db", 1000)
-	r.live = r.open("app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
 	far := r.path("far")
 	for _, dir := range []string{far, r.path("remote"), r.path("srv"), r.path("srv/app"), r.path("varlib")} {
 		r.check(os.Mkdir(dir, 0o755))
 	}
-	r.newDatabase("srv/app/app.db", 100)
+	r.newDatabase("srv/app/app.db", 1000)
+	r.live = r.open("srv/app/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
 	ssh := startSSH(t, far)
 	r.env = []string{
 		"PATH=" + strings.Join([]string{filepath.Dir(binary), ssh, os.Getenv("PATH")}, ":"),
@@ -165,7 +164,7 @@ func (r *reader) mustHaveRestored(line string) {
 	if match == nil {
 		return
 	}
-	if rows := r.sqlite(match[1], "SELECT count(*) FROM t; PRAGMA integrity_check;"); rows != "1001\nok" {
+	if rows := r.sqlite(strings.TrimPrefix(match[1], "/"), "SELECT count(*) FROM t; PRAGMA integrity_check;"); rows != "1001\nok" {
 		r.Errorf("%s: %s has %q", line, match[1], rows)
 	}
 }
