@@ -92,19 +92,11 @@ func (s *sourceFile) openForCheckpoint() (*conn, error) {
 	if locked {
 		defer unlockShared(s.file)
 	}
-	if s.replaced() {
-		return nil, errReplaced
-	}
-	if err := s.checkSiblings(); err != nil {
+	state, _, err := s.survey("checkpoint")
+	if err != nil {
 		return nil, err
 	}
-	state, err := s.look()
-	switch {
-	case err != nil:
-		return nil, sourceError("checkpoint", s.name, err)
-	case s.lookBeside().elsewhere(state):
-		return nil, errElsewhere
-	case state.wal != filled:
+	if state.wal != filled {
 		return nil, nil
 	}
 	if err := s.checkOwner(); err != nil {

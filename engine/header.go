@@ -12,6 +12,12 @@ const headerSize = 100
 
 const headerMagic = "SQLite format 3\x00"
 
+// What every database has in its header, and the highest number that SQLite knows of another field.
+const (
+	payloadFractions = "\x40\x20\x20"
+	maxSchemaFormat  = 4
+)
+
 // Page sizes that the file format allows, in bytes.
 const (
 	minPageSize = 512
@@ -70,6 +76,9 @@ func parseHeader(b []byte) (header, error) {
 	}
 	if h.pageSize < minPageSize || h.pageSize&(h.pageSize-1) != 0 {
 		return header{}, fmt.Errorf("%w: page size %d", errNotDatabase, h.pageSize)
+	}
+	if format := be32(44); format > maxSchemaFormat || string(b[21:24]) != payloadFractions {
+		return header{}, fmt.Errorf("%w: schema format %d, payload fractions %d", errNotDatabase, format, b[21:24])
 	}
 	if h.readVersion < 1 || h.readVersion > 2 {
 		return header{}, fmt.Errorf("%w that this version of SQLite can read: file format %d", errNotDatabase, h.readVersion)

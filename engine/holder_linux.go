@@ -20,20 +20,31 @@ func lookAtLocks(main *os.File) lockView {
 }
 
 // lookBeside asks who else has the database open in WAL mode. It closes a descriptor of the -shm, so no connection of ours may be open.
-func (s *sourceFile) lookBeside() neighbours {
+func (s *sourceFile) lookBeside() (n neighbours) {
 	shm := openSibling(s.path + "-shm")
 	defer shm.close()
-	return neighboursOf(s.file, shm)
-}
-
-func neighboursOf(main *os.File, shm sibling) (n neighbours) {
-	n.main, _ = conflicting(main, exclusiveLock, sharedFirst+1, sharedSize-1)
+	n.main, _ = conflicting(s.file, exclusiveLock, sharedFirst+1, sharedSize-1)
 	if shm.file != nil {
 		n.index, _ = conflicting(shm.file, exclusiveLock, walIndexOpenLock, 1)
 		n.reader, _ = conflicting(shm.file, exclusiveLock, walIndexLocks, walIndexOpenLock-walIndexLocks)
 	}
 	n.blind = shm.err != nil
 	return n
+}
+
+// walReader is a process that holds a read mark of the -wal, 0 if none is seen.
+func (s *sourceFile) walReader() (pid int) {
+	const firstReader, readers = walIndexLocks + 3, 5
+	shm := openSibling(s.path + "-shm")
+	defer shm.close()
+	if shm.file == nil {
+		return 0
+	}
+	lock, err := blocking(shm.file, exclusiveLock, firstReader, readers)
+	if err != nil || lock.Type == unix.F_UNLCK {
+		return 0
+	}
+	return max(0, int(lock.Pid))
 }
 
 // exclusiveHolder reports whether somebody holds EXCLUSIVE, and who.

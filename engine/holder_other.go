@@ -6,9 +6,9 @@ import "os"
 
 func (s *sourceFile) lookBeside() neighbours { return neighbours{} }
 
-func exclusiveHolder(*os.File) (held bool, pid int) { return false, 0 }
+func (s *sourceFile) walReader() (pid int) { return 0 }
 
-func neighboursOf(*os.File, sibling) neighbours { return neighbours{} }
+func exclusiveHolder(*os.File) (held bool, pid int) { return false, 0 }
 
 // lookAtLocks sees nothing where there are no open file description locks: F_GETLK would not show this process's own.
 func lookAtLocks(*os.File) lockView { return lockView{} }

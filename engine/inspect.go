@@ -30,6 +30,7 @@ type Inspection struct {
 	UserVersion   int32
 	ApplicationID uint32
 	SQLiteVersion string // of the library that wrote last, "3.40.1"; empty if it did not say
+	WALResetBug   bool   // that version, in WAL mode, can lose a commit when another process checkpoints
 
 	WAL       WAL
 	ShmExists bool
@@ -41,6 +42,8 @@ type Inspection struct {
 
 	Backup       Forecast // what a backup would do at this moment
 	BackupDetail string   // the same as a phrase, with the reason
+
+	foreignWAL string // why the -wal seems to be another database's
 }
 
 // A Forecast says what a backup would do.
@@ -96,24 +99,25 @@ func Inspect(ctx context.Context, path string) (Inspection, error) {
 		return Inspection{}, err
 	}
 	defer src.Close()
-	return src.inspect(ctx)
+	in, _, err := src.inspect(ctx)
+	return in, err
 }
 
-func (s *sourceFile) inspect(ctx context.Context) (Inspection, error) {
+func (s *sourceFile) inspect(ctx context.Context) (Inspection, outlook, error) {
 	in := Inspection{Path: s.name, ResolvedPath: s.path}
 	in.setOwner(s.info)
 	in.Filesystem, in.NetworkFilesystem, _ = networkFilesystem(s.path)
 	for range inspectAttempts {
 		steady, err := in.read(ctx, s)
 		if err != nil {
-			return Inspection{}, inspectError(ctx, s.name, err)
+			return Inspection{}, outlook{}, inspectError(ctx, s.name, err)
 		}
 		if steady {
 			break
 		}
 	}
-	in.setUse(s)
-	return in, nil
+	look := in.setUse(s)
+	return in, look, nil
 }
 
 func inspectError(ctx context.Context, name string, err error) error {
@@ -159,6 +163,10 @@ func (in *Inspection) read(ctx context.Context, s *sourceFile) (steady bool, err
 	} else {
 		in.JournalMode = "delete"
 	}
+	in.WALResetBug = in.JournalMode == "wal" && hasWALResetBug(newestHeader(before, contents).sqliteVersion)
+	if in.foreignWAL = ""; wal.presence() == filled {
+		in.foreignWAL = foreignLog(before, contents, wal.size)
+	}
 	if err := s.readHeader(); err != nil {
 		return false, err
 	}
@@ -193,11 +201,17 @@ func (in *Inspection) walError(err error) error {
 	return &Error{Kind: KindUnreadable, Op: "inspect", Path: in.ResolvedPath + "-wal", Err: underlying(err)}
 }
 
+// newestHeader is that of the last commit.
+func newestHeader(h header, c walContents) header {
+	if newest, err := parseHeader(c.page1); err == nil {
+		return newest
+	}
+	return h
+}
+
 // setHeader records what the newest version of page 1 says.
 func (in *Inspection) setHeader(h header, c walContents) {
-	if newest, err := parseHeader(c.page1); err == nil {
-		h = newest
-	}
+	h = newestHeader(h, c)
 	in.PageSize = h.pageSize
 	in.PageCount = pageCount(h, c.pageCount, in.Size)
 	in.FreelistCount = int64(h.freelistCount)

@@ -2,13 +2,13 @@ package engine
 
 import "io"
 
-// journal tells the state of the rollback journal. blind says that locks cannot be trusted to be seen.
-func (s *sourceFile) journal(blind bool) Journal {
+// journal tells the state of the rollback journal, by the locks that can be seen from here.
+func (s *sourceFile) journal() Journal {
 	return judgeJournal(
 		func() (journalHeader, Journal) { return readJournal(s.path + "-journal") },
 		func() bool {
 			locks := lookAtLocks(s.file)
-			return !blind && locks.known && !locks.writing
+			return locks.known && !locks.writing
 		})
 }
 

@@ -66,20 +66,11 @@ func ioFailed(err error) bool {
 
 func (p *pin) open(ctx context.Context, tempDir string) error {
 	p.before = p.source.stamps()
-	if p.source.replaced() {
-		return errReplaced
-	}
-	if err := p.source.checkSiblings(); err != nil {
+	state, beside, err := p.source.survey("read")
+	if err != nil {
 		return err
 	}
-	state, err := p.source.look()
-	if err != nil {
-		return sourceError("read", p.source.name, err)
-	}
-	p.how = state.access()
-	if p.beside = p.source.lookBeside(); p.beside.elsewhere(state) {
-		return errElsewhere
-	}
+	p.how, p.beside = state.access(), beside
 	if p.tooFresh() {
 		return errDisturbed
 	}

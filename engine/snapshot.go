@@ -7,7 +7,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
@@ -37,10 +36,7 @@ func TakeSnapshot(ctx context.Context, source string, opts Options) (*Snapshot, 
 		return nil, err
 	}
 	defer src.Close()
-	where := tempDir(opts.TempDir)
-	if opts.Destination != "" {
-		where = filepath.Dir(opts.Destination)
-	}
+	where := opts.workDir()
 	s := &Snapshot{source: source}
 	if s.dir, err = atomicfile.NewDir(where); err != nil {
 		return nil, tempError("create a private directory in", where, err)
@@ -98,10 +94,10 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 		return err
 	}
 	defer p.Close()
-	if p.pages > maxPages {
-		return &Error{Kind: KindNotDatabase, Op: "copy", Path: s.source, Err: fmt.Errorf("%d pages are more than can be copied", p.pages)}
+	if err := src.checkCount(p.pages); err != nil {
+		return err
 	}
-	tail, err := checkWhole(ctx, p)
+	tail, err := src.checkWhole(ctx, extent{p.pageSize, p.pages, p.how.logged()})
 	if err != nil && opts.Check != CheckNone {
 		return p.explain(err)
 	}
@@ -142,16 +138,17 @@ func (s *Snapshot) create() (err error) {
 // maxPages is what the driver can count: its backup reports pages as a C int.
 const maxPages = 1<<31 - 1
 
+func (s *sourceFile) checkCount(pages int64) error {
+	if pages <= maxPages {
+		return nil
+	}
+	return &Error{Kind: KindNotDatabase, Op: "copy", Path: s.name, Err: fmt.Errorf("%d pages are more than can be copied", pages)}
+}
+
 // warn notes what an operator should know about where the source lives.
 func (s *Snapshot) warn(src *sourceFile) {
-	if links := hardLinks(src.info); links > 1 {
-		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s has %d hard links: a writer that uses another name has another -wal, which was not read", s.source, links))
-	}
-	if mountPoint(src.path) {
-		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s is mounted on its own: a -wal or -journal that its application keeps elsewhere was not read", s.source))
-	}
-	if name, network, err := networkFilesystem(src.path); err == nil && network {
-		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s is on %s: locks may not reach other machines or containers there", s.source, name))
+	for _, f := range src.surroundings() {
+		s.info.Warnings = append(s.info.Warnings, f.Evidence)
 	}
 }
 

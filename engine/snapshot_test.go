@@ -207,6 +207,10 @@ func TestSnapshotStates(t *testing.T) {
 			if err != nil || state.access() != c.how {
 				t.Fatalf("state %+v is access %d (%v), want %d", state, state.access(), err, c.how)
 			}
+			if in := inspect(t, db); in.Backup != forecastOf(c.how) {
+				t.Errorf("info says %s, want %s", in.Backup, forecastOf(c.how))
+			}
+			comesTrue(t, db)
 			before := picture.Take(t, filepath.Dir(db))
 			first, info, err := snapshot(t, db, Options{})
 			if err != nil {
@@ -341,6 +345,9 @@ func TestSnapshotUnsuitable(t *testing.T) {
 		before := picture.Take(t, dir)
 		_, _, err := snapshot(t, name, Options{})
 		wantKind(t, err, kind)
+		if p, _ := Predict(t.Context(), name, Options{}); !IsKind(p.Err, kind) {
+			t.Errorf("%s: predicted %v", name, p.Err)
+		}
 		before.MustMatch(t, dir)
 	}
 }
@@ -364,6 +371,7 @@ func TestSnapshotOddNeighbours(t *testing.T) {
 			} else {
 				wantKind(t, err, KindUnreadable)
 			}
+			comesTrue(t, db)
 			before.MustMatch(t, filepath.Dir(db))
 		}
 	}
@@ -568,6 +576,9 @@ func TestCheckLadder(t *testing.T) {
 		{module, CheckAuto, LevelStructural, ""}, {module, CheckQuick, "", KindCheckIncomplete}, {module, CheckFull, "", KindCheckIncomplete},
 	}
 	for _, c := range cases {
+		if c.check == CheckAuto {
+			comesTrue(t, c.db)
+		}
 		_, info, err := snapshot(t, c.db, Options{Check: c.check})
 		if c.kind != "" {
 			wantKind(t, err, c.kind)

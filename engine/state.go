@@ -57,6 +57,26 @@ func (s sourceState) access() access {
 	}
 }
 
+// survey looks at all that decides how the source is read, or why it cannot be, before SQLite opens it. Under our lock its
+// answer lasts; without, it is true of the moment.
+func (s *sourceFile) survey(op string) (sourceState, neighbours, error) {
+	if s.replaced() {
+		return sourceState{}, neighbours{}, errReplaced
+	}
+	if err := s.checkSiblings(); err != nil {
+		return sourceState{}, neighbours{}, err
+	}
+	state, err := s.look()
+	if err != nil {
+		return state, neighbours{}, sourceError(op, s.name, err)
+	}
+	beside := s.lookBeside()
+	if beside.elsewhere(state) {
+		return state, beside, errElsewhere
+	}
+	return state, beside, nil
+}
+
 // look reads the state. The SHARED lock must be held, so that nobody can change the journal mode or
 // remove a -wal meanwhile.
 func (s *sourceFile) look() (sourceState, error) {

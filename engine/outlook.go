@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// An outlook is what a copy would meet now, as far as it can be told without SQLite and without a lock.
+type outlook struct {
+	how     access
+	locks   lockView
+	journal Journal
+	err     error // what pin would fail with if nothing changes, raw as pin's
+}
+
+// outlook makes the decisions of pin, up to the first lock.
+func (s *sourceFile) outlook() (o outlook) {
+	o.locks = lookAtLocks(s.file)
+	o.journal = s.journal()
+	state, _, err := s.survey("read")
+	o.how = state.access()
+	switch {
+	case o.locks.excluding:
+		o.err = errLocked
+	case err != nil:
+		o.err = err
+	case o.how == accessJournal, o.journal == JournalHot:
+		o.err = errHotJournal
+	case o.how == accessShared, o.how == accessCopy:
+		o.err = s.checkReadable(o.how)
+	}
+	return o
+}
+
+// checkReadable asks whether SQLite can open the files that it reads besides the main file.
+func (s *sourceFile) checkReadable(how access) error {
+	suffixes := []string{"-wal", "-shm"}
+	if how == accessCopy {
+		suffixes = suffixes[:1]
+	}
+	for _, suffix := range suffixes {
+		path := s.path + suffix
+		err := s.owner.do(func() error { return unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK, unix.AT_EACCESS) })
+		if err != nil {
+			return &Error{Kind: KindUnreadable, Op: "read", Path: s.name, Err: fmt.Errorf("%s: %w", path, err)}
+		}
+	}
+	return nil
+}
+
+// forecast says it as a word and as a phrase.
+func (o outlook) forecast(held Held) (Forecast, string) {
+	var known *Error
+	switch {
+	case errors.Is(o.err, errLocked):
+		return ForecastBusy, "waits: a connection holds the database exclusively"
+	case errors.Is(o.err, errHotJournal) && o.journal == JournalPresent && o.locks.writing:
+		return ForecastBusy, "waits: there is a rollback journal beside the WAL"
+	case errors.Is(o.err, errHotJournal):
+		return ForecastRefused, "would be refused: a crash left a hot rollback journal"
+	case errors.As(o.err, &known):
+		return ForecastRefused, "would be refused: " + known.Err.Error()
+	case o.err != nil:
+		return ForecastRefused, "would be refused: " + o.err.Error()
+	}
+	switch o.how {
+	case accessReadOnly:
+		return ForecastReadOnly, "reads the database under SQLite's shared lock: commits wait while pages are copied"
+	case accessShared:
+		return ForecastSharedMemory, "reads the WAL through the existing -shm: no writer waits"
+	case accessCopy:
+		return ForecastPrivateCopy, "copies the database and its WAL first, and reads that copy"
+	}
+	if held == HeldNo {
+		return ForecastImmutable, "reads without locks: nobody has the database open"
+	}
+	return ForecastImmutable, "reads without locks, and repeats if the file changes"
+}

@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Prediction is what [TakeSnapshot] would do with a database now.
+type Prediction struct {
+	Inspection Inspection // empty if the database could not be read at all
+
+	// Err is what TakeSnapshot would fail with, of type [*Error], nil if it would not. Damage that only SQLite's check
+	// finds is not predicted.
+	Err error
+	// Level is the check that the copy would pass with [CheckAuto], and Reason why it would be less than quick.
+	Level  Level
+	Reason string
+
+	Size     int64         // bytes of the image
+	Space    int64         // bytes that the private copies need at once
+	TempDir  string        // where they would be made
+	Duration time.Duration // about, by how fast the start of the file was read just now
+
+	Findings []Finding
+}
+
+// predictAttempts is how often a database that changes under the reader is looked at anew.
+const predictAttempts = 5
+
+// Predict makes the same look and the same decisions as TakeSnapshot with the same options, up to its first lock. It
+// never opens the database with SQLite, takes no lock, makes no file and changes nothing. Its error is the context's.
+func Predict(ctx context.Context, source string, opts Options) (Prediction, error) {
+	p := Prediction{TempDir: opts.workDir()}
+	src, err := openSource("open", source)
+	if err != nil {
+		p.Err = err
+		return p, ctx.Err()
+	}
+	defer src.Close()
+	for range predictAttempts {
+		before := src.stamps()
+		p = Prediction{TempDir: p.TempDir}
+		if err = p.predict(ctx, src); err == nil || src.stamps() == before {
+			break
+		}
+	}
+	if err != nil {
+		p.Err = databaseError("open", source, err)
+	}
+	return p, ctx.Err()
+}
+
+// predict returns what TakeSnapshot would fail with.
+func (p *Prediction) predict(ctx context.Context, s *sourceFile) error {
+	in, look, err := s.inspect(ctx)
+	if dirErr := checkWritable(p.TempDir); dirErr != nil {
+		return dirErr
+	}
+	if err != nil {
+		return err
+	}
+	p.Inspection = in
+	p.Size = in.PageCount * int64(in.PageSize)
+	for _, found := range [][]Finding{s.surroundings(), s.litestream(), in.walReset(), in.walFindings(s)} {
+		p.Findings = append(p.Findings, found...)
+	}
+	if errors.Is(look.err, errLocked) {
+		return s.lockedError()
+	}
+	if look.err != nil {
+		return look.err
+	}
+	if err := p.predictCopy(ctx, s, look.how); err != nil {
+		return err
+	}
+	p.estimate(s)
+	return nil
+}
+
+// predictCopy goes through the checks of Snapshot.copy and of connectCopy.
+func (p *Prediction) predictCopy(ctx context.Context, s *sourceFile, how access) error {
+	scratch := int64(0)
+	stamps := s.stamps()
+	if how == accessCopy {
+		scratch = stamps.main.size + stamps.wal.size
+		if err := spaceBeside(p.TempDir, stamps, scratch)(scratch); err != nil {
+			return err
+		}
+	}
+	if err := s.checkCount(p.Inspection.PageCount); err != nil {
+		return err
+	}
+	whole := extent{int64(p.Inspection.PageSize), p.Inspection.PageCount, how.logged()}
+	if _, err := s.checkWhole(ctx, whole); err != nil {
+		return err
+	}
+	p.Space = scratch + p.Size
+	if err := spaceBeside(p.TempDir, stamps, p.Size)(p.Space); err != nil {
+		return err
+	}
+	return p.predictCheck(ctx, s)
+}
+
+// lockedError names who holds the database, if one process does. It may be no more than a commit.
+func (s *sourceFile) lockedError() error {
+	exclusive, pid := exclusiveHolder(s.file)
+	if !exclusive || pid == 0 {
+		return errLocked
+	}
+	return &Error{Kind: KindExclusive, Op: "open", Path: s.name,
+		Err: fmt.Errorf("%w exclusively at this moment, by process %d%s", errLocked, pid, commandOf(pid))}
+}
+
+// checkWritable asks whether a private directory can be made in dir, without making one.
+func checkWritable(dir string) error {
+	var stat unix.Stat_t
+	err := unix.Stat(dir, &stat)
+	if err == nil && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		err = syscall.ENOTDIR
+	}
+	if err == nil {
+		err = unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	}
+	if err != nil {
+		return tempError("create a private directory in", dir, &fs.PathError{Op: "mkdir", Path: dir, Err: err})
+	}
+	return nil
+}
+
+// How fast a copy is at best, and how fast its check, in bytes per second.
+const (
+	copyRate  = 700e6
+	checkRate = 200e6
+	rateBytes = 1 << 20 // are read to measure the disk
+)
+
+// estimate says how long a backup takes, from how long the first MiB takes to read.
+func (p *Prediction) estimate(s *sourceFile) {
+	start := time.Now()
+	n, err := io.Copy(io.Discard, io.NewSectionReader(s.file, 0, rateBytes))
+	if err != nil || n == 0 {
+		return
+	}
+	rate := min(copyRate, float64(n)/max(time.Since(start), time.Microsecond).Seconds())
+	seconds := float64(p.Space)/rate + float64(p.Size)/checkRate
+	p.Duration = time.Duration(seconds * float64(time.Second))
+}
+
+// workDir is where the private copy is made.
+func (o Options) workDir() string {
+	if o.Destination != "" {
+		return filepath.Dir(o.Destination)
+	}
+	return tempDir(o.TempDir)
+}
