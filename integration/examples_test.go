@@ -241,8 +241,8 @@ var verb = regexp.MustCompile(`(?m)^([a-z-]+)/\d\)$`)
 
 // Every verb of every script is run by a test of recipes, and every verb is explained.
 func TestExamplesAreComplete(t *testing.T) {
-	run := map[string]bool{}
-	for _, r := range recipes {
+	run := map[string]bool{"directory.sh restic-contained": testExists(t, "TestDirectoryRecipeContained")}
+	for _, r := range slices.Concat(recipes, directoryRecipes) {
 		for _, argv := range slices.Concat(r.prepare, [][]string{r.backup, r.verify, r.restore}, r.more) {
 			if len(argv) > 1 {
 				run[argv[0]+" "+argv[1]] = true

@@ -25,6 +25,7 @@ programs='
 	python3
 	rclone
 	restic
+	rsync
 	setfattr      attr
 	shellcheck
 	sqlite3

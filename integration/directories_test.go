@@ -1,0 +1,112 @@
+package integration
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+)
+
+// Recipes for whole directories: "app" is one, "back" is where it comes back to.
+var directoryRecipes = []recipe{
+	{
+		name: "restic", programs: []string{"bin/restic"}, setup: resticStore,
+		prepare: [][]string{{"restic", "init"}}, backup: []string{"directory.sh", "restic", "app"},
+		restore: []string{"directory.sh", "restic-restore", "app", "back"},
+	},
+	{
+		name: "restic, an old one", programs: []string{"restic"}, setup: resticStore,
+		prepare: [][]string{{"restic", "init"}}, backup: []string{"directory.sh", "restic", "app"},
+		restore: []string{"directory.sh", "restic-restore", "app", "back"},
+	},
+	{
+		name: "borg", programs: []string{"borg"}, setup: borgStore,
+		prepare: [][]string{{"borg", "init", "--encryption", "none"}}, backup: []string{"directory.sh", "borg", "app", "a"},
+		restore: []string{"directory.sh", "borg-restore", "a", "back"},
+	},
+	{
+		name: "tar over ssh", setup: sshStore, backup: []string{"directory.sh", "ssh", "app", "a"},
+		restore: []string{"directory.sh", "ssh-restore", "a", "back"},
+	},
+	{
+		name: "rsync", programs: []string{"rsync"}, backup: []string{"directory.sh", "rsync", "app", "mirror"},
+		restore: []string{"directory.sh", "rsync-restore", "mirror", "back"},
+	},
+}
+
+// An application's directory is backed up in use and comes back whole; and so, after more commits,
+// does its next state.
+func TestDirectoryRecipes(t *testing.T) {
+	for _, r := range directoryRecipes {
+		t.Run(r.name, func(t *testing.T) {
+			s := newDirectoryStore(t, r)
+			app := s.open("app/data/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
+			before := picture.Take(t, s.path("app"))
+			s.do(r.backup...)
+			before.MustMatch(t, s.path("app"))
+			s.mustComeBack(r.restore, "11")
+
+			app.run("INSERT INTO t VALUES(NULL, 'more');")
+			again := append([]string{}, r.backup...)
+			if last := len(again) - 1; again[last] == "a" {
+				again[last] = "b"
+			}
+			s.do(again...)
+			s.do("rm", "-r", "back")
+			s.mustComeBack(strings.Split(strings.ReplaceAll(strings.Join(r.restore, "\n"), "\na\n", "\nb\n"), "\n"), "12")
+		})
+	}
+}
+
+func newDirectoryStore(t *testing.T, r recipe) *store {
+	t.Helper()
+	s := newRecipe(t, recipe{programs: r.programs, setup: r.setup, prepare: r.prepare})
+	s.set("STAGE", s.path("stage"))
+	s.set("RESTIC_CACHE_DIR", s.path("cache"))
+	s.bash("mkdir -p app/data && echo file >app/file && ln -s data/app.db app/link").exits(0)
+	s.newDatabase("app/data/app.db", 10)
+	s.newDatabase("app/other.db", 10)
+	return s
+}
+
+// mustComeBack restores the directory, and looks at what there is.
+func (s *store) mustComeBack(restore []string, rows string) {
+	s.Helper()
+	s.do(restore...)
+	back := s.path("back")
+	if deep := filepath.Join(back, s.dir, "app"); size(deep) >= 0 {
+		back = deep
+	}
+	for name, want := range map[string]string{"data/app.db": rows, "other.db": "10"} {
+		if got := s.sqlite(filepath.Join(back, name), "SELECT count(*) FROM t"); got != want {
+			s.Errorf("%s has %s rows, want %s", name, got, want)
+		}
+	}
+	if got := s.do("cat", back+"/file"); got != "file\n" {
+		s.Errorf("file is %q", got)
+	}
+	if size(filepath.Join(back, "data/app.db-wal")) >= 0 {
+		s.Error("a -wal came back")
+	}
+}
+
+// The form for containers works in one: as an unprivileged user who cannot create namespaces, with
+// a volume for the copies.
+func TestDirectoryRecipeContained(t *testing.T) {
+	s := newDirectoryStore(t, recipe{programs: []string{"bin/restic"}, setup: resticStore, prepare: [][]string{{"restic", "init"}}})
+	s.open("app/data/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
+	s.do(noNamespaces("! sqlite-checkpoint shadow app -- true && directory.sh restic-contained app")...)
+	s.do("restic", "restore", "latest", "--target", "back")
+	for name, rows := range map[string]string{"data/app.db": "11", "other.db": "10"} {
+		if got := s.sqlite("back"+s.path("stage")+s.path("app/"+name), "SELECT count(*) FROM t"); got != rows {
+			t.Errorf("%s has %s rows, want %s", name, got, rows)
+		}
+		if size(s.path("back"+s.path("app/"+name))) >= 0 {
+			t.Errorf("%s was taken as it is", name)
+		}
+	}
+	if s.do("cat", "back"+s.path("app/file")) != "file\n" {
+		t.Error("another file")
+	}
+}
