@@ -2,7 +2,7 @@ package integration
 
 import (
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
@@ -22,7 +22,8 @@ var directoryRecipes = []recipe{
 	},
 	{
 		name: "borg", programs: []string{"borg"}, setup: borgStore,
-		prepare: [][]string{{"borg", "init", "--encryption", "none"}}, backup: []string{"directory.sh", "borg", "app", "a"},
+		prepare: [][]string{{"borg", "init", "--encryption", "none"}},
+		backup:  []string{"directory.sh", "borg", "app", "a"},
 		restore: []string{"directory.sh", "borg-restore", "a", "back"},
 	},
 	{
@@ -48,15 +49,20 @@ func TestDirectoryRecipes(t *testing.T) {
 			s.mustComeBack(r.restore, "11")
 
 			app.run("INSERT INTO t VALUES(NULL, 'more');")
-			again := append([]string{}, r.backup...)
-			if last := len(again) - 1; again[last] == "a" {
-				again[last] = "b"
-			}
-			s.do(again...)
+			s.do(another(r.backup)...)
 			s.do("rm", "-r", "back")
-			s.mustComeBack(strings.Split(strings.ReplaceAll(strings.Join(r.restore, "\n"), "\na\n", "\nb\n"), "\n"), "12")
+			s.mustComeBack(another(r.restore), "12")
 		})
 	}
+}
+
+// another is a command on the archive b in place of a.
+func another(argv []string) []string {
+	argv = slices.Clone(argv)
+	if i := slices.Index(argv, "a"); i >= 0 {
+		argv[i] = "b"
+	}
+	return argv
 }
 
 func newDirectoryStore(t *testing.T, r recipe) *store {
@@ -94,7 +100,7 @@ func (s *store) mustComeBack(restore []string, rows string) {
 // The form for containers works in one: as an unprivileged user who cannot create namespaces, with
 // a volume for the copies.
 func TestDirectoryRecipeContained(t *testing.T) {
-	s := newDirectoryStore(t, recipe{programs: []string{"bin/restic"}, setup: resticStore, prepare: [][]string{{"restic", "init"}}})
+	s := newDirectoryStore(t, directoryRecipes[0])
 	s.open("app/data/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
 	s.do(noNamespaces("! sqlite-checkpoint shadow app -- true && directory.sh restic-contained app")...)
 	s.do("restic", "restore", "latest", "--target", "back")

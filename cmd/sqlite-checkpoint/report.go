@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"time"
 
@@ -51,8 +50,11 @@ func newReport(path string, command *kong.Context) *report {
 	}
 	r.command = command.Selected().Name
 	for _, operand := range command.Selected().Positional {
-		if operand.Target.Kind() == reflect.String {
-			r.operands = append(r.operands, operand.Target.String())
+		switch value := operand.Target.Interface().(type) {
+		case string:
+			r.operands = append(r.operands, value)
+		case operands:
+			r.operands = append(r.operands, value...)
 		}
 	}
 	return r

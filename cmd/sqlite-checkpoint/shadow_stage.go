@@ -224,11 +224,30 @@ func (s *shadowing) arrange() error {
 	for _, root := range s.manifests() {
 		mounts[root.path].Copies = append(mounts[root.path].Copies, manifestName)
 	}
+	s.noteMounts(directories)
 	s.view.Hide = []string{s.stage.Dir()}
 	for _, dir := range directories {
 		s.view.Directories = append(s.view.Directories, *mounts[dir])
 	}
 	return nil
+}
+
+// manyMounts is half of what the kernel allows by default.
+const manyMounts = 50_000
+
+// noteMounts warns of a view that the kernel may refuse, or be slow with: each entry beside a database takes a mount.
+func (s *shadowing) noteMounts(directories []string) {
+	count := 0
+	for _, dir := range directories {
+		if f, err := os.Open(dir); err == nil && !s.bare {
+			names, _ := f.Readdirnames(-1)
+			count += len(names)
+			f.Close()
+		}
+	}
+	if count > manyMounts {
+		s.con.warn(fmt.Sprintf("%d entries beside databases take a mount each, which takes time; fs.mount-max limits them", count))
+	}
 }
 
 // manifestName is the file that says what every database in a directory has to be, as sha256sum -c

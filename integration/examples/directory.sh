@@ -28,7 +28,7 @@ restic/2)
 	shadow "$2" -- restic backup "$(realpath -- "$2")"
 	;;
 restic-contained/2)
-	shadow "$2" -- restic backup --exclude-file {exclude} "$(realpath -- "$2")" {stage}
+	shadow "$2" -- restic backup --exclude-file '{exclude}' "$(realpath -- "$2")" '{stage}'
 	;;
 restic-restore/3)
 	restic restore --host "$(hostname)" --path "$(realpath -m -- "$2")" --target "$3" latest
@@ -49,6 +49,7 @@ ssh/3)
 	;;
 ssh-restore/3)
 	mkdir -p -- "$3"
+	# shellcheck disable=SC2029 # expanded here
 	ssh "$BACKUP_HOST" "tar -cC $2 ." | tar -xpC "$3"
 	sqlite-checkpoint verify "$3"
 	;;

@@ -166,10 +166,15 @@ func (f *filling) copy(ctx context.Context, number int, source string) Copy {
 	temporary := filepath.Join(f.stage.meta(), fmt.Sprintf("%d.db", number))
 	opts := f.opts.Snapshot
 	opts.Destination = temporary
+	copying := false
 	opts.Progress = func(p engine.Progress) {
-		if p.Phase == engine.PhaseCopy {
-			f.progress(f.done.Load(), p.Done)
+		if p.Phase != engine.PhaseCopy {
+			return
 		}
+		if !copying { // the read transaction has begun
+			copying, c.Moment = true, time.Now()
+		}
+		f.progress(f.done.Load(), p.Done)
 	}
 	like, err := os.Lstat(source)
 	if err != nil {
