@@ -29,6 +29,7 @@ type cli struct {
 	List       listCmd       `cmd:"" help:"List the dated copies in a directory."`
 	Prune      pruneCmd      `cmd:"" help:"Remove dated copies that a policy does not keep."`
 	Info       infoCmd       `cmd:"" help:"Describe a database without touching it."`
+	Doctor     doctorCmd     `cmd:"" help:"Say whether a backup of each database would work, without touching it."`
 	Watch      watchCmd      `cmd:"" help:"Run a program when, and only when, something was committed."`
 	Help       helpCmd       `cmd:"" help:"Show the help of a command."`
 	Show       versionCmd    `cmd:"" name:"version" help:"Print versions, as --version does."`
