@@ -1,8 +1,11 @@
 package integration
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
@@ -115,4 +118,35 @@ func TestDirectoryRecipeContained(t *testing.T) {
 	if s.do("cat", "back"+s.path("app/file")) != "file\n" {
 		t.Error("another file")
 	}
+}
+
+// The manifest is as modest as the others, and its command and its way back work where no namespace can be created.
+func TestKubernetesDirectory(t *testing.T) {
+	const manifest = "kubernetes-directory.yaml"
+	var w workload
+	decodeYAML(t, "examples/"+manifest, &w, false)
+	if w.APIVersion+" "+w.Kind != "batch/v1 CronJob" {
+		t.Errorf("it is a %s %s", w.APIVersion, w.Kind)
+	}
+	c := w.Spec.JobTemplate.Spec.Template.Spec.mustBeModest(t)
+	s := newSite(t)
+	s.write("app/file", []byte("file\n"))
+	paths := strings.NewReplacer("/data", s.path("app"), "/tmp/stage", s.path("stage"))
+	var words []string
+	for _, arg := range c.argv() {
+		words = append(words, "'"+paths.Replace(arg)+"'")
+	}
+	s.finish(s.other(noNamespaces(strings.Join(words, " "))...)).exits(0)
+	text, err := os.ReadFile("examples/" + manifest)
+	s.check(err)
+	back := regexp.MustCompile(`(?m)^#   (restic restore .*)$`).FindAllStringSubmatch(string(text), -1)
+	if len(back) != 2 {
+		t.Fatalf("the way back has %d lines", len(back))
+	}
+	for _, line := range back {
+		command := strings.ReplaceAll(paths.Replace(line[1]), "--target "+s.path("app"), "--target back")
+		s.bash(strings.ReplaceAll(command, "verify "+s.path("app"), "verify back")).exits(0)
+	}
+	s.mustBeWhole("back/app.db")
+	s.bash("cmp app/file back/file && (! ls back/app.db-*)").exits(0)
 }

@@ -116,7 +116,7 @@ func TestSchedulersSayWhatWasChecked(t *testing.T) {
 	for _, name := range []string{
 		"sqlite-checkpoint@.service", "sqlite-checkpoint@.timer", "crontab", "sqlite-checkpoint-copies@.service",
 		"sqlite-checkpoint-copies@.timer", "crontab-copies", "Dockerfile", "kubernetes-cronjob.yaml",
-		"kubernetes-sidecar.yaml", "sqlite-checkpoint-watch.service", "alerts.yaml", "autorestic.yaml", "backrest-hook", "borgmatic.yaml", "resticprofile.yaml",
+		"kubernetes-sidecar.yaml", "sqlite-checkpoint-watch.service", directoryUnit, "kubernetes-directory.yaml", "alerts.yaml", "autorestic.yaml", "backrest-hook", "borgmatic.yaml", "resticprofile.yaml",
 	} {
 		data, err := os.ReadFile("examples/" + name)
 		if err != nil {
