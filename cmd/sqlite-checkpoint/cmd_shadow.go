@@ -98,7 +98,7 @@ func (cmd *shadowCmd) Run(ctx context.Context, con *console) error {
 	if err := s.openStage(); err != nil {
 		return err
 	}
-	defer s.stage.Close()
+	defer s.closeStage()
 	if err := s.copy(ctx); err != nil {
 		return err
 	}

@@ -45,6 +45,13 @@ func (s *shadowing) openStage() (err error) {
 	return nil
 }
 
+// closeStage says what it could not remove.
+func (s *shadowing) closeStage() {
+	if err := s.stage.Close(); err != nil {
+		s.con.warn(err.Error())
+	}
+}
+
 // makeStage makes a private stage, on the file system of the directories if there is a place for
 // it.
 func (s *shadowing) makeStage() (err error) {

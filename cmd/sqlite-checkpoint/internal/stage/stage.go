@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
@@ -92,8 +94,11 @@ func failure(op, path string, err error) error {
 		return err
 	}
 	kind := engine.KindTemp
-	if full(err) {
+	switch {
+	case full(err):
 		kind = engine.KindNoSpace
+	case errors.Is(err, unix.EPERM): // only root may give files away
+		kind = engine.KindNotOwner
 	}
 	var pathError *fs.PathError
 	var linkError *os.LinkError

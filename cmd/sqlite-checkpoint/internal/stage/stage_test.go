@@ -129,9 +129,7 @@ func TestFill(t *testing.T) {
 // Owner, mode, extended attributes and access control lists are the source's, of files and of
 // directories.
 func TestAttributes(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedsRoot(t)
 	f := newFixture(t)
 	source, dir := f.database("app/a.db"), f.path("app")
 	for i, path := range []string{source, dir} {

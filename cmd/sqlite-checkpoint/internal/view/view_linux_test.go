@@ -86,9 +86,7 @@ type tree struct {
 }
 
 func newTree(t *testing.T) *tree {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedsRoot(t)
 	root := t.TempDir()
 	for dir := root; dir != os.TempDir(); dir = filepath.Dir(dir) {
 		os.Chmod(dir, 0o755)
