@@ -2,7 +2,7 @@
 # make demo     a database that is being written to, through restic and back
 # make help     these lines
 # make quick    a minute's look at a change: format, vet, and the tests that need neither root nor anything installed
-# make check    format, vet, staticcheck, shellcheck, and stream without cgo
+# make check    format, vet, staticcheck, shellcheck, and what builds without cgo
 # make test     check, then every test; installs what the tests need, and skips none
 # make bench    against what one would type instead; BENCH='-size 8GB -pairs 3' says what
 # make fuzz     the fuzz targets, a bounded number of inputs each
@@ -29,6 +29,7 @@ VERSION     := $(shell git --git-dir=.git describe --tags --always --dirty 2>/de
 LDFLAGS     := -s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static -Wl,--build-id=none"
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PORTABLE    := ./stream ./engine/atomicfile
+UNIX        := ./engine/internal/sqlitefile/...
 FUZZ        := 200000x
 
 .PHONY: build help quick demo check test programs bench fuzz faults soak mutants flags dist test-dist clean format
@@ -64,8 +65,9 @@ check: format
 	go vet ./...
 	go -C integration/tools vet ./...
 	go run $(STATICCHECK) ./...
-	CGO_ENABLED=0 go test ./stream
+	CGO_ENABLED=0 go test ./stream ./engine/internal/sqlitefile
 	for os in windows darwin freebsd; do GOOS=$$os CGO_ENABLED=0 go vet $(PORTABLE); done
+	for os in darwin freebsd; do GOOS=$$os CGO_ENABLED=0 go vet $(UNIX); done
 
 # The second command runs even if the first fails; -count=1 because programs outside decide its outcome, too.
 define every_test
@@ -96,7 +98,7 @@ bench: build
 
 fuzz:
 	go test -run '^$$' -fuzz '^FuzzReader$$' -fuzztime $(FUZZ) -fuzzminimizetime 10x ./stream
-	go test -run '^$$' -fuzz '^FuzzWAL$$' -fuzztime $(FUZZ) -fuzzminimizetime 10x ./engine
+	go test -run '^$$' -fuzz '^FuzzWAL$$' -fuzztime $(FUZZ) -fuzzminimizetime 10x ./engine/internal/sqlitefile
 	go test -run '^$$' -fuzz '^FuzzDatabase$$' -fuzztime 20000x -fuzzminimizetime 10x ./engine
 
 faults: programs build bin/restic

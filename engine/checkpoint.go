@@ -45,7 +45,7 @@ func Checkpoint(ctx context.Context, path string, opts CheckpointOptions) (Check
 		return CheckpointResult{}, err
 	}
 	defer src.Close()
-	if !src.header.wal() {
+	if !src.header.WAL() {
 		return CheckpointResult{Complete: true}, nil
 	}
 	if name, shared, err := networkFilesystem(src.path); err == nil && shared {

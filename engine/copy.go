@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 const (
@@ -40,7 +42,7 @@ func copyPages(ctx context.Context, p *pin, f *os.File, opts Options) (pages int
 		return 0, copyError(p.source.name, dst, err)
 	}
 	c := copier{pin: p, backup: backup, step: opts.step(p.pageSize), left: int(p.pages), progress: opts.progress}
-	if p.source.header.wal() { // in rollback mode writers wait
+	if p.source.header.WAL() { // in rollback mode writers wait
 		politely(func() { err = c.steps(ctx, politeFor) })()
 	}
 	if err == nil {
@@ -107,11 +109,11 @@ var errNoProgress = errors.New("a step of the backup copied nothing")
 // an empty file, which passes every check as an empty database.
 func checkCopy(p *pin, f *os.File, pages int64) error {
 	dst := f.Name()
-	var b [headerSize]byte
+	var b [sqlitefile.HeaderSize]byte
 	if _, err := f.ReadAt(b[:], 0); err != nil {
 		return tempError("read", dst, err)
 	}
-	h, err := parseHeader(b[:])
+	h, err := sqlitefile.ParseHeader(b[:])
 	if err != nil {
 		return tempError("read", dst, err)
 	}
@@ -122,9 +124,9 @@ func checkCopy(p *pin, f *os.File, pages int64) error {
 	if want := pages * p.pageSize; info.Size() != want {
 		return tempError("write", dst, fmt.Errorf("%d bytes are there, %d were written", info.Size(), want))
 	}
-	if pages != p.pages || int64(h.pageCount) != pages || !h.countValid() || int64(h.pageSize) != p.pageSize {
+	if pages != p.pages || int64(h.PageCount) != pages || !h.CountValid() || int64(h.PageSize) != p.pageSize {
 		return &Error{Kind: KindInternal, Op: "copy", Path: p.source.name,
-			Err: fmt.Errorf("%d pages of %d bytes gave a file whose header counts %d of %d", p.pages, p.pageSize, h.pageCount, h.pageSize)}
+			Err: fmt.Errorf("%d pages of %d bytes gave a file whose header counts %d of %d", p.pages, p.pageSize, h.PageCount, h.PageSize)}
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // FindOptions are the options of [FindDatabases].
@@ -202,7 +204,7 @@ func (f *finder) lookInto(dir *os.File, below string, names []string) {
 		file := statFile(&stat)
 		known := f.known[path.Join(below, name)]
 		switch {
-		case stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Size < minPageSize:
+		case stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Size < sqlitefile.MinPageSize:
 		case known.stillKnown(file):
 			f.remember(path.Join(below, name), known)
 		case held[inode{file.dev, file.ino}] > 0:
@@ -220,13 +222,13 @@ func (f *finder) lookIntoFile(dir *os.File, below, name string, file knownFile) 
 		return
 	}
 	defer unix.Close(fd)
-	var start [len(headerMagic)]byte
+	var start [len(sqlitefile.HeaderMagic)]byte
 	n, err := unix.Pread(fd, start[:], 0)
 	if err != nil {
 		f.skipError(path.Join(below, name), err)
 		return
 	}
-	file.database = string(start[:n]) == headerMagic
+	file.database = string(start[:n]) == sqlitefile.HeaderMagic
 	f.remember(path.Join(below, name), file)
 }
 

@@ -11,10 +11,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // header512 is the smallest file that counts as a database.
-var header512 = append([]byte(headerMagic), make([]byte, minPageSize-len(headerMagic))...)
+var header512 = append([]byte(sqlitefile.HeaderMagic), make([]byte, sqlitefile.MinPageSize-len(sqlitefile.HeaderMagic))...)
 
 // plant makes files below a new directory. A name that ends in a slash is a directory, "a -> b" a
 // symbolic link.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // A Finding is something about a database that its operator should know although a backup works.
@@ -104,22 +106,22 @@ func (in *Inspection) walFindings(s *sourceFile) (found []Finding) {
 
 // foreignLog says why a log cannot be that of a database with the header h, nothing if it can. A log
 // without page 1 does not tell.
-func foreignLog(h header, c walContents, size int64) string {
-	log, ok := parseWALHeader(c.start[:])
-	newest, err := parseHeader(c.page1)
+func foreignLog(h sqlitefile.Header, c sqlitefile.WAL, size int64) string {
+	log, ok := sqlitefile.ParseWALHeader(c.Start[:])
+	newest, err := sqlitefile.ParseHeader(c.Page1)
 	switch {
-	case size < walHeaderSize:
+	case size < sqlitefile.WALHeaderSize:
 		return ""
 	case !ok:
 		return "its header is not valid, and all of it is ignored"
-	case log.pageSize != h.pageSize:
-		return fmt.Sprintf("its pages have %d bytes, those of the database %d", log.pageSize, h.pageSize)
+	case log.PageSize != h.PageSize:
+		return fmt.Sprintf("its pages have %d bytes, those of the database %d", log.PageSize, h.PageSize)
 	case err != nil:
 		return ""
-	case newest.encoding != h.encoding && h.encoding != 0:
-		return fmt.Sprintf("its text is %s, that of the database %s", newest.encodingName(), h.encodingName())
-	case int32(newest.changeCounter-h.changeCounter) < 0:
-		return fmt.Sprintf("change %d is its newest, the database has change %d", newest.changeCounter, h.changeCounter)
+	case newest.Encoding != h.Encoding && h.Encoding != 0:
+		return fmt.Sprintf("its text is %s, that of the database %s", newest.EncodingName(), h.EncodingName())
+	case int32(newest.ChangeCounter-h.ChangeCounter) < 0:
+		return fmt.Sprintf("change %d is its newest, the database has change %d", newest.ChangeCounter, h.ChangeCounter)
 	}
 	return ""
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // A guard is the state of all files of a database at one moment.
@@ -94,15 +96,15 @@ func (p *pin) undisturbed() error {
 // A beginning is what a read transaction in WAL mode found.
 type beginning struct {
 	main stamp
-	log  [walHeaderSize]byte
+	log  [sqlitefile.WALHeaderSize]byte
 }
 
 // walStart is the header of the -wal, zero where there is none.
-func (s *sourceFile) walStart() (b [walHeaderSize]byte) {
-	wal := openSibling(s.path + "-wal")
-	defer wal.close()
-	if wal.file != nil {
-		wal.file.ReadAt(b[:], 0)
+func (s *sourceFile) walStart() (b [sqlitefile.WALHeaderSize]byte) {
+	wal := sqlitefile.OpenAux(s.path + "-wal")
+	defer wal.Close()
+	if wal.File != nil {
+		wal.File.ReadAt(b[:], 0)
 	}
 	return b
 }

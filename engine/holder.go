@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // Held tells whether some connection, of any process, has a database open.
@@ -28,21 +30,21 @@ type lockView struct {
 }
 
 // heldBy weighs the locks on the main file and, in WAL mode, on the -shm.
-func heldBy(locks lockView, wal bool, shm sibling) Held {
+func heldBy(locks lockView, wal bool, shm sqlitefile.AuxFile) Held {
 	switch {
 	case locks.any:
 		return HeldYes
-	case !wal || !locks.known || shm.err != nil:
+	case !wal || !locks.known || shm.Err != nil:
 		return HeldUnknown
-	case shm.file == nil:
+	case shm.File == nil:
 		return HeldNo // without -shm, only a connection that holds EXCLUSIVE can be in WAL mode
 	}
-	return heldInWAL(shm.file)
+	return heldInWAL(shm.File)
 }
 
 // heldInWAL looks at the lock that every connection to a WAL database holds on its -shm.
 func heldInWAL(shm *os.File) Held {
-	held, known := conflicting(shm, exclusiveLock, walIndexOpenLock, 1)
+	held, known := conflicting(shm, exclusiveLock, sqlitefile.WALIndexOpenLock, 1)
 	switch {
 	case held:
 		return HeldYes

@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // lookAtLocks asks who would be in the way, of the bytes that https://www.sqlite.org/src/file/src/os.h lists.
@@ -21,26 +23,26 @@ func lookAtLocks(main *os.File) lockView {
 
 // lookBeside asks who else has the database open in WAL mode. It closes a descriptor of the -shm, so no connection of ours may be open.
 func (s *sourceFile) lookBeside() (n neighbours) {
-	shm := openSibling(s.path + "-shm")
-	defer shm.close()
+	shm := sqlitefile.OpenAux(s.path + "-shm")
+	defer shm.Close()
 	n.main, _ = conflicting(s.file, exclusiveLock, sharedFirst+1, sharedSize-1)
-	if shm.file != nil {
-		n.index, _ = conflicting(shm.file, exclusiveLock, walIndexOpenLock, 1)
-		n.reader, _ = conflicting(shm.file, exclusiveLock, walIndexLocks, walIndexOpenLock-walIndexLocks)
+	if shm.File != nil {
+		n.index, _ = conflicting(shm.File, exclusiveLock, sqlitefile.WALIndexOpenLock, 1)
+		n.reader, _ = conflicting(shm.File, exclusiveLock, sqlitefile.WALIndexLocks, sqlitefile.WALIndexOpenLock-sqlitefile.WALIndexLocks)
 	}
-	n.blind = shm.err != nil
+	n.blind = shm.Err != nil
 	return n
 }
 
 // walReader is a process that holds a read mark of the -wal, 0 if none is seen.
 func (s *sourceFile) walReader() (pid int) {
-	const firstReader, readers = walIndexLocks + 3, 5
-	shm := openSibling(s.path + "-shm")
-	defer shm.close()
-	if shm.file == nil {
+	const firstReader, readers = sqlitefile.WALIndexLocks + 3, 5
+	shm := sqlitefile.OpenAux(s.path + "-shm")
+	defer shm.Close()
+	if shm.File == nil {
 		return 0
 	}
-	lock, err := blocking(shm.file, exclusiveLock, firstReader, readers)
+	lock, err := blocking(shm.File, exclusiveLock, firstReader, readers)
 	if err != nil || lock.Type == unix.F_UNLCK {
 		return 0
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 func TestHeldBy(t *testing.T) {
@@ -16,19 +18,19 @@ func TestHeldBy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	there := sibling{exists: true, file: file}
-	unreadable := sibling{exists: true, err: errors.New("permission denied")}
+	there := sqlitefile.AuxFile{Exists: true, File: file}
+	unreadable := sqlitefile.AuxFile{Exists: true, Err: errors.New("permission denied")}
 	cases := []struct {
 		name  string
 		locks lockView
 		wal   bool
-		shm   sibling
+		shm   sqlitefile.AuxFile
 		want  Held
 	}{
-		{"any lock", lockView{known: true, any: true}, false, sibling{}, HeldYes},
-		{"any lock, seen from a network", lockView{any: true}, true, sibling{}, HeldYes},
-		{"rollback, none", lockView{known: true}, false, sibling{}, HeldUnknown},
-		{"WAL, none, no -shm", lockView{known: true}, true, sibling{}, HeldNo},
+		{"any lock", lockView{known: true, any: true}, false, sqlitefile.AuxFile{}, HeldYes},
+		{"any lock, seen from a network", lockView{any: true}, true, sqlitefile.AuxFile{}, HeldYes},
+		{"rollback, none", lockView{known: true}, false, sqlitefile.AuxFile{}, HeldUnknown},
+		{"WAL, none, no -shm", lockView{known: true}, true, sqlitefile.AuxFile{}, HeldNo},
 		{"WAL, none, -shm", lockView{known: true}, true, there, HeldNo},
 		{"WAL, none, -shm not readable", lockView{known: true}, true, unreadable, HeldUnknown},
 		{"WAL, locks not seen", lockView{}, true, there, HeldUnknown},
@@ -91,13 +93,13 @@ func viewLocks(t *testing.T, db string) lockView {
 func TestHeldInWAL(t *testing.T) {
 	db := walDatabase(t)
 	live := open(t, db, "SELECT count(*) FROM t;")
-	shm := openSibling(db + "-shm")
-	defer shm.close()
-	if got := heldInWAL(shm.file); got != HeldYes {
+	shm := sqlitefile.OpenAux(db + "-shm")
+	defer shm.Close()
+	if got := heldInWAL(shm.File); got != HeldYes {
 		t.Errorf("with an idle connection: %s", got)
 	}
 	live.Kill()
-	if got := heldInWAL(shm.file); got != HeldNo {
+	if got := heldInWAL(shm.File); got != HeldNo {
 		t.Errorf("after its death: %s", got)
 	}
 }

@@ -3,9 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"syscall"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // An Inspection is what plain reads tell about a database. Page and freelist counts, and everything else that the
@@ -144,10 +145,10 @@ func (in *Inspection) read(ctx context.Context, s *sourceFile) (steady bool, err
 		return false, err
 	}
 	before := s.header
-	wal, shm := openSibling(s.path+"-wal"), openSibling(s.path+"-shm")
-	defer wal.close()
-	defer shm.close()
-	contents, err := in.readWAL(ctx, wal, shm, before.pageSize)
+	wal, shm := sqlitefile.OpenAux(s.path+"-wal"), sqlitefile.OpenAux(s.path+"-shm")
+	defer wal.Close()
+	defer shm.Close()
+	contents, err := in.readWAL(ctx, wal, shm, before.PageSize)
 	if err != nil {
 		return false, err
 	}
@@ -157,41 +158,41 @@ func (in *Inspection) read(ctx context.Context, s *sourceFile) (steady bool, err
 	}
 	in.Size = info.Size()
 	in.setHeader(before, contents)
-	in.ShmExists = shm.exists
-	if before.wal() || in.WAL.Size > 0 {
+	in.ShmExists = shm.Exists
+	if before.WAL() || in.WAL.Size > 0 {
 		in.JournalMode = "wal" // a -wal beside a rollback-mode header is opened, too
 	} else {
 		in.JournalMode = "delete"
 	}
-	in.WALResetBug = in.JournalMode == "wal" && hasWALResetBug(newestHeader(before, contents).sqliteVersion)
-	if in.foreignWAL = ""; wal.presence() == filled {
-		in.foreignWAL = foreignLog(before, contents, wal.size)
+	in.WALResetBug = in.JournalMode == "wal" && hasWALResetBug(newestHeader(before, contents).SQLiteVersion)
+	if in.foreignWAL = ""; wal.NonEmpty() {
+		in.foreignWAL = foreignLog(before, contents, wal.Size)
 	}
 	if err := s.readHeader(); err != nil {
 		return false, err
 	}
-	return s.header == before && !contents.startedOver(wal), nil
+	return s.header == before && !contents.Restarted(wal), nil
 }
 
-// readWAL reads the -shm first: it can then only tell of frames that the walk will find.
-func (in *Inspection) readWAL(ctx context.Context, wal, shm sibling, pageSize int) (walContents, error) {
-	in.WAL = WAL{Exists: wal.exists, Size: max(0, wal.size)}
-	if wal.presence() != filled {
-		return walContents{}, nil
+// readWAL reads the -shm first, so that every frame it counts is still found in the WAL.
+func (in *Inspection) readWAL(ctx context.Context, wal, shm sqlitefile.AuxFile, pageSize int) (sqlitefile.WAL, error) {
+	in.WAL = WAL{Exists: wal.Exists, Size: max(0, wal.Size)}
+	if !wal.NonEmpty() {
+		return sqlitefile.WAL{}, nil
 	}
-	if wal.err != nil {
-		return walContents{}, in.walError(wal.err)
+	if wal.Err != nil {
+		return sqlitefile.WAL{}, in.walError(wal.Err)
 	}
-	index := shm.walIndex()
-	c, err := readWAL(ctx, wal.file, wal.size, pageSize)
+	index := shm.WALIndex()
+	c, err := sqlitefile.ReadWAL(ctx, wal.File, wal.Size, pageSize)
 	if err != nil {
 		return c, in.walError(err)
 	}
-	in.WAL.Frames = c.frames
-	in.WAL.CommittedFrames = c.committed
-	in.WAL.UncheckpointedFrames = c.committed
-	if index.salt == c.salt {
-		in.WAL.UncheckpointedFrames = max(0, c.committed-index.backfill)
+	in.WAL.Frames = c.Frames
+	in.WAL.CommittedFrames = c.Committed
+	in.WAL.UncheckpointedFrames = c.Committed
+	if index.Salt == c.Salt {
+		in.WAL.UncheckpointedFrames = max(0, c.Committed-index.Backfill)
 	}
 	in.WAL.UncheckpointedBytes = in.WAL.UncheckpointedFrames * int64(pageSize)
 	return c, nil
@@ -202,63 +203,35 @@ func (in *Inspection) walError(err error) error {
 }
 
 // newestHeader is that of the last commit.
-func newestHeader(h header, c walContents) header {
-	if newest, err := parseHeader(c.page1); err == nil {
+func newestHeader(h sqlitefile.Header, c sqlitefile.WAL) sqlitefile.Header {
+	if newest, err := sqlitefile.ParseHeader(c.Page1); err == nil {
 		return newest
 	}
 	return h
 }
 
 // setHeader records what the newest version of page 1 says.
-func (in *Inspection) setHeader(h header, c walContents) {
+func (in *Inspection) setHeader(h sqlitefile.Header, c sqlitefile.WAL) {
 	h = newestHeader(h, c)
-	in.PageSize = h.pageSize
-	in.PageCount = pageCount(h, c.pageCount, in.Size)
-	in.FreelistCount = int64(h.freelistCount)
-	in.ReservedBytes = h.reserved
-	in.Encoding = h.encodingName()
-	in.AutoVacuum = h.autoVacuumName()
-	in.SchemaCookie = h.schemaCookie
-	in.UserVersion = h.userVersion
-	in.ApplicationID = h.applicationID
-	in.SQLiteVersion = h.sqliteVersionName()
+	in.PageSize = h.PageSize
+	in.PageCount = pageCount(h, c.PageCount, in.Size)
+	in.FreelistCount = int64(h.FreelistCount)
+	in.ReservedBytes = h.Reserved
+	in.Encoding = h.EncodingName()
+	in.AutoVacuum = h.AutoVacuumName()
+	in.SchemaCookie = h.SchemaCookie
+	in.UserVersion = h.UserVersion
+	in.ApplicationID = h.ApplicationID
+	in.SQLiteVersion = h.SQLiteVersionName()
 }
 
 // pageCount counts as SQLite does: by the header if its count is valid, then by the last commit in the WAL, then by the file.
-func pageCount(h header, committed uint32, size int64) int64 {
+func pageCount(h sqlitefile.Header, committed uint32, size int64) int64 {
 	switch {
-	case h.countValid():
-		return int64(h.pageCount)
+	case h.CountValid():
+		return int64(h.PageCount)
 	case committed > 0:
 		return int64(committed)
 	}
-	return (size + int64(h.pageSize) - 1) / int64(h.pageSize)
-}
-
-func (h header) encodingName() string {
-	switch h.encoding {
-	case 2:
-		return "UTF-16le"
-	case 3:
-		return "UTF-16be"
-	}
-	return "UTF-8" // 0 too: a database without tables
-}
-
-func (h header) autoVacuumName() string {
-	switch {
-	case !h.autoVacuum:
-		return "none"
-	case h.incremental:
-		return "incremental"
-	}
-	return "full"
-}
-
-// sqliteVersionName turns 3040001 into "3.40.1".
-func (h header) sqliteVersionName() string {
-	if h.sqliteVersion == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d.%d.%d", h.sqliteVersion/1000000, h.sqliteVersion/1000%1000, h.sqliteVersion%1000)
+	return (size + int64(h.PageSize) - 1) / int64(h.PageSize)
 }

@@ -1,11 +1,11 @@
 package engine
 
-import "io"
+import "github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 
 // journal tells the state of the rollback journal, by the locks that can be seen from here.
 func (s *sourceFile) journal() Journal {
 	return judgeJournal(
-		func() (journalHeader, Journal) { return readJournal(s.path + "-journal") },
+		func() (sqlitefile.JournalHeader, Journal) { return readJournal(s.path + "-journal") },
 		func() bool {
 			locks := lookAtLocks(s.file)
 			return locks.known && !locks.writing
@@ -14,7 +14,7 @@ func (s *sourceFile) journal() Journal {
 
 // judgeJournal calls a journal hot if it stays the same around a moment in which surely nobody writes: each transaction
 // puts a random number into its journal's header, so it is not the journal of one that has ended and one that has begun.
-func judgeJournal(read func() (journalHeader, Journal), quiet func() bool) Journal {
+func judgeJournal(read func() (sqlitefile.JournalHeader, Journal), quiet func() bool) Journal {
 	first, state := read()
 	if state != JournalPresent || !quiet() {
 		return state
@@ -26,29 +26,25 @@ func judgeJournal(read func() (journalHeader, Journal), quiet func() bool) Journ
 	return state
 }
 
-// A journalHeader is the start of a rollback journal: https://www.sqlite.org/fileformat2.html#the_rollback_journal
-type journalHeader [28]byte
-
 // readJournal goes by the first byte, like SQLite.
-func readJournal(path string) (journalHeader, Journal) {
-	var h journalHeader
-	journal := openSibling(path)
-	defer journal.close()
+func readJournal(path string) (sqlitefile.JournalHeader, Journal) {
+	journal := sqlitefile.OpenAux(path)
+	defer journal.Close()
 	switch {
-	case !journal.exists:
-		return h, JournalNone
-	case journal.size == 0:
-		return h, JournalEmpty
-	case journal.err != nil:
-		return h, JournalUnknown
+	case !journal.Exists:
+		return sqlitefile.JournalHeader{}, JournalNone
+	case journal.Size == 0:
+		return sqlitefile.JournalHeader{}, JournalEmpty
+	case journal.Err != nil:
+		return sqlitefile.JournalHeader{}, JournalUnknown
 	}
-	n, err := journal.file.ReadAt(h[:], 0)
+	h, n, err := journal.JournalHeader()
 	switch {
-	case err != nil && err != io.EOF:
+	case err != nil:
 		return h, JournalUnknown
 	case n == 0:
 		return h, JournalEmpty
-	case h[0] == 0:
+	case h.Zeroed():
 		return h, JournalZeroed
 	}
 	return h, JournalPresent

@@ -18,6 +18,8 @@ import (
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // inspect inspects db and holds it to what every inspection promises: nothing has changed, and it was quick.
@@ -192,13 +194,15 @@ func TestInspectStates(t *testing.T) {
 
 // The race that a look at journal, locks, journal has to stand.
 func TestJudgeJournal(t *testing.T) {
-	present := func(nonce byte) func() (journalHeader, Journal) {
-		return func() (journalHeader, Journal) { return journalHeader{0: 0xd9, 12: nonce}, JournalPresent }
+	present := func(nonce byte) func() (sqlitefile.JournalHeader, Journal) {
+		return func() (sqlitefile.JournalHeader, Journal) {
+			return sqlitefile.JournalHeader{0: 0xd9, 12: nonce}, JournalPresent
+		}
 	}
-	gone := func() (journalHeader, Journal) { return journalHeader{}, JournalNone }
+	gone := func() (sqlitefile.JournalHeader, Journal) { return sqlitefile.JournalHeader{}, JournalNone }
 	cases := []struct {
 		name          string
-		first, second func() (journalHeader, Journal)
+		first, second func() (sqlitefile.JournalHeader, Journal)
 		quiet         bool
 		want          Journal
 	}{
@@ -209,8 +213,8 @@ func TestJudgeJournal(t *testing.T) {
 		{"a crash", present(1), present(1), true, JournalHot},
 	}
 	for _, c := range cases {
-		reads := []func() (journalHeader, Journal){c.first, c.second}
-		read := func() (journalHeader, Journal) {
+		reads := []func() (sqlitefile.JournalHeader, Journal){c.first, c.second}
+		read := func() (sqlitefile.JournalHeader, Journal) {
 			next := reads[0]
 			reads = reads[1:]
 			return next()
@@ -270,7 +274,7 @@ func TestInspectNotADatabase(t *testing.T) {
 		}, KindNotDatabase, "not a regular file"},
 		{"empty", func(path string) error { return os.WriteFile(path, nil, 0o600) }, KindNotDatabase, "empty file"},
 		{"text", func(path string) error { return os.WriteFile(path, []byte("hi\n"), 0o600) }, KindNotDatabase, "not a SQLite database"},
-		{"magic only", func(path string) error { return os.WriteFile(path, []byte(headerMagic), 0o600) }, KindNotDatabase, "not a SQLite database"},
+		{"magic only", func(path string) error { return os.WriteFile(path, []byte(sqlitefile.HeaderMagic), 0o600) }, KindNotDatabase, "not a SQLite database"},
 		{"random", func(path string) error { return os.WriteFile(path, noise(8192), 0o600) }, KindNotDatabase, "encrypted?"},
 	}
 	for _, c := range cases {
@@ -313,7 +317,7 @@ func TestInspectCancelled(t *testing.T) {
 func TestInspectMatchesPragmas(t *testing.T) {
 	encodings := []string{"UTF-8", "UTF-16le", "UTF-16be"}
 	vacuums := []string{"none", "full", "incremental"}
-	for i, pageSize := 0, minPageSize; pageSize <= maxPageSize; i, pageSize = i+1, pageSize*2 {
+	for i, pageSize := 0, sqlitefile.MinPageSize; pageSize <= sqlitefile.MaxPageSize; i, pageSize = i+1, pageSize*2 {
 		for _, mode := range []string{"WAL", "DELETE"} {
 			t.Run(fmt.Sprintf("%d/%s", pageSize, mode), func(t *testing.T) {
 				t.Parallel()

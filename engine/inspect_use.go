@@ -1,5 +1,7 @@
 package engine
 
+import "github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
+
 // setUse finds out who uses the database, and with it what a backup would meet.
 func (in *Inspection) setUse(s *sourceFile) outlook {
 	look := s.outlook()
@@ -11,8 +13,8 @@ func (in *Inspection) setUse(s *sourceFile) outlook {
 			in.Journal = JournalPresent
 		}
 	}
-	shm := openSibling(s.path + "-shm")
-	defer shm.close()
+	shm := sqlitefile.OpenAux(s.path + "-shm")
+	defer shm.Close()
 	in.Held = heldBy(locks, in.JournalMode == "wal", shm)
 	in.Backup, in.BackupDetail = look.forecast(in.Held)
 	return look

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // siblings are the files that SQLite would take for a part of a database of that name.
@@ -205,18 +207,18 @@ func (l *landing) Close() error {
 
 // imageInfo describes the image in the file, which must have the size that its header declares.
 func imageInfo(f *os.File, name string, size int64) (Info, error) {
-	var b [headerSize]byte
+	var b [sqlitefile.HeaderSize]byte
 	n, err := f.ReadAt(b[:], 0)
 	if err != nil && err != io.EOF {
 		return Info{}, tempError("read", f.Name(), err)
 	}
-	h, err := parseHeader(b[:n])
+	h, err := sqlitefile.ParseHeader(b[:n])
 	if err != nil {
 		return Info{}, &Error{Kind: KindCorrupt, Op: "check", Path: name, Err: err, Findings: []string{err.Error()}}
 	}
-	info := Info{Size: size, PageSize: h.pageSize, PageCount: int64(h.pageCount), WAL: h.wal()}
+	info := Info{Size: size, PageSize: h.PageSize, PageCount: int64(h.PageCount), WAL: h.WAL()}
 	if size != info.PageCount*int64(info.PageSize) {
-		problem := fmt.Sprintf("size is not page_count × page_size: %d bytes, not %d × %d", size, h.pageCount, h.pageSize)
+		problem := fmt.Sprintf("size is not page_count × page_size: %d bytes, not %d × %d", size, h.PageCount, h.PageSize)
 		return Info{}, &Error{Kind: KindCorrupt, Op: "check", Path: name, Err: errors.New("not a whole database image"), Findings: []string{problem}}
 	}
 	return info, nil

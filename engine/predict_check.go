@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // predictCheck says how the check of a copy would go: SQLite checks an empty database in memory that
@@ -16,8 +17,8 @@ import (
 func (p *Prediction) predictCheck(ctx context.Context, s *sourceFile) error {
 	const longest = 5 * time.Second
 	p.Level = LevelQuick
-	rows, err := s.readSchema(ctx)
-	if err != nil || !slices.ContainsFunc(rows, schemaRow.unusual) {
+	rows, err := s.schema(ctx)
+	if err != nil || !slices.ContainsFunc(rows, unusual) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, longest)
@@ -43,6 +44,12 @@ func (p *Prediction) predictCheck(ctx context.Context, s *sourceFile) error {
 	return nil
 }
 
+func (s *sourceFile) schema(ctx context.Context) ([]sqlitefile.SchemaRow, error) {
+	wal := sqlitefile.OpenAux(s.path + "-wal")
+	defer wal.Close()
+	return sqlitefile.ReadSchema(ctx, s.file, s.header, wal)
+}
+
 // What needs a closer look: virtual tables, collations, and what no SQLite has written.
 var (
 	usualSQL   = regexp.MustCompile(`^CREATE (TABLE|INDEX|UNIQUE INDEX|VIEW|TRIGGER) `)
@@ -51,23 +58,21 @@ var (
 	noRowidSQL = regexp.MustCompile(`(?is)\bWITHOUT\b[^)]*$`)
 )
 
-func (r schemaRow) unusual() bool {
-	return r.sql != "" && !usualSQL.MatchString(r.sql) || collateSQL.MatchString(r.sql)
+func unusual(r sqlitefile.SchemaRow) bool {
+	return r.SQL != "" && !usualSQL.MatchString(r.SQL) || collateSQL.MatchString(r.SQL)
 }
-
-func (r schemaRow) virtual() bool { return r.kind == "table" && r.root == 0 }
 
 // imitate gives the empty database in memory the schema. Only SQLite's own schema parser reads it,
 // which runs none of it; a virtual table is made by a statement that can do nothing else.
-func (k *checker) imitate(ctx context.Context, rows []schemaRow) error {
-	var virtual, plain []schemaRow
+func (k *checker) imitate(ctx context.Context, rows []sqlitefile.SchemaRow) error {
+	var virtual, plain []sqlitefile.SchemaRow
 	for _, row := range rows {
-		if row.virtual() {
+		if row.Virtual() {
 			virtual = append(virtual, row)
 		}
 	}
 	for _, row := range rows {
-		if !row.virtual() && !slices.ContainsFunc(virtual, row.belongsTo) {
+		if !row.Virtual() && !slices.ContainsFunc(virtual, row.BelongsTo) {
 			plain = append(plain, row)
 		}
 	}
@@ -77,24 +82,19 @@ func (k *checker) imitate(ctx context.Context, rows []schemaRow) error {
 	for _, row := range virtual {
 		err := k.makeVirtual(row)
 		if primary, _ := resultCode(err); primary == codeError {
-			k.reasons = append(k.reasons, fmt.Sprintf("virtual table %s: %v", row.name, err))
+			k.reasons = append(k.reasons, fmt.Sprintf("virtual table %s: %v", row.Name, err))
 		}
 	}
 	return ctx.Err()
 }
 
-// belongsTo reports whether the row is of a table in which a virtual table keeps its data.
-func (r schemaRow) belongsTo(virtual schemaRow) bool {
-	return strings.HasPrefix(r.table, virtual.name+"_") || r.table == virtual.name
-}
-
 // fillSchema puts rows into sqlite_schema, with empty b-trees, and has SQLite read it anew.
-func (k *checker) fillSchema(ctx context.Context, rows []schemaRow) error {
+func (k *checker) fillSchema(ctx context.Context, rows []sqlitefile.SchemaRow) error {
 	script := []string{"PRAGMA trusted_schema=OFF", "CREATE TABLE spare(x)"}
 	for i, row := range rows {
 		switch {
-		case row.root == 0:
-		case row.kind == "table" && !noRowidSQL.MatchString(row.sql):
+		case row.Root == 0:
+		case row.Kind == "table" && !noRowidSQL.MatchString(row.SQL):
 			script = append(script, fmt.Sprintf("CREATE TABLE t%d(x)", i))
 		default:
 			script = append(script, fmt.Sprintf("CREATE INDEX t%d ON spare(x)", i))
@@ -107,11 +107,11 @@ func (k *checker) fillSchema(ctx context.Context, rows []schemaRow) error {
 	}
 	for i, row := range rows {
 		var sql driver.Value
-		if row.sql != "" {
-			sql = row.sql
+		if row.SQL != "" {
+			sql = row.SQL
 		}
 		_, err := k.conn.Exec("INSERT INTO sqlite_schema SELECT ?, ?, ?,"+
-			" coalesce((SELECT rootpage FROM sqlite_schema WHERE name = ?), 0), ?", []driver.Value{row.kind, "new " + row.name, row.table, fmt.Sprintf("t%d", i), sql})
+			" coalesce((SELECT rootpage FROM sqlite_schema WHERE name = ?), 0), ?", []driver.Value{row.Kind, "new " + row.Name, row.Table, fmt.Sprintf("t%d", i), sql})
 		if err != nil {
 			return err
 		}
@@ -131,11 +131,11 @@ func (k *checker) fillSchema(ctx context.Context, rows []schemaRow) error {
 var errNotVirtual = errors.New("not a virtual table")
 
 // makeVirtual runs one statement, whatever follows it in the text.
-func (k *checker) makeVirtual(row schemaRow) error {
-	if !virtualSQL.MatchString(row.sql) {
+func (k *checker) makeVirtual(row sqlitefile.SchemaRow) error {
+	if !virtualSQL.MatchString(row.SQL) {
 		return errNotVirtual
 	}
-	statement, err := k.conn.Prepare(row.sql)
+	statement, err := k.conn.Prepare(row.SQL)
 	if err != nil {
 		return err
 	}

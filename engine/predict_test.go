@@ -183,11 +183,11 @@ func TestReadSchema(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rows, err := src.readSchema(t.Context())
+			rows, err := src.schema(t.Context())
 			src.Close()
 			var got []string
 			for _, row := range rows {
-				got = append(got, fmt.Sprintf("%s|%s|%s|%d|%s", row.kind, row.name, row.table, row.root, row.sql))
+				got = append(got, fmt.Sprintf("%s|%s|%s|%d|%s", row.Kind, row.Name, row.Table, row.Root, row.SQL))
 			}
 			want := shell.run("SELECT type, name, tbl_name, rootpage, sql FROM sqlite_schema;")
 			if err != nil || strings.Join(got, "\n") != want {

@@ -115,7 +115,7 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	if err := p.undisturbed(); err != nil {
 		return err
 	}
-	s.info = Info{Size: pages * p.pageSize, PageSize: int(p.pageSize), PageCount: pages, WAL: src.header.wal(),
+	s.info = Info{Size: pages * p.pageSize, PageSize: int(p.pageSize), PageCount: pages, WAL: src.header.WAL(),
 		Locked: time.Since(p.since)}
 	if tail > 0 {
 		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s: %d bytes after the last page are not part of the database and were left out", s.source, tail))

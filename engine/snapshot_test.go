@@ -15,6 +15,8 @@ import (
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // fill creates a table with n rows; closing the shell decides what becomes of the WAL.
@@ -329,7 +331,7 @@ func TestSnapshotUnsuitable(t *testing.T) {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	writeFile(t, in("empty"), nil)
 	writeFile(t, in("text"), []byte("hello\n"))
-	writeFile(t, in("magic"), []byte(headerMagic))
+	writeFile(t, in("magic"), []byte(sqlitefile.HeaderMagic))
 	writeFile(t, in("random"), bytes.Repeat([]byte{0xa7, 0x13, 0x99, 0x42}, 4096))
 	os.Symlink("nowhere", in("dangling"))
 	os.Mkdir(in("dir"), 0o700)
@@ -414,7 +416,7 @@ func TestSnapshotSymlink(t *testing.T) {
 
 func TestSnapshotShapes(t *testing.T) {
 	shapes := map[string]string{}
-	for size := minPageSize; size <= maxPageSize; size *= 2 {
+	for size := sqlitefile.MinPageSize; size <= sqlitefile.MaxPageSize; size *= 2 {
 		shapes[fmt.Sprintf("page_size %d", size)] = fmt.Sprintf("PRAGMA page_size=%d;", size)
 	}
 	shapes["auto_vacuum full"] = "PRAGMA auto_vacuum=FULL;"

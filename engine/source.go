@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // A sourceFile is the main file of a database, opened for plain reading before SQLite sees it. It stays open until
@@ -21,7 +23,7 @@ type sourceFile struct {
 	file   *os.File
 	info   fs.FileInfo
 	owner  *identity // to be used for the database, nil for the caller's own
-	header header
+	header sqlitefile.Header
 	locker locker
 	watch  watch
 }
@@ -106,12 +108,12 @@ func checkFileType(info fs.FileInfo) error {
 
 // readHeader reads the header anew; it may have changed since the last time.
 func (s *sourceFile) readHeader() error {
-	var b [headerSize]byte
+	var b [sqlitefile.HeaderSize]byte
 	n, err := s.file.ReadAt(b[:], 0)
 	if err != nil && err != io.EOF {
 		return err
 	}
-	s.header, err = parseHeader(b[:n])
+	s.header, err = sqlitefile.ParseHeader(b[:n])
 	return err
 }
 
@@ -158,7 +160,7 @@ func sourceError(op, name string, err error) *Error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		kind, err = KindMissing, unix.ENOENT
-	case errors.Is(err, errNotDatabase):
+	case errors.Is(err, sqlitefile.ErrNotDatabase):
 		kind, err = KindNotDatabase, fmt.Errorf("%w (encrypted?)", err)
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		kind = KindTemp

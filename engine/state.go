@@ -83,7 +83,7 @@ func (s *sourceFile) look() (sourceState, error) {
 	if err := s.readHeader(); err != nil {
 		return sourceState{}, err
 	}
-	state := sourceState{walHeader: s.header.wal()}
+	state := sourceState{walHeader: s.header.WAL()}
 	var err error
 	if state.wal, err = s.lookAt("-wal", sizeOnly); err != nil {
 		return state, err

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // A copy that has not come on for stalled is given up: the destination hangs, perhaps for ever, and the source is locked.
@@ -59,5 +61,5 @@ func (s *sourceFile) watched(ctx context.Context, f func() error) error {
 // dropLocks takes away every lock on the source that the process holds, SQLite's included, by closing a descriptor of each file.
 func (s *sourceFile) dropLocks() {
 	s.Close()
-	openSibling(s.path + "-shm").close()
+	sqlitefile.OpenAux(s.path + "-shm").Close()
 }

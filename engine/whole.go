@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // lockBytePage is the page that holds SQLite's lock bytes. It is never written, and the last page of no database.
@@ -53,16 +55,16 @@ func (s *sourceFile) missingPages(ctx context.Context, e extent, have int64) (in
 	if lock := lockBytePage(e.pageSize); lock > have && lock <= e.pages {
 		missing--
 	}
-	wal := openSibling(s.path + "-wal")
-	defer wal.close()
-	if wal.err != nil {
-		return 0, sourceError("read", s.name, wal.err)
+	wal := sqlitefile.OpenAux(s.path + "-wal")
+	defer wal.Close()
+	if wal.Err != nil {
+		return 0, sourceError("read", s.name, wal.Err)
 	}
-	if wal.file == nil || missing > wal.size/e.pageSize {
+	if wal.File == nil || missing > wal.Size/e.pageSize {
 		return missing, nil
 	}
 	logged := make([]bool, e.pages-have)
-	_, err := walkWAL(ctx, wal.file, wal.size, int(e.pageSize), func(page int64) {
+	_, err := sqlitefile.WalkWAL(ctx, wal.File, wal.Size, int(e.pageSize), func(page int64) {
 		if i := page - have - 1; i >= 0 && i < int64(len(logged)) && !logged[i] {
 			logged[i] = true
 			missing--

@@ -20,14 +20,18 @@ const module = "github.com/greyforgelabs/sqlite-checkpoint"
 //
 //	cmd -> engine -> engine/atomicfile <- stream <- cmd
 //	kong   go-sqlite3                     klauspost/compress
+//	       engine/internal/...
 //
 // To each, the layers that it may import, its tests included.
 var layers = map[string][]string{
 	"cmd":               {"engine", "engine/atomicfile", "stream"},
-	"engine":            {"engine/atomicfile"},
+	"engine":            {"engine/atomicfile", "engine/internal/sqlitefile"},
 	"stream":            {"engine/atomicfile"},
 	"engine/atomicfile": {},
-	"integration":       append([]string{"engine", "engine/atomicfile", "stream"}, testLayers...),
+
+	"engine/internal/sqlitefile": {},
+
+	"integration": append([]string{"engine", "engine/atomicfile", "stream"}, testLayers...),
 }
 
 // testLayers serve the tests of every layer, and import none.
@@ -70,9 +74,10 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// stream is pure Go, and so is what it stands on: it must compile where there is no C compiler.
+// stream is pure Go, and so are the packages that it and engine are built on: they must compile where there
+// is no C compiler.
 func TestStreamWithoutCgo(t *testing.T) {
-	cmd := exec.Command("go", "build", "./stream/...", "./engine/atomicfile/...")
+	cmd := exec.Command("go", "build", "./stream/...", "./engine/atomicfile/...", "./engine/internal/...")
 	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

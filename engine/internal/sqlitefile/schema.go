@@ -1,21 +1,30 @@
-package engine
+package sqlitefile
 
 import (
 	"context"
 	"encoding/binary"
 	"errors"
 	"io"
+	"strings"
 	"unicode/utf16"
 )
 
-// A schemaRow is a row of sqlite_schema: https://www.sqlite.org/schematab.html
-type schemaRow struct {
-	kind, name, table string
-	root              int64
-	sql               string
+// A SchemaRow is a row of sqlite_schema: https://www.sqlite.org/schematab.html
+type SchemaRow struct {
+	Kind, Name, Table string
+	Root              int64
+	SQL               string
 }
 
-// Limits of a schema that is read without SQLite. A larger one is left to the copy's check.
+// Virtual reports whether the row is a virtual table.
+func (r SchemaRow) Virtual() bool { return r.Kind == "table" && r.Root == 0 }
+
+// BelongsTo reports whether the row is of a table in which a virtual table keeps its data.
+func (r SchemaRow) BelongsTo(virtual SchemaRow) bool {
+	return strings.HasPrefix(r.Table, virtual.Name+"_") || r.Table == virtual.Name
+}
+
+// Limits of a schema that is read without SQLite.
 const (
 	maxSchemaPages = 4096
 	maxSchemaBytes = 8 << 20
@@ -24,28 +33,27 @@ const (
 
 var errSchema = errors.New("the schema cannot be read without SQLite")
 
-// A pageReader reads pages as last committed. Nothing locks them: what it finds may be of more than one commit.
+// A pageReader reads pages as last committed. It holds no lock, so the pages may stem from different
+// commits.
 type pageReader struct {
 	main, wal io.ReaderAt
-	header    header
+	header    Header
 	logged    map[int64]int64 // offsets in the WAL
 	pages     int             // read so far
 	bytes     int             // of rows
 }
 
-// readSchema lists the rows of sqlite_schema without SQLite.
-func (s *sourceFile) readSchema(ctx context.Context) ([]schemaRow, error) {
-	r := &pageReader{main: s.file, header: s.header, logged: map[int64]int64{}}
-	wal := openSibling(s.path + "-wal")
-	defer wal.close()
-	if wal.file != nil && wal.size > 0 {
-		frame := int64(walFrameHeaderSize + s.header.pageSize)
-		if wal.size/frame > maxSchemaLog {
+// ReadSchema lists the rows of sqlite_schema, from the main file and what is committed in the WAL.
+func ReadSchema(ctx context.Context, main io.ReaderAt, h Header, wal AuxFile) ([]SchemaRow, error) {
+	r := &pageReader{main: main, header: h, logged: map[int64]int64{}}
+	if wal.File != nil && wal.Size > 0 {
+		frame := int64(FrameHeaderSize + h.PageSize)
+		if wal.Size/frame > maxSchemaLog {
 			return nil, errSchema
 		}
-		r.wal = wal.file
-		next := int64(walHeaderSize + walFrameHeaderSize)
-		if _, err := walkWAL(ctx, wal.file, wal.size, s.header.pageSize, func(page int64) {
+		r.wal = wal.File
+		next := int64(WALHeaderSize + FrameHeaderSize)
+		if _, err := WalkWAL(ctx, wal.File, wal.Size, h.PageSize, func(page int64) {
 			r.logged[page], next = next, next+frame
 		}); err != nil {
 			return nil, err
@@ -59,7 +67,7 @@ func (r *pageReader) page(number int64) ([]byte, error) {
 	if r.pages++; number < 1 || r.pages > maxSchemaPages {
 		return nil, errSchema
 	}
-	b := make([]byte, r.header.pageSize)
+	b := make([]byte, r.header.PageSize)
 	from, offset := r.main, (number-1)*int64(len(b))
 	if at, ok := r.logged[number]; ok {
 		from, offset = r.wal, at
@@ -69,7 +77,7 @@ func (r *pageReader) page(number int64) ([]byte, error) {
 }
 
 // table reads the rows of a table b-tree: https://www.sqlite.org/fileformat2.html#b_tree_pages
-func (r *pageReader) table(number int64, depth int) (rows []schemaRow, err error) {
+func (r *pageReader) table(number int64, depth int) (rows []SchemaRow, err error) {
 	const leaf, interior, deepest = 13, 5, 20
 	b, err := r.page(number)
 	if err != nil || depth > deepest {
@@ -77,7 +85,7 @@ func (r *pageReader) table(number int64, depth int) (rows []schemaRow, err error
 	}
 	start := 0
 	if number == 1 {
-		start = headerSize
+		start = HeaderSize
 	}
 	kind, cells := b[start], int(binary.BigEndian.Uint16(b[start+3:]))
 	first := start + map[byte]int{leaf: 8, interior: 12}[kind]
@@ -104,8 +112,8 @@ func (r *pageReader) table(number int64, depth int) (rows []schemaRow, err error
 	return rows, nil
 }
 
-// child appends the rows below the page whose number is at the start of b.
-func (r *pageReader) child(rows []schemaRow, b []byte, depth int) ([]schemaRow, error) {
+// child appends the rows of the subtree whose root page number is at the start of b.
+func (r *pageReader) child(rows []SchemaRow, b []byte, depth int) ([]SchemaRow, error) {
 	if len(b) < 4 {
 		return nil, errSchema
 	}
@@ -113,26 +121,26 @@ func (r *pageReader) child(rows []schemaRow, b []byte, depth int) ([]schemaRow, 
 	return append(rows, more...), err
 }
 
-// row reads the cell of a leaf.
-func (r *pageReader) row(cell []byte) (schemaRow, error) {
+// row reads one leaf cell.
+func (r *pageReader) row(cell []byte) (SchemaRow, error) {
 	size, n := varint(cell)
 	_, m := varint(cell[n:])
 	if n == 0 || m == 0 || size < 0 || size > maxSchemaBytes {
-		return schemaRow{}, errSchema
+		return SchemaRow{}, errSchema
 	}
 	if r.bytes += int(size); r.bytes > maxSchemaBytes {
-		return schemaRow{}, errSchema
+		return SchemaRow{}, errSchema
 	}
 	payload, err := r.payload(cell[n+m:], int(size))
 	if err != nil {
-		return schemaRow{}, err
+		return SchemaRow{}, err
 	}
 	return r.record(payload)
 }
 
-// payload gathers what a cell holds and what spills into overflow pages.
+// payload returns the payload of a cell, overflow pages included.
 func (r *pageReader) payload(cell []byte, size int) ([]byte, error) {
-	usable := r.header.pageSize - r.header.reserved
+	usable := r.header.PageSize - r.header.Reserved
 	local, spills := size, size > usable-35
 	if spills {
 		least := (usable-12)*32/255 - 23
@@ -156,7 +164,7 @@ func (r *pageReader) payload(cell []byte, size int) ([]byte, error) {
 }
 
 // record decodes the five columns: https://www.sqlite.org/fileformat2.html#record_format
-func (r *pageReader) record(b []byte) (row schemaRow, err error) {
+func (r *pageReader) record(b []byte) (row SchemaRow, err error) {
 	size, n := varint(b)
 	if n == 0 || size < int64(n) || size > int64(len(b)) {
 		return row, errSchema
@@ -171,11 +179,11 @@ func (r *pageReader) record(b []byte) (row schemaRow, err error) {
 		value := data[:length]
 		types, data = types[n:], data[length:]
 		if column == 3 {
-			row.root = columnInt(kind, value)
+			row.Root = columnInt(kind, value)
 			continue
 		}
 		if kind >= 13 && kind%2 == 1 {
-			*[]*string{&row.kind, &row.name, &row.table, nil, &row.sql}[column] = r.text(value)
+			*[]*string{&row.Kind, &row.Name, &row.Table, nil, &row.SQL}[column] = r.text(value)
 		}
 	}
 	return row, nil
@@ -200,7 +208,7 @@ func columnInt(kind int64, b []byte) (value int64) {
 
 func (r *pageReader) text(b []byte) string {
 	var order binary.ByteOrder
-	switch r.header.encoding {
+	switch r.header.Encoding {
 	case 2:
 		order = binary.LittleEndian
 	case 3:
@@ -215,7 +223,7 @@ func (r *pageReader) text(b []byte) string {
 	return string(utf16.Decode(units))
 }
 
-// varint decodes SQLite's variable-length integer. n is 0 if it does not end.
+// varint decodes SQLite's variable-length integer. n is 0 if b is truncated.
 func varint(b []byte) (value int64, n int) {
 	for i, c := range b[:min(len(b), 9)] {
 		if i == 8 {
