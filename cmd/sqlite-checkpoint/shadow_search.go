@@ -55,6 +55,9 @@ func (s *shadowing) find(ctx context.Context) (databases []string, skipped []eng
 // note says what was left out, if it may hold databases.
 func (s *shadowing) note(entry engine.Skipped) {
 	name := s.typed(entry.Path)
+	if slices.ContainsFunc(s.roots, func(root shadowRoot) bool { return root.path == entry.Path }) {
+		return // a DIR of its own
+	}
 	switch entry.Reason {
 	case engine.SkipExcluded:
 		s.con.note(name + ": excluded, CMD sees it as it is")

@@ -60,7 +60,10 @@ func allowRemoval(dir string) {
 		return
 	}
 	filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() {
+		if err != nil || !entry.IsDir() {
+			return nil
+		}
+		if info, err := entry.Info(); err == nil && info.Mode()&0o700 != 0o700 {
 			os.Chmod(path, 0o700)
 		}
 		return nil

@@ -275,13 +275,18 @@ func TestMountUnprivileged(t *testing.T) {
 	tr.must(filepath.WalkDir(tr.root, func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Lchown(path, int(tr.uid), int(tr.uid)))
 	}))
+	for _, dir := range []string{"live/dir/dir", "staged/dir/dir"} { // the owner may not write there
+		tr.write(dir + "/" + dir[:4])
+		tr.must(os.Lchown(tr.path(dir+"/"+dir[:4]), int(tr.uid), int(tr.uid)))
+		tr.must(os.Chmod(tr.path(dir), 0o555))
+	}
 	v := tr.view("app.db")
 	v.Directories = append(v.Directories, tr.directory("/dir/dir", "x.db"))
 	v.Hide = []string{tr.path("staged")}
-	tr.want(tr.run(v, `cat live/app.db live/dir/dir/x.db live/dir/other
+	tr.want(tr.run(v, `cat live/app.db live/dir/dir/* live/dir/other
 		echo; stat -c %u:%g live live/app.db live/other live/link | uniq
 		id -u; grep CapEff /proc/self/status; ls -A staged`),
-		"staged/app.dbstaged/dir/dir/x.dblive/dir/other\n65534:65534\n65534\nCapEff:\t0000000000000000")
+		"staged/app.dblive/dir/dir/livestaged/dir/dir/x.dblive/dir/other\n65534:65534\n65534\nCapEff:\t0000000000000000")
 }
 
 // Where the system refuses, it is known before anything is done.
