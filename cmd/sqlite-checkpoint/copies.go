@@ -200,7 +200,7 @@ func (c *datedCopy) prove(ctx context.Context, read io.Writer) {
 		return
 	}
 	defer in.Close()
-	if info, err := in.file.Stat(); err != nil || !sameState(info, c.info) {
+	if info, err := in.source.file.Stat(); err != nil || !sameState(info, c.info) {
 		c.problem = fmt.Errorf("read %s: it has changed meanwhile", c.path)
 		return
 	}

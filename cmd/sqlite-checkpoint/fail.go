@@ -55,6 +55,7 @@ const (
 	kindNamespace   = "no_namespace"
 	kindAppeared    = "database_appeared"
 
+	kindInputStalled  = "input_stalled"
 	kindDamagedCopies = "damaged_copies"
 	kindDamagedTree   = "damaged_directory"
 
@@ -120,6 +121,7 @@ var kinds = []row{
 	{"stream_trailing_data", exitStream, "keep each stream in a file of its own", stream.ErrTrailingData},
 	{"stream_mismatch", exitStream, fetchAgain + "; a copy that was opened and changed no longer matches its digest", stream.ErrMismatch},
 	{"stream_sidecar", exitStream, "name it with --sidecar FILE if SRC was renamed, or write it again with sha256sum", stream.ErrSidecar},
+	{kindInputStalled, exitStream, "find out what the sender waits for, or allow more time with --timeout", nil},
 	{kindDamagedTree, exitStream, "restore the directory again, or from an earlier backup", nil},
 	{kindDamagedCopies, exitStream, "save what you need of them, then remove them by hand; make a new backup", nil},
 	{"stream_plain_zstd", exitStream, "unpack it first: zstd -dc FILE | sqlite-checkpoint verify -", stream.ErrPlainZstd},

@@ -148,6 +148,8 @@ func happens(command, kind string) bool {
 	switch kind {
 	case string(engine.KindCheckIncomplete):
 		return slices.Contains([]string{"backup", "snapshot", "pipe", "verify", "restore"}, command)
+	case kindInputStalled:
+		return command == "verify" || command == "restore"
 	case kindStalled:
 		return slices.Contains([]string{"backup", "snapshot", "pipe"}, command)
 	}
@@ -160,7 +162,7 @@ func TestKindNames(t *testing.T) {
 		missing not_a_database unreadable hot_journal changed foreign_file open_in_process not_owner wal_elsewhere in_use
 		busy exclusive unlocked database_appeared no_namespace corrupt check_incomplete no_space temp_io exists same_file
 		output stalled stream_truncated stream_corrupt stream_unproven stream_version stream_empty stream_format
-		stream_trailing_data stream_mismatch stream_sidecar stream_plain_zstd damaged_copies damaged_directory
+		input_stalled stream_trailing_data stream_mismatch stream_sidecar stream_plain_zstd damaged_copies damaged_directory
 		command_not_found command_not_executable command_failed command_ended_early`)
 	got := []string{kindInterrupted}
 	for _, r := range kinds {

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"syscall"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
@@ -16,96 +14,78 @@ import (
 
 // fromFlags let a command deliver what is read.
 type fromFlags struct {
-	FromCommand bool     `help:"Leave out SRC: run CMD, which follows --, and read its stdout. CMD must succeed, too."`
-	Command     []string `arg:"" name:"cmd" optional:"" help:"With --from-command: a program and its arguments."`
+	FromCommand bool          `help:"Leave out SRC: run CMD, which follows --, and read its stdout. CMD must succeed, too."`
+	Timeout     time.Duration `placeholder:"TIME" help:"Longest time without progress at the input: SRC, or CMD. Default: no limit."`
+	Command     []string      `arg:"" name:"cmd" optional:"" help:"With --from-command: a program and its arguments."`
 }
 
 // Validate rejects arguments without a command.
 func (f *fromFlags) Validate() error {
-	if len(f.Command) > 0 && !f.FromCommand {
+	switch {
+	case len(f.Command) > 0 && !f.FromCommand:
 		return errors.New("unexpected argument " + f.Command[0])
+	case f.Timeout < 0:
+		return errors.New("--timeout must not be negative")
 	}
 	return nil
 }
 
 // open opens SRC, or starts the command in its place. CMD's name stands where SRC would.
-func (f *fromFlags) open(ctx context.Context, source string, proof proofFlags) (*input, error) {
+func (f *fromFlags) open(ctx context.Context, source string, proof proofFlags) (in *input, err error) {
 	if f.FromCommand {
-		return openCommand(ctx, append([]string{source}, f.Command...), proof)
+		in, err = openCommand(ctx, append([]string{source}, f.Command...), proof)
+	} else {
+		in, err = openInput(ctx, source, proof)
 	}
-	return openInput(ctx, source, proof)
+	if err != nil {
+		return nil, err
+	}
+	in.source.timeout = f.Timeout
+	return in, nil
 }
 
-// endGrace is how long a command may take to end after TERM, once nobody reads its output any more.
-const endGrace = 5 * time.Second
+// endGrace is how long a command may take to exit after TERM, once nobody reads its output any more.
+const endGrace = 2 * time.Second
 
-// openCommand is openInput for the stdout of a command.
+// openCommand is openInput for the stdout of a command. The guard keeps the write end until CMD and all that it has
+// started have exited: there is no EOF before.
 func openCommand(ctx context.Context, argv []string, proof proofFlags) (*input, error) {
 	opts, err := proof.options("-")
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Stderr = os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = endGrace
-	out, into, err := os.Pipe()
-	if err != nil {
-		cancel()
-		return nil, inputFault(argv[0], err)
-	}
-	cmd.Stdout = into
-	err = cmd.Start()
-	into.Close()
-	if err != nil {
-		cancel()
-		out.Close()
+	if _, err := exec.LookPath(argv[0]); err != nil {
 		return nil, startFault(argv[0], err)
 	}
-	source := &commandReader{ctxReader: &ctxReader{ctx: ctx, file: out, fd: descriptor(out), name: argv[0]}, cmd: cmd}
-	end := func() { cancel(); source.wait() }
-	return &input{Reader: stream.NewReader(source, opts), file: out, end: end}, nil
+	out, into, err := os.Pipe()
+	if err != nil {
+		return nil, inputFault(argv[0], err)
+	}
+	process, err := guard.Start(ctx, guard.Command{
+		Argv: argv, Stdin: os.Stdin, Stdout: into, Stderr: os.Stderr, Grace: endGrace,
+	})
+	into.Close()
+	if err != nil {
+		out.Close()
+		return nil, commandFault(err)
+	}
+	source := &ctxReader{ctx: ctx, file: out, fd: descriptor(out), name: argv[0]}
+	reader := stream.NewReader(&commandReader{source, process}, opts)
+	return &input{Reader: reader, source: source, end: process.Close}, nil
 }
 
 // A commandReader reads the stdout of a command, which ends only if the command has succeeded.
 type commandReader struct {
 	*ctxReader
-	cmd   *exec.Cmd
-	ended bool
-	err   error
+	process *guard.Process
 }
 
 func (r *commandReader) Read(b []byte) (int, error) {
 	n, err := r.ctxReader.Read(b)
 	if err == io.EOF {
-		if failed := r.wait(); failed != nil {
-			return n, failed
+		if failed := r.process.Finish(); failed != nil {
+			return n, commandFault(failed)
 		}
 	}
 	return n, err
-}
-
-// wait waits until the command has ended. It is idempotent.
-func (r *commandReader) wait() error {
-	if r.ended {
-		return r.err
-	}
-	r.ended = true
-	err := r.cmd.Wait()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		r.err = commandFault(exitErrorOf(r.name, exit))
-	} else if err != nil {
-		r.err = fmt.Errorf("run %s: %w", r.name, err)
-	}
-	return r.err
-}
-
-// exitErrorOf is how a shell would tell the status.
-func exitErrorOf(name string, exit *exec.ExitError) *guard.ExitError {
-	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return &guard.ExitError{Name: name, Status: 128 + int(status.Signal()), Signal: status.Signal()}
-	}
-	return &guard.ExitError{Name: name, Status: exit.ExitCode()}
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,8 +19,8 @@ import (
 // An input is an open SRC.
 type input struct {
 	*stream.Reader
-	file *os.File
-	end  func() // of the command that delivers it; nil for a file
+	source *ctxReader
+	end    func() error // ends the command that delivers it; nil for a file
 }
 
 // openInput opens SRC and reads what it is to be compared with.
@@ -37,7 +38,7 @@ func openInput(ctx context.Context, source string, proof proofFlags) (*input, er
 			return nil, inputFault(source, err)
 		}
 	}
-	in := &input{file: file}
+	in := &input{source: &ctxReader{ctx: ctx, file: file, fd: descriptor(file), name: source}}
 	opts, err := proof.options(source)
 	if err == nil {
 		err = checkReadable(source, file)
@@ -46,7 +47,7 @@ func openInput(ctx context.Context, source string, proof proofFlags) (*input, er
 		in.Close()
 		return nil, err
 	}
-	in.Reader = stream.NewReader(&ctxReader{ctx: ctx, file: file, fd: descriptor(file), name: source}, opts)
+	in.Reader = stream.NewReader(in.source, opts)
 	return in, nil
 }
 
@@ -55,8 +56,8 @@ func (in *input) Close() {
 	if in.Reader != nil {
 		in.Reader.Close()
 	}
-	if in.file != os.Stdin {
-		in.file.Close()
+	if in.source.file != os.Stdin {
+		in.source.file.Close()
 	}
 	if in.end != nil {
 		in.end()
@@ -110,17 +111,18 @@ var inputHints = map[engine.Kind]string{
 
 // A ctxReader reads a file until its context ends.
 type ctxReader struct {
-	ctx  context.Context
-	file *os.File
-	fd   int
-	name string
+	ctx     context.Context
+	file    *os.File
+	fd      int
+	name    string
+	timeout time.Duration // the longest time without a byte; 0 means no limit
 }
 
 // pollInterval is how long the end of the context may go unnoticed, in milliseconds.
 const pollInterval = 100
 
 func (p *ctxReader) Read(b []byte) (int, error) {
-	for {
+	for since := time.Now(); ; {
 		if p.ctx.Err() != nil {
 			return 0, context.Cause(p.ctx)
 		}
@@ -130,6 +132,10 @@ func (p *ctxReader) Read(b []byte) (int, error) {
 		}
 		if ready > 0 {
 			break
+		}
+		if p.timeout > 0 && time.Since(since) >= p.timeout {
+			err := fmt.Errorf("read %s: nothing has arrived for %v", p.name, p.timeout)
+			return 0, &fault{kind: kindInputStalled, err: err}
 		}
 	}
 	n, err := p.file.Read(b)
