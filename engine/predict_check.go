@@ -140,6 +140,6 @@ func (k *checker) makeVirtual(row sqlitefile.SchemaRow) error {
 		return err
 	}
 	defer statement.Close()
-	_, err = statement.Exec(nil)
+	_, err = statement.(driver.StmtExecContext).ExecContext(context.Background(), nil)
 	return err
 }
