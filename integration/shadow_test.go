@@ -251,12 +251,17 @@ func TestShadowHolds(t *testing.T) {
 	}
 }
 
-// A database that appears where nothing was staged has been seen unverified.
+// A database that appears where nothing was staged has been seen unverified, and so has one that a file became which
+// CMD could see.
 func TestShadowAppeared(t *testing.T) {
 	s := newShadowed(newBench(t), 2, 20)
-	h := s.hold("cat dir3/sub0/new.db >/dev/null")
-	s.add("dir3/sub0/new.db", s.bench.read("DELETE"))
-	h.finish().exits(4).says("dir3/sub0/new.db: CMD saw it in use", "run it again")
+	s.add("dir0/sub0/empty", nil)
+	h := s.hold("cat dir3/sub0/new.db dir0/sub0/empty | wc -c")
+	for _, name := range []string{"dir3/sub0/new.db", "dir0/sub0/empty", "dir0/sub0/unseen"} {
+		s.add(name, s.bench.read("DELETE"))
+	}
+	h.finish().exits(4).says("dir3/sub0/new.db: CMD saw it in use", "dir0/sub0/empty: CMD saw it in use",
+		"dir0/sub0/unseen: created meanwhile", "appeared while CMD ran: 2", "run it again")
 	s.run("shadow", s.root, "--", "true").exits(0)
 }
 

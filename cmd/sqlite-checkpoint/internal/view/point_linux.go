@@ -78,6 +78,9 @@ func sameLink(point, target string, live unix.Stat_t) bool {
 // magic begins every database: https://www.sqlite.org/fileformat2.html#magic_header_string
 const magic = "SQLite format 3\x00"
 
+// minSize is that of the smallest page, and so of the smallest database.
+const minSize = 512
+
 // isDatabase reports whether a file of the directory is one. What cannot be read is none that could
 // be read through the view.
 func isDatabase(dir *os.File, name string) bool {
@@ -87,7 +90,7 @@ func isDatabase(dir *os.File, name string) bool {
 		return false
 	}
 	defer unix.Close(fd)
-	var start [len(magic)]byte
+	var start [minSize]byte
 	n, err := unix.Pread(fd, start[:], 0)
-	return err == nil && string(start[:n]) == magic
+	return err == nil && n == minSize && string(start[:len(magic)]) == magic
 }

@@ -165,8 +165,9 @@ func TestMount(t *testing.T) {
 	tr.write("live/app.db", "live/app.db-wal", "live/app.db-shm", "live/bad.db", "live/bad.db-journal",
 		"live/new.db", "live/new.db-wal", "live/other", "live/other-wal", "live/dir/file", "live/new\nline \\ \xff")
 	for _, name := range []string{"live/new.db", "live/as it is.db"} {
-		tr.must(os.WriteFile(tr.path(name), []byte(magic+"..."), 0o644))
+		tr.must(os.WriteFile(tr.path(name), []byte(magic+strings.Repeat("x", minSize)), 0o644))
 	}
+	tr.must(os.WriteFile(tr.path("live/too short"), []byte(magic), 0o644))
 	tr.must(os.Symlink("app.db", tr.path("live/link")))
 	tr.must(unix.Mkfifo(tr.path("live/fifo"), 0o600))
 	tr.must(os.Lchown(tr.path("live/link"), 1, 2))
@@ -179,7 +180,7 @@ func TestMount(t *testing.T) {
 	v.Directories[0].Absent, v.Directories[0].Live = []string{"bad.db"}, []string{"as it is.db"}
 
 	tr.want(tr.run(v, "cd live; LC_ALL=C ls -bA; stat -c %Y .; cat app.db; readlink link; stat -c %u:%g link"),
-		"app.db\nas\\ it\\ is.db\ndir\nempty\nfifo\nlink\nnew\\nline\\ \\\\\\ \\377\nother\nother-wal\n"+
+		"app.db\nas\\ it\\ is.db\ndir\nempty\nfifo\nlink\nnew\\nline\\ \\\\\\ \\377\nother\nother-wal\ntoo\\ short\n"+
 			"1000000000\nstaged/app.dbapp.db\n1:2")
 	tr.want(tr.run(v, "stat -c '%n %d:%i %s %y' live/other live/dir/file live/dir live/fifo"),
 		stat(t, tr.root, "live/other", "live/dir/file", "live/dir", "live/fifo"))
