@@ -129,10 +129,23 @@ func checkWritable(dir string) error {
 	if err == nil {
 		err = unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 	}
+	if err == nil {
+		err = checkInodes(dir)
+	}
 	if err != nil {
 		return tempError("create a private directory in", dir, &fs.PathError{Op: "mkdir", Path: dir, Err: err})
 	}
 	return nil
+}
+
+// checkInodes asks for room for two names, where the file system counts them.
+func checkInodes(dir string) error {
+	const names = 2 // the private directory and the copy
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil || stat.Files == 0 || stat.Ffree >= names {
+		return nil
+	}
+	return unix.ENOSPC
 }
 
 // How fast a copy is at best, and how fast its check, in bytes per second.

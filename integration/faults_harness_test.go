@@ -211,6 +211,7 @@ type scene struct {
 	root              string
 	source, temp, out string // directories
 	db                string // the source
+	hidden            bool   // what is wrong with it only SQLite's check finds
 	traces            atomic.Int32
 	tally             *exitCount
 }
@@ -272,19 +273,20 @@ type trial struct {
 // A running is a trial under way.
 type running struct {
 	*scene
-	trial   trial
-	cmd     *exec.Cmd
-	mark    string
-	weights string
-	before  [3]picture.Picture
-	start   time.Time
-	stderr  bytes.Buffer
-	output  bytes.Buffer
-	pipe    *os.File // the read end of its stdout
-	reading chan struct{}
-	read    chan struct{}
-	release func()
-	ended   chan struct{}
+	trial    trial
+	cmd      *exec.Cmd
+	mark     string
+	weights  string
+	before   [3]picture.Picture
+	forecast *forecast
+	start    time.Time
+	stderr   bytes.Buffer
+	output   bytes.Buffer
+	pipe     *os.File // the read end of its stdout
+	reading  chan struct{}
+	read     chan struct{}
+	release  func()
+	ended    chan struct{}
 }
 
 // An aftermath is what came of a trial.
@@ -335,6 +337,7 @@ func (s *scene) start(tr trial) *running {
 		p.before[0] = picture.Take(s.T, s.source)
 	}
 	p.before[1], p.before[2] = s.inside(s.temp), s.inside(s.out)
+	p.forecast = p.foreseen()
 	p.start = time.Now()
 	s.must(p.cmd.Start())
 	s.Cleanup(func() { syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL); p.release() })
@@ -414,6 +417,7 @@ func (p *running) judge(o *aftermath) {
 	p.judgeWords(o)
 	p.judgeDirectories(o)
 	p.judgeOutput(o)
+	p.judgeForecast(o)
 	if left := p.children(); len(left) > 0 {
 		p.Errorf("processes are left: %v", left)
 	}

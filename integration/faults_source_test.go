@@ -69,6 +69,7 @@ var sourceFaults = []matrixRow{
 		}
 	}},
 	{row: 12, name: "whole-page tail, version-valid-for mismatch", try: func(s *scene) {
+		s.hidden = true
 		s.rollback()
 		s.write(s.db, append(s.readFile(s.db), make([]byte, 4096)...))
 		s.patch(92, 0, 0, 0, 0)
@@ -76,21 +77,25 @@ var sourceFaults = []matrixRow{
 	}},
 	{row: 13, name: "every byte of page 1 flipped", try: flippedPage1},
 	{row: 16, name: "index missing rows", try: func(s *scene) {
+		s.hidden = true
 		s.sql(s.db, rowsSQL(500), hideIndex, "INSERT INTO t(v) SELECT v FROM t LIMIT 10;", showIndex)
 		s.refused(codeCorrupt, "app.db", "wrong # of entries in index tv")
 	}},
 	{row: 17, name: "duplicate in UNIQUE", try: func(s *scene) {
+		s.hidden = true
 		s.sql(s.db, strings.Replace(rowsSQL(500), "CREATE INDEX", "CREATE UNIQUE INDEX", 1), hideIndex,
 			"UPDATE t SET v = (SELECT v FROM t WHERE id = 1) WHERE id = 2;", showIndex)
 		s.try(trial{}).hasQuickRows(500) // quick_check does not see it, and the README says so
 		s.refusedBy([]string{"--check", "full"}, codeCorrupt, "app.db", "tv")
 	}},
 	{row: 18, name: "FTS5 shadow damage", try: func(s *scene) {
+		s.hidden = true
 		s.sql(s.db, "CREATE VIRTUAL TABLE f USING fts5(v); INSERT INTO f VALUES('hello world'),('good bye');",
 			"UPDATE f_data SET block = x'00000000ff' WHERE id > 10;")
 		s.refused(codeCorrupt, "app.db")
 	}},
 	{row: 19, name: "RTREE or FTS4 damage", try: func(s *scene) {
+		s.hidden = true
 		s.sql(s.db, "CREATE VIRTUAL TABLE r USING rtree(id,a,b); INSERT INTO r VALUES(1,0,1),(2,3,4),(3,5,6);",
 			"DELETE FROM r_rowid WHERE rowid = 2;")
 		s.refused(codeCorrupt, "app.db")

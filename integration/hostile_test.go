@@ -345,6 +345,7 @@ func TestHostileThroughProgram(t *testing.T) {
 
 // flippedPage1 changes every byte of the first page: what is not refused is copied as it is.
 func flippedPage1(s *scene) {
+	s.hidden = true
 	s.sql(s.db, "PRAGMA page_size=1024;", rowsSQL(30))
 	base := s.readFile(s.db)
 	dir := filepath.Join(s.root, "worker")
