@@ -25,7 +25,7 @@ func TestShadowKilled(t *testing.T) {
 	started := 0
 	for _, victims := range []string{"main", "guard", "both"} {
 		for range rounds {
-			p := s.start("shadow", s.root, "--", "bash", "-c",
+			p := s.start("shadow", "--grace", "100ms", s.root, "--", "bash", "-c",
 				`trap "" TERM; echo >started; read -rt 30; echo >committed`)
 			time.Sleep(rand.N(400 * time.Millisecond))
 			s.kill(p, victims)
