@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -194,7 +195,7 @@ func (f *finder) lookInto(dir *os.File, below string, names []string) {
 	opening.Lock()
 	defer opening.Unlock()
 	now := time.Now()
-	held := heldInodes()
+	held := sync.OnceValue(heldInodes) // rarely needed, as most files are known from the last search
 	for _, name := range names {
 		var stat unix.Stat_t
 		if err := unix.Fstatat(int(dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -207,7 +208,7 @@ func (f *finder) lookInto(dir *os.File, below string, names []string) {
 		case stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Size < sqlitefile.MinPageSize:
 		case known.stillKnown(file):
 			f.remember(path.Join(below, name), known)
-		case held[inode{file.dev, file.ino}] > 0:
+		case held()[inode{file.dev, file.ino}] > 0:
 			f.skip(path.Join(below, name), SkipInProcess, nil)
 		default:
 			f.lookIntoFile(dir, below, name, knownFile{file: file, settled: file.settled(now)})

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// A Token is the state of a database as stat(2) shows it: device, inode, size, modification time
-// and change time of the database, of its -wal and of its -journal, or their absence. Two equal
-// tokens of one path prove that nothing was committed between them, as every commit writes to one
-// of these files. Different tokens prove nothing.
+// A Token is the state of a database as stat(2) shows it: device, inode, size and modification time
+// of the database, of its -wal and of its -journal, or their absence, and the change time of the
+// database. Two equal tokens of one path prove that nothing was committed between them, as every
+// commit writes to one of these files. Different tokens prove nothing.
 //
 // A Token is comparable: use ==, or use it as a key. One that [Token.Doubt] doubts equals no other
 // token, nor does one that was taken before the last boot. The zero Token equals no token that was
@@ -30,7 +30,7 @@ type Token struct {
 type tokenFile struct {
 	dev, ino     uint64
 	size         int64
-	mtime, ctime int64 // nanoseconds since 1970
+	mtime, ctime int64 // nanoseconds since 1970; ctime is 0 for -wal and -journal
 }
 
 // A Doubt is the reason why a [Token] equals no other one.
@@ -112,8 +112,12 @@ func (t Token) judge(now time.Time, reliable bool, links int) Doubt {
 	return ""
 }
 
+// lstatSide leaves out the change time: whenever root opens a database, even to read it, SQLite
+// gives a -wal or -journal to the database's owner, which moves it. The next commit moves the
+// modification time.
 func (c tokenClock) lstatSide(path string) (tokenFile, error) {
 	file, _, err := c.lstat(path)
+	file.ctime = 0
 	if errors.Is(err, fs.ErrNotExist) {
 		return tokenFile{}, nil
 	}

@@ -116,6 +116,9 @@ func (s *Scheduler) Look(now time.Time, tokens map[string]engine.Token, complete
 			delete(s.jobs, name)
 			continue
 		}
+		if s.options.Once && s.options.AtLeast > 0 && !now.Before(j.began.Add(s.options.AtLeast)) {
+			j.forced = true // there will be no later moment
+		}
 		switch {
 		case !j.changing():
 			j.unsettled = time.Time{}
@@ -168,8 +171,8 @@ func (s *Scheduler) when(j *Job) (due time.Time, ok bool) {
 		return time.Time{}, true
 	case j.failures > 0 && !s.options.Once:
 		return j.ended.Add(s.pause(j.failures)), true
-	case j.changed() && s.options.Once:
-		return settled, true
+	case s.options.Once:
+		return settled, j.changed()
 	case j.changed():
 		due, ok = later(settled, j.began.Add(s.options.Every)), true
 	}

@@ -241,6 +241,23 @@ func TestOnce(t *testing.T) {
 	d.mustRun(10*time.Minute, "bad@0s", "b@0s", "c@3s")
 }
 
+// A single look waits for nothing but a commit to settle: not for the end of --at-least.
+func TestOnceAtLeast(t *testing.T) {
+	d := newDay(t, Options{Each: true, Once: true, AtLeast: time.Hour}, "a")
+	d.mustRun(time.Minute, "a@0s")
+	state := d.s.State()
+	for _, test := range []struct {
+		later time.Duration
+		due   int
+	}{{30 * time.Minute, 0}, {2 * time.Hour, 1}} {
+		s := New(d.s.options, state, start.Add(test.later))
+		s.Look(start.Add(test.later), d.tokens, true)
+		if _, waits := s.Next(); len(s.Due(start.Add(test.later))) != test.due || waits != (test.due > 0) {
+			t.Errorf("after %v: waits %v, want %d due", test.later, waits, test.due)
+		}
+	}
+}
+
 // A restart continues where the last process was: what is unchanged does not run, and a pause goes
 // on.
 func TestRestart(t *testing.T) {
