@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,7 +69,7 @@ type (
 		SecurityContext struct {
 			AllowPrivilegeEscalation *bool
 			ReadOnlyRootFilesystem   bool
-			Capabilities             struct{ Drop []string }
+			Capabilities             struct{ Add, Drop []string }
 		}
 		VolumeMounts []struct {
 			Name, MountPath string
@@ -77,39 +78,101 @@ type (
 	}
 )
 
-// The manifests are what Kubernetes takes, their containers may do no more than they must, and their commands back up.
+// readPod is the pod of a manifest, which has to be what Kubernetes takes.
+func readPod(t *testing.T, name, kind string) podSpec {
+	t.Helper()
+	var w workload
+	decodeYAML(t, "examples/"+name, &w, false)
+	if w.APIVersion+" "+w.Kind != kind {
+		t.Errorf("it is a %s %s", w.APIVersion, w.Kind)
+	}
+	if w.Kind == "CronJob" {
+		return w.Spec.JobTemplate.Spec.Template.Spec
+	}
+	return w.Spec.Template.Spec
+}
+
+// The containers of the manifests may do no more than they must, and their commands back up.
 func TestKubernetes(t *testing.T) {
-	for name, kind := range map[string]string{"kubernetes-cronjob.yaml": "batch/v1 CronJob", "kubernetes-sidecar.yaml": "apps/v1 Deployment"} {
+	for name, kind := range map[string]string{
+		"kubernetes-cronjob.yaml": "batch/v1 CronJob", "kubernetes-sidecar.yaml": "apps/v1 Deployment",
+	} {
 		t.Run(name, func(t *testing.T) {
-			var w workload
-			decodeYAML(t, "examples/"+name, &w, false)
-			if w.APIVersion+" "+w.Kind != kind {
-				t.Errorf("it is a %s %s", w.APIVersion, w.Kind)
-			}
-			pod := w.Spec.Template.Spec
-			if w.Kind == "CronJob" {
-				pod = w.Spec.JobTemplate.Spec.Template.Spec
-			}
-			c := pod.mustBeModest(t)
+			c := readPod(t, name, kind).mustBeModest(t, modesty{})
 			s := newSite(t)
-			s.mustBackUp(s.path("app/app.db"), s.paths.Replace(strings.Join(c.argv(), "\x00")), func(command string) outcome {
+			argv := s.paths.Replace(strings.Join(once(c.argv()), "\x00"))
+			s.mustBackUp(s.path("app/app.db"), argv, func(command string) outcome {
 				return s.finish(s.other(append([]string{"env"}, strings.Split(command, "\x00")...)...))
 			})
 		})
 	}
 }
 
-// argv is what the container runs; what would go on for ever goes on once.
-func (c container) argv() []string {
-	argv := slices.Concat(c.Command, c.Args)
-	for i, arg := range argv {
-		argv[i] = strings.ReplaceAll(arg, "sleep 86400 & wait $!", "break")
+func TestKubernetesDaemonSet(t *testing.T) {
+	pod := readPod(t, "kubernetes-daemonset.yaml", "apps/v1 DaemonSet")
+	c := pod.mustBeModest(t, modesty{root: true, writable: []string{"/state", "/tmp"}})
+	newSite(t).mustBackUpChanges(c.argv())
+}
+
+// Together the workers prove each database once, and the one whose share is damaged fails.
+func TestKubernetesIndexedJob(t *testing.T) {
+	c := readPod(t, "kubernetes-indexed-job.yaml", "batch/v1 Job").mustBeModest(t, modesty{})
+	s := newSite(t)
+	s.write("app/names", []byte("/one\n/two\n/three of five\n/four\n/five\n"))
+	s.bash(`while IFS= read -r name; do
+		restic backup --stdin-filename "$name" --stdin-from-command -- sqlite-checkpoint backup app/app.db -
+	done <app/names`).exits(0)
+	work := func() (worst int, said string) {
+		for index := range 4 {
+			cmd := s.other(strings.Split(s.paths.Replace(strings.Join(c.argv(), "\x00")), "\x00")...)
+			cmd.Env = append(cmd.Env, "JOB_COMPLETION_COUNT=4", fmt.Sprint("JOB_COMPLETION_INDEX=", index))
+			o := s.finish(cmd)
+			worst, said = max(worst, o.code), said+o.stdout+o.stderr
+		}
+		return worst, said
+	}
+	if worst, said := work(); worst != 0 || strings.Count(said, "complete: ") != 5 {
+		t.Errorf("exit status %d\n%s", worst, said)
+	}
+	s.write("app/names", append(s.read("app/names"), "/six\n"...))
+	if worst, said := work(); worst != 1 || strings.Count(said, "complete: ") != 5 {
+		t.Errorf("with a name that is not there: exit status %d\n%s", worst, said)
+	}
+}
+
+// docker-compose takes the file, and what the container runs backs up.
+func TestDockerCompose(t *testing.T) {
+	s := newSite(t)
+	s.write("docker-compose.yaml", []byte(s.example("docker-compose.yaml")))
+	s.write("backup.env", nil)
+	s.finish(s.other(tool(t, "docker-compose"), "config", "-q")).exits(0)
+	var project struct {
+		Services map[string]struct{ Entrypoint, Command []string }
+	}
+	decodeYAML(t, "examples/docker-compose.yaml", &project, false)
+	backup := project.Services["backup"]
+	s.mustBackUpChanges(slices.Concat(backup.Entrypoint, backup.Command))
+}
+
+// argv is what the container runs.
+func (c container) argv() []string { return slices.Concat(c.Command, c.Args) }
+
+// once makes a watch look once.
+func once(argv []string) []string {
+	if len(argv) > 1 && argv[1] == "watch" && !slices.Contains(argv, "--once") {
+		return slices.Insert(slices.Clone(argv), 2, "--once")
 	}
 	return argv
 }
 
+// A modesty says what a container may have beyond the least: the files of all users, and other writable volumes than /tmp.
+type modesty struct {
+	root     bool
+	writable []string
+}
+
 // mustBeModest returns the container that backs up.
-func (p podSpec) mustBeModest(t *testing.T) (c container) {
+func (p podSpec) mustBeModest(t *testing.T, m modesty) (c container) {
 	t.Helper()
 	i := slices.IndexFunc(p.Containers, func(c container) bool { return c.Name == "backup" })
 	if i < 0 {
@@ -117,25 +180,42 @@ func (p podSpec) mustBeModest(t *testing.T) (c container) {
 	}
 	c = p.Containers[i]
 	pod, own := p.SecurityContext, c.SecurityContext
-	if !pod.RunAsNonRoot || pod.RunAsUser == 0 || pod.SeccompProfile.Type != "RuntimeDefault" || p.AutomountServiceAccountToken == nil || *p.AutomountServiceAccountToken {
+	named := pod.RunAsNonRoot && pod.RunAsUser != 0 && own.Capabilities.Add == nil
+	reader := m.root && slices.Equal(own.Capabilities.Add, []string{"DAC_READ_SEARCH"})
+	if !named && !reader || pod.SeccompProfile.Type != "RuntimeDefault" ||
+		p.AutomountServiceAccountToken == nil || *p.AutomountServiceAccountToken {
 		t.Errorf("the pod may do too much: %+v", p)
 	}
-	if !own.ReadOnlyRootFilesystem || own.AllowPrivilegeEscalation == nil || *own.AllowPrivilegeEscalation || !slices.Equal(own.Capabilities.Drop, []string{"ALL"}) {
+	if !own.ReadOnlyRootFilesystem || own.AllowPrivilegeEscalation == nil || *own.AllowPrivilegeEscalation ||
+		!slices.Equal(own.Capabilities.Drop, []string{"ALL"}) {
 		t.Errorf("the container may do too much: %+v", own)
 	}
-	writable := map[string]bool{}
-	for _, mount := range c.VolumeMounts {
-		writable[mount.MountPath] = !mount.ReadOnly
+	c.mustWriteOnly(t, m.writable)
+	return c
+}
+
+// mustWriteOnly checks that the data is read-only.
+func (c container) mustWriteOnly(t *testing.T, want []string) {
+	t.Helper()
+	if want == nil {
+		want = []string{"/tmp"}
 	}
-	if len(writable) != 2 || writable["/data"] || !writable["/tmp"] {
-		t.Errorf("want /data read-only and /tmp writable: %+v", c.VolumeMounts)
+	var writable []string
+	data := false
+	for _, mount := range c.VolumeMounts {
+		if !mount.ReadOnly {
+			writable = append(writable, mount.MountPath)
+		}
+		data = data || mount.ReadOnly && mount.MountPath == "/data"
+	}
+	if !data || !slices.Equal(writable, want) {
+		t.Errorf("want /data read-only, and %q writable: %+v", want, c.VolumeMounts)
 	}
 	for _, variable := range c.Env {
-		if !strings.HasPrefix(variable.Value, "/tmp") {
+		if strings.HasPrefix(variable.Value, "/") && !strings.HasPrefix(variable.Value, "/tmp") {
 			t.Errorf("%s=%s is not in the writable volume", variable.Name, variable.Value)
 		}
 	}
-	return c
 }
 
 // An image is what the last stage of the Dockerfile says.

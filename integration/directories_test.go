@@ -128,7 +128,7 @@ func TestKubernetesDirectory(t *testing.T) {
 	if w.APIVersion+" "+w.Kind != "batch/v1 CronJob" {
 		t.Errorf("it is a %s %s", w.APIVersion, w.Kind)
 	}
-	c := w.Spec.JobTemplate.Spec.Template.Spec.mustBeModest(t)
+	c := w.Spec.JobTemplate.Spec.Template.Spec.mustBeModest(t, modesty{})
 	s := newSite(t)
 	s.write("app/file", []byte("file\n"))
 	paths := strings.NewReplacer("/data", s.path("app"), "/tmp/stage", s.path("stage"))

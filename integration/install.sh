@@ -12,6 +12,7 @@ programs='
 	bindfs
 	borg          borgbackup
 	borgmatic
+	docker-compose
 	file
 	git
 	losetup       mount

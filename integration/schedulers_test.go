@@ -35,10 +35,11 @@ func newSite(t *testing.T) *site {
 	s.live = s.open("app/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
 	s.finish(s.other(restic, "init")).exits(0)
 	s.paths = strings.NewReplacer(
-		"/data/app.db", s.path("app/app.db"),
+		"/data", s.path("app"),
 		"/etc/sqlite-checkpoint", s.path("etc"),
 		"/srv/app", s.path("app"),
 		"/srv/borg", s.path("borg"),
+		"/state", s.path("state"),
 		"/srv/restic", s.path("repository"),
 		"/var/backups/app", s.path("copies"),
 		"/usr/bin/restic", restic,
@@ -111,12 +112,39 @@ func (s *site) mustBackUp(name, command string, run func(command string) outcome
 	}
 }
 
+// mustBackUpChanges runs a watch --once: it makes a snapshot of what was committed, and of nothing else, and when it fails, the
+// next run makes up for it.
+func (s *site) mustBackUpChanges(argv []string) {
+	s.Helper()
+	argv = once(strings.Split(s.paths.Replace(strings.Join(argv, "\x00")), "\x00"))
+	run := func(snapshots int, env ...string) outcome {
+		s.Helper()
+		cmd := s.other(slices.Concat([]string{"env"}, env, argv)...)
+		o := s.finish(cmd)
+		if n := s.snapshots(); n != snapshots {
+			s.Errorf("%s: %d snapshots, want %d\n%s", o.command, n, snapshots, o.stderr)
+		}
+		return o
+	}
+	run(1).exits(0)
+	s.mustHave(s.path("app/app.db"))
+	run(1).exits(0)
+	s.live.run("UPDATE t SET id=id;")
+	if o := run(1, "RESTIC_PASSWORD=wrong"); o.code == 0 {
+		s.Errorf("%s: exit status 0 with a wrong password", o.command)
+	}
+	run(2).exits(0)
+	s.mustHave(s.path("app/app.db"))
+}
+
 // Every one of these files says how far it can be trusted.
 func TestSchedulersSayWhatWasChecked(t *testing.T) {
 	for _, name := range []string{
 		"sqlite-checkpoint@.service", "sqlite-checkpoint@.timer", "crontab", "sqlite-checkpoint-copies@.service",
 		"sqlite-checkpoint-copies@.timer", "crontab-copies", "Dockerfile", "kubernetes-cronjob.yaml",
-		"kubernetes-sidecar.yaml", "sqlite-checkpoint-watch.service", directoryUnit, "kubernetes-directory.yaml", "alerts.yaml", "autorestic.yaml", "backrest-hook", "borgmatic.yaml", "resticprofile.yaml",
+		"kubernetes-sidecar.yaml", "sqlite-checkpoint-watch.service", directoryUnit, "kubernetes-directory.yaml", "alerts.yaml",
+		"docker-compose.yaml", "kubernetes-daemonset.yaml", "kubernetes-indexed-job.yaml", "sqlite-checkpoint.nomad.hcl",
+		"autorestic.yaml", "backrest-hook", "borgmatic.yaml", "resticprofile.yaml",
 	} {
 		data, err := os.ReadFile("examples/" + name)
 		if err != nil {

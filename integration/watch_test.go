@@ -1,8 +1,12 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,4 +61,26 @@ func TestWatchService(t *testing.T) {
 	p.wait().exits(0)
 	s.bash("rm -rf back && restic restore latest --target back").exits(0)
 	s.mustBeWhole("back" + s.path("app/app.db"))
+}
+
+// HashiCorp's own parser takes the job, and what it runs backs up.
+func TestNomad(t *testing.T) {
+	const name = "examples/sqlite-checkpoint.nomad.hcl"
+	if out, err := exec.Command("go", "-C", "tools", "tool", "hclfmt", "-check", "../"+name).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	job, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var args []string
+	command := regexp.MustCompile(`(?m)^ *command = "(.*)"$`).FindSubmatch(job)
+	list := regexp.MustCompile(`(?m)^ *args +=(.*)$`).FindSubmatch(job)
+	if command == nil || list == nil {
+		t.Fatal("no command, or no args")
+	}
+	if err := json.Unmarshal(list[1], &args); err != nil {
+		t.Fatal(err)
+	}
+	newSite(t).mustBackUpChanges(append([]string{string(command[1])}, args...))
 }

@@ -52,7 +52,9 @@ func print(name string) error {
 
 // kinds are those that the examples have.
 var kinds = map[metav1.TypeMeta]func() any{
+	{APIVersion: "apps/v1", Kind: "DaemonSet"}:  func() any { return new(appsv1.DaemonSet) },
 	{APIVersion: "apps/v1", Kind: "Deployment"}: func() any { return new(appsv1.Deployment) },
+	{APIVersion: "batch/v1", Kind: "Job"}:       func() any { return new(batchv1.Job) },
 	{APIVersion: "batch/v1", Kind: "CronJob"}:   func() any { return new(batchv1.CronJob) },
 }
 
