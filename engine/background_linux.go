@@ -21,14 +21,14 @@ func Background(f func()) (wait func()) { return goNice(lowest, f) }
 func politely(f func()) (wait func()) { return goNice(polite, f) }
 
 func goNice(nice int, f func()) (wait func()) {
-	return ownThread(func() {
+	return ownNiceThread(func() {
 		unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), nice) // in Linux each thread has a nice value of its own
 		f()
 	})
 }
 
-// ownThread starts f in a goroutine whose thread ends with it, as the goroutine never unlocks it, so that f may change the thread.
-func ownThread(f func()) (wait func()) {
+// ownNiceThread starts f in a goroutine whose thread ends with it, as the goroutine never unlocks it, so that f may change the thread.
+func ownNiceThread(f func()) (wait func()) {
 	return inForeground(func() {
 		runtime.LockOSThread()
 		if unix.Gettid() != unix.Getpid() {
@@ -37,6 +37,6 @@ func ownThread(f func()) (wait func()) {
 		}
 		// The main thread cannot end. While it is locked here, f gets another one.
 		defer runtime.UnlockOSThread()
-		ownThread(f)()
+		ownNiceThread(f)()
 	})
 }

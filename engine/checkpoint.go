@@ -71,7 +71,7 @@ func (s *sourceFile) checkpoint(ctx context.Context, opts CheckpointOptions) (re
 	if c == nil {
 		return CheckpointResult{WAL: true, Complete: true}, nil
 	}
-	defer s.owner.do(c.Close)
+	defer s.owner.Do(c.Close)
 	if opts.Mode != "" && opts.Mode != Passive {
 		return checkpointWaiting(ctx, c, opts)
 	}

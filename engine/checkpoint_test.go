@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
-	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 func TestCheckpoint(t *testing.T) {
@@ -67,17 +68,17 @@ func TestCheckpointBesideAnother(t *testing.T) {
 	}
 	defer shm.Close()
 	const checkpointLock = 121 // https://www.sqlite.org/walformat.html#wal_locks
-	if err := setLock(shm, unix.F_WRLCK, checkpointLock, 1); err != nil {
+	if err := osfile.Lock(shm, osfile.Exclusive, checkpointLock, 1); err != nil {
 		t.Fatal(err)
 	}
-	before := stampPath(db + "-wal")
+	before := osfile.Stat(db + "-wal")
 	for _, mode := range []Mode{Passive, Full, Restart, Truncate} {
 		result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode, BusyTimeout: 50 * time.Millisecond})
 		if err != nil || !result.WAL || result.Complete || result.Busy != (mode != Passive) {
 			t.Errorf("%s: %v, %+v", mode, err, result)
 		}
 	}
-	if after := stampPath(db + "-wal"); after.size != before.size || after.mtime != before.mtime {
+	if after := osfile.Stat(db + "-wal"); after.Size != before.Size || after.Mtime != before.Mtime {
 		t.Error("the WAL has changed")
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // A conn is one raw SQLite connection, without the pool of database/sql. It must be used by one goroutine only.
@@ -133,7 +135,7 @@ func transient(err error) bool {
 	case codeReadonlyRecovery, codeReadonlyCantLock, codeReadonlyCantInit, codeReadonlyRollback:
 		return true
 	}
-	return primary == codeBusy || primary == codeLocked || primary == codeProtocol || errors.Is(err, errLocked) ||
+	return primary == codeBusy || primary == codeLocked || primary == codeProtocol || errors.Is(err, osfile.ErrLocked) ||
 		errors.Is(err, errHotJournal) || // or a change of the journal mode
 		IsKind(err, KindForeignFile) || // root's sqlite3 makes files before it gives them to their owner
 		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errElsewhere)

@@ -19,6 +19,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // FindOptions are the options of [FindDatabases].
@@ -178,7 +180,7 @@ func (f *finder) descend(parent *os.File, below, name string) error {
 		return err
 	}
 	below = path.Join(below, name)
-	fd, err := openBelow(parent, name, unix.O_DIRECTORY)
+	fd, err := osfile.OpenBelow(parent, name, unix.O_DIRECTORY)
 	if err != nil {
 		f.skipError(below, err)
 		return nil
@@ -195,20 +197,20 @@ func (f *finder) lookInto(dir *os.File, below string, names []string) {
 	opening.Lock()
 	defer opening.Unlock()
 	now := time.Now()
-	held := sync.OnceValue(heldInodes) // rarely needed, as most files are known from the last search
+	held := sync.OnceValue(osfile.OpenInodes) // rarely needed, as most files are known from the last search
 	for _, name := range names {
 		var stat unix.Stat_t
 		if err := unix.Fstatat(int(dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			f.skipError(path.Join(below, name), err)
 			continue
 		}
-		file := statFile(&stat)
+		file := tokenFileOf(osfile.StateOfDescriptor(&stat))
 		known := f.known[path.Join(below, name)]
 		switch {
 		case stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Size < sqlitefile.MinPageSize:
 		case known.stillKnown(file):
 			f.remember(path.Join(below, name), known)
-		case held()[inode{file.dev, file.ino}] > 0:
+		case held()[osfile.Inode{Dev: file.dev, Ino: file.ino}] > 0:
 			f.skip(path.Join(below, name), SkipInProcess, nil)
 		default:
 			f.lookIntoFile(dir, below, name, knownFile{file: file, settled: file.settled(now)})
@@ -217,7 +219,7 @@ func (f *finder) lookInto(dir *os.File, below string, names []string) {
 }
 
 func (f *finder) lookIntoFile(dir *os.File, below, name string, file knownFile) {
-	fd, err := openBelow(dir, name, unix.O_NONBLOCK|unix.O_NOCTTY)
+	fd, err := osfile.OpenBelow(dir, name, unix.O_NONBLOCK|unix.O_NOCTTY)
 	if err != nil {
 		f.skipError(path.Join(below, name), err)
 		return
@@ -273,24 +275,4 @@ func (f *finder) skipError(below string, err error) {
 	default:
 		f.skip(below, SkipUnreadable, fmt.Errorf("open %s: %w", f.path(below), underlying(err)))
 	}
-}
-
-// openOnDevice opens an entry of dir, and fails with EXDEV if it is on another device.
-func openOnDevice(dir *os.File, name string, flags int) (int, error) {
-	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	var above, stat unix.Stat_t
-	if err = unix.Fstat(int(dir.Fd()), &above); err == nil {
-		err = unix.Fstat(fd, &stat)
-	}
-	if err == nil && stat.Dev != above.Dev {
-		err = unix.EXDEV
-	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
 }

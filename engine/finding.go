@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // A Finding is something about a database that its operator should know although a backup works.
@@ -30,11 +32,11 @@ const (
 
 // surroundings finds what there is to say about where the database is.
 func (s *sourceFile) surroundings() (found []Finding) {
-	if links := hardLinks(s.info); links > 1 {
+	if links := osfile.HardLinks(s.info); links > 1 {
 		found = append(found, Finding{FindingHardLinks, fmt.Sprintf(
 			"%s has %d hard links: a writer that uses another name has another -wal, which was not read", s.name, links)})
 	}
-	if mountPoint(s.path) {
+	if osfile.MountPoint(s.path) {
 		found = append(found, Finding{FindingMounted, fmt.Sprintf(
 			"%s is mounted on its own: a -wal or -journal that its application keeps elsewhere was not read", s.name)})
 	}

@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // A guard is the state of all files of a database at one moment.
-type guard struct{ main, wal, shm, journal stamp }
+type guard struct{ main, wal, shm, journal osfile.FileState }
 
 // How far apart two writes must be to get different modification times: on older kernels, and on file systems that
 // keep seconds (ext3) or two of them (FAT).
@@ -20,19 +22,19 @@ const (
 
 func (s *sourceFile) stamps() guard {
 	g := guard{
-		main:    stampPath(s.path),
-		wal:     stampPath(s.path + "-wal"),
-		shm:     stampPath(s.path + "-shm"),
-		journal: stampPath(s.path + "-journal"),
+		main:    osfile.Stat(s.path),
+		wal:     osfile.Stat(s.path + "-wal"),
+		shm:     osfile.Stat(s.path + "-shm"),
+		journal: osfile.Stat(s.path + "-journal"),
 	}
-	g.wal.ctime, g.journal.ctime = time.Time{}, time.Time{} // which SQLite changes: as root it sets their owner
-	g.shm = stamp{dev: g.shm.dev, ino: g.shm.ino}           // its contents follow the locks, not the data
+	g.wal.Ctime, g.journal.Ctime = time.Time{}, time.Time{}  // which SQLite changes: as root it sets their owner
+	g.shm = osfile.FileState{Dev: g.shm.Dev, Ino: g.shm.Ino} // its contents follow the locks, not the data
 	return g
 }
 
 // grain is how long a file must have been left alone for its next change to be seen.
 func (g guard) grain() time.Duration {
-	if g.main.wholeSeconds() && g.wal.wholeSeconds() {
+	if g.main.WholeSeconds() && g.wal.WholeSeconds() {
 		return veryCoarse
 	}
 	return coarse
@@ -51,12 +53,12 @@ func (p *pin) tooFresh() bool {
 	if p.how == accessReadOnly || p.how == accessShared && p.beside.index {
 		return false
 	}
-	return p.before.fresh(p.before.wal.mtime) || !p.locked && p.before.fresh(p.before.main.mtime)
+	return p.before.fresh(p.before.wal.Mtime) || !p.locked && p.before.fresh(p.before.main.Mtime)
 }
 
 // settle waits, on a file system where locks may not reach the writer, until its next write would be seen.
 func (p *pin) settle(ctx context.Context) error {
-	if p.how != accessReadOnly || !p.before.fresh(p.before.main.mtime) {
+	if p.how != accessReadOnly || !p.before.fresh(p.before.main.Mtime) {
 		return nil
 	}
 	if _, shared, err := networkFilesystem(p.source.path); err != nil || !shared {
@@ -95,7 +97,7 @@ func (p *pin) undisturbed() error {
 
 // A beginning is what a read transaction in WAL mode found.
 type beginning struct {
-	main stamp
+	main osfile.FileState
 	log  [sqlitefile.WALHeaderSize]byte
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // siblings are the files that SQLite would take for a part of a database of that name.
@@ -36,6 +38,14 @@ type InstallOptions struct {
 
 // An Owner is a user and a group, by number.
 type Owner struct{ UID, GID int }
+
+// ownerOf is the file's owner, nil where that is not known.
+func ownerOf(info fs.FileInfo) *Owner {
+	if uid, gid := osfile.Owner(info); uid >= 0 {
+		return &Owner{UID: uid, GID: gid}
+	}
+	return nil
+}
 
 // An Installation is what Install has done.
 type Installation struct {

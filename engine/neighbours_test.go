@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 const brief = 200 * time.Millisecond
@@ -163,7 +165,7 @@ func TestPagesInTheWAL(t *testing.T) {
 // TestGrain: where only seconds are kept, a file must have been left alone for longer.
 func TestGrain(t *testing.T) {
 	second := time.Now().Truncate(time.Second)
-	whole, exact := stamp{mtime: second, ctime: second}, stamp{mtime: second, ctime: second.Add(1)}
+	whole, exact := osfile.FileState{Mtime: second, Ctime: second}, osfile.FileState{Mtime: second, Ctime: second.Add(1)}
 	for want, g := range map[time.Duration]guard{veryCoarse: {main: whole}, coarse: {main: exact, wal: whole}} {
 		if got := g.grain(); got != want {
 			t.Errorf("%+v: %v, want %v", g, got, want)

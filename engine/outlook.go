@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // An outlook is what a copy would meet now, as far as it can be told without SQLite and without a lock.
@@ -23,7 +25,7 @@ func (s *sourceFile) outlook() (o outlook) {
 	o.how = state.access()
 	switch {
 	case o.locks.excluding:
-		o.err = errLocked
+		o.err = osfile.ErrLocked
 	case err != nil:
 		o.err = err
 	case o.how == accessJournal, o.journal == JournalHot:
@@ -42,7 +44,7 @@ func (s *sourceFile) checkReadable(how access) error {
 	}
 	for _, suffix := range suffixes {
 		path := s.path + suffix
-		err := s.owner.do(func() error { return unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK, unix.AT_EACCESS) })
+		err := s.owner.Do(func() error { return unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK, unix.AT_EACCESS) })
 		if err != nil {
 			return &Error{Kind: KindUnreadable, Op: "read", Path: s.name, Err: fmt.Errorf("%s: %w", path, err)}
 		}
@@ -54,7 +56,7 @@ func (s *sourceFile) checkReadable(how access) error {
 func (o outlook) forecast(held Held) (Forecast, string) {
 	var known *Error
 	switch {
-	case errors.Is(o.err, errLocked):
+	case errors.Is(o.err, osfile.ErrLocked):
 		return ForecastBusy, "waits: a connection holds the database exclusively"
 	case errors.Is(o.err, errHotJournal) && o.journal == JournalPresent && o.locks.writing:
 		return ForecastBusy, "waits: there is a rollback journal beside the WAL"

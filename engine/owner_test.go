@@ -39,7 +39,7 @@ func TestIdentity(t *testing.T) {
 		t.Fatal("root is nobody else")
 	}
 	new := filepath.Join(dir, "new")
-	if err := who.do(func() error { return os.WriteFile(new, nil, 0o600) }); err != nil {
+	if err := who.Do(func() error { return os.WriteFile(new, nil, 0o600) }); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(new); err != nil || ownerID(info) != somebody {
@@ -50,11 +50,11 @@ func TestIdentity(t *testing.T) {
 		"give away":        func() error { return os.Chown(mine, somebody, somebody) },
 		"make elsewhere":   func() error { return os.WriteFile(mine+"2", nil, 0o600) },
 	} {
-		if err := who.do(f); !errors.Is(err, fs.ErrPermission) {
+		if err := who.Do(f); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := who.do(func() error { _, err := os.ReadFile(mine); return err }); err != nil {
+	if err := who.Do(func() error { _, err := os.ReadFile(mine); return err }); err != nil {
 		t.Error("root can no longer read what it could:", err)
 	}
 	if err := os.WriteFile(mine, nil, 0o600); err != nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // A pin is an open read transaction on a source. While it is held the source cannot change under the copy, or, where no lock is
@@ -83,7 +85,7 @@ func (p *pin) open(ctx context.Context, tempDir string) error {
 	if p.how == accessCopy { // which is ours
 		return p.begin()
 	}
-	return p.source.owner.do(p.begin)
+	return p.source.owner.Do(p.begin)
 }
 
 // begin begins the transaction. Its statements are brief, and run in this very thread.
@@ -97,7 +99,7 @@ func (p *pin) begin() error {
 		return err
 	}
 	if p.how == accessShared && p.beside.index {
-		p.began = &beginning{stampPath(p.source.path), p.source.walStart()}
+		p.began = &beginning{osfile.Stat(p.source.path), p.source.walStart()}
 	}
 	var err error
 	if p.pageSize, err = p.conn.queryInt(ctx, "PRAGMA page_size"); err != nil {
@@ -133,19 +135,19 @@ func (p *pin) connectCopy(ctx context.Context, tempDir string) (*conn, error) {
 		return nil, sourceError("read", p.source.name, err)
 	}
 	defer fromWAL.Close()
-	if err := spaceBeside(tempDir, p.before, p.before.main.size+p.before.wal.size)(p.before.main.size + p.before.wal.size); err != nil {
+	if err := spaceBeside(tempDir, p.before, p.before.main.Size+p.before.wal.Size)(p.before.main.Size + p.before.wal.Size); err != nil {
 		return nil, err
 	}
 	if p.scratch, err = atomicfile.NewDir(tempDir); err != nil {
 		return nil, tempError("create", tempDir, err)
 	}
 	const name = "source.db"
-	main, err := p.copyFile(ctx, io.NewSectionReader(p.source.file, 0, p.before.main.size), name)
+	main, err := p.copyFile(ctx, io.NewSectionReader(p.source.file, 0, p.before.main.Size), name)
 	if err != nil {
 		return nil, err
 	}
 	defer main.Close()
-	wal, err := p.copyFile(ctx, io.NewSectionReader(fromWAL, 0, p.before.wal.size), name+"-wal")
+	wal, err := p.copyFile(ctx, io.NewSectionReader(fromWAL, 0, p.before.wal.Size), name+"-wal")
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +174,7 @@ func (p *pin) copyFile(ctx context.Context, from io.Reader, name string) (*os.Fi
 // Close ends the transaction and gives up the lock. It is idempotent.
 func (p *pin) Close() {
 	if p.conn != nil {
-		p.source.owner.do(p.conn.Close)
+		p.source.owner.Do(p.conn.Close)
 		p.conn = nil
 	}
 	if p.scratch != nil {

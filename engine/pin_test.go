@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // age makes the files of a database look as if they were last written long ago.
@@ -124,18 +126,18 @@ func TestCopiedFilesNeedSpace(t *testing.T) {
 // TestTooFresh: a file written within the clock's grain could be written once more and look the same. Where SQLite's own locks
 // are held that cannot happen unnoticed.
 func TestTooFresh(t *testing.T) {
-	now, old := stamp{mtime: time.Now()}, stamp{mtime: time.Now().Add(-time.Hour)}
-	ahead := stamp{mtime: time.Now().Add(time.Hour)}
+	now, old := osfile.FileState{Mtime: time.Now()}, osfile.FileState{Mtime: time.Now().Add(-time.Hour)}
+	ahead := osfile.FileState{Mtime: time.Now().Add(time.Hour)}
 	cases := []struct {
 		how       access
 		locked    bool
-		main, wal stamp
+		main, wal osfile.FileState
 		want      bool
 	}{
-		{accessImmutable, true, old, stamp{}, false},
-		{accessImmutable, true, now, stamp{}, false}, // a writer would leave a WAL
-		{accessImmutable, false, now, stamp{}, true},
-		{accessImmutable, false, old, stamp{}, false},
+		{accessImmutable, true, old, osfile.FileState{}, false},
+		{accessImmutable, true, now, osfile.FileState{}, false}, // a writer would leave a WAL
+		{accessImmutable, false, now, osfile.FileState{}, true},
+		{accessImmutable, false, old, osfile.FileState{}, false},
 		{accessImmutable, true, old, now, true},
 		{accessImmutable, false, ahead, ahead, false},
 		{accessCopy, true, now, old, false},

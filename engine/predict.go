@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // A Prediction is what [TakeSnapshot] would do with a database now.
@@ -72,7 +74,7 @@ func (p *Prediction) predict(ctx context.Context, s *sourceFile) error {
 	for _, found := range [][]Finding{s.surroundings(), s.litestream(), in.walReset(), in.walFindings(s)} {
 		p.Findings = append(p.Findings, found...)
 	}
-	if errors.Is(look.err, errLocked) {
+	if errors.Is(look.err, osfile.ErrLocked) {
 		return s.lockedError()
 	}
 	if look.err != nil {
@@ -90,7 +92,7 @@ func (p *Prediction) predictCopy(ctx context.Context, s *sourceFile, how access)
 	scratch := int64(0)
 	stamps := s.stamps()
 	if how == accessCopy {
-		scratch = stamps.main.size + stamps.wal.size
+		scratch = stamps.main.Size + stamps.wal.Size
 		if err := spaceBeside(p.TempDir, stamps, scratch)(scratch); err != nil {
 			return err
 		}
@@ -113,10 +115,10 @@ func (p *Prediction) predictCopy(ctx context.Context, s *sourceFile, how access)
 func (s *sourceFile) lockedError() error {
 	exclusive, pid := exclusiveHolder(s.file)
 	if !exclusive || pid == 0 {
-		return errLocked
+		return osfile.ErrLocked
 	}
 	return &Error{Kind: KindExclusive, Op: "open", Path: s.name,
-		Err: fmt.Errorf("%w exclusively at this moment, by process %d%s", errLocked, pid, commandOf(pid))}
+		Err: fmt.Errorf("%w exclusively at this moment, by process %d%s", osfile.ErrLocked, pid, commandOf(pid))}
 }
 
 // checkWritable asks whether a private directory can be made in dir, without making one.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 var errSwapped = errors.New("somebody has put another file in its place")
@@ -21,19 +23,19 @@ func openPrivate(f *os.File, more []*os.File, parameters ...string) (*conn, erro
 func openSame(files []*os.File, swapped error, open func() (*conn, error)) (*conn, error) {
 	opening.Lock()
 	defer opening.Unlock()
-	before := heldInodes()
+	before := osfile.OpenInodes()
 	c, err := open()
 	if err != nil {
 		return nil, err
 	}
-	after := heldInodes()
+	after := osfile.OpenInodes()
 	for _, f := range files {
 		info, err := f.Stat()
 		if err != nil {
 			c.SQLiteConn.Close()
 			return nil, err
 		}
-		if file, ok := stampOf(info); ok && after != nil && after[inode{file.dev, file.ino}] <= before[inode{file.dev, file.ino}] {
+		if file, ok := osfile.StateOf(info); ok && after != nil && after[file.Inode()] <= before[file.Inode()] {
 			c.SQLiteConn.Close()
 			return nil, swapped
 		}

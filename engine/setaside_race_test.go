@@ -114,7 +114,7 @@ func TestReplaceOpened(t *testing.T) {
 		fd, _ := unix.Open(db, unix.O_RDWR|unix.O_CLOEXEC, 0)
 		opened <- fd
 	}()
-	for deadline := time.Now().Add(time.Minute); !held.broken(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !held.Broken(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nobody waits")
 		}
@@ -126,7 +126,7 @@ func TestReplaceOpened(t *testing.T) {
 	wantKind(t, l.takeOver(db, aside, held), KindBusy)
 	held.Close()
 	unix.Close(<-opened)
-	if held, err := takeLease(aside); err != nil || held.broken() {
+	if held, err := takeLease(aside); err != nil || held.Broken() {
 		t.Errorf("a lease that nobody waits for: %v", err)
 	}
 }

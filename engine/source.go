@@ -7,12 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // A sourceFile is the main file of a database, opened for plain reading before SQLite sees it. It stays open until
@@ -22,7 +23,7 @@ type sourceFile struct {
 	path   string // absolute, symbolic links resolved: SQLite finds -wal and -shm beside this one
 	file   *os.File
 	info   fs.FileInfo
-	owner  *identity // to be used for the database, nil for the caller's own
+	owner  *osfile.Identity // to be used for the database, nil for the caller's own
 	header sqlitefile.Header
 	locker locker
 	watch  watch
@@ -53,7 +54,7 @@ func openSource(op, name string) (*sourceFile, error) {
 		return nil, &Error{Kind: KindInProcess, Op: op, Path: name,
 			Err: errors.New("this process already has the database open, and reading it would drop its locks")}
 	}
-	s := &sourceFile{name: name, path: path, owner: ownerIdentity(path, info)}
+	s := &sourceFile{name: name, path: path, owner: osfile.OwnerIdentity(path, info)}
 	s.file, err = s.openFile("")
 	if errors.Is(err, fs.ErrPermission) { // in a container root may do more, and not have this capability
 		s.owner = nil
@@ -76,7 +77,7 @@ func openSource(op, name string) (*sourceFile, error) {
 // openFile opens the main file, or the one beside it, for reading. A link that somebody puts in its place is not followed, a FIFO
 // not waited for.
 func (s *sourceFile) openFile(suffix string) (file *os.File, err error) {
-	err = s.owner.do(func() error {
+	err = s.owner.Do(func() error {
 		file, err = os.OpenFile(s.path+suffix, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 		return err
 	})
@@ -85,7 +86,7 @@ func (s *sourceFile) openFile(suffix string) (file *os.File, err error) {
 
 // connect opens the database with SQLite.
 func (s *sourceFile) connect(parameters ...string) (c *conn, err error) {
-	err = s.owner.do(func() error {
+	err = s.owner.Do(func() error {
 		c, err = openSame([]*os.File{s.file}, errReplaced, func() (*conn, error) { return openConn(s.path, parameters...) })
 		return err
 	})
@@ -128,30 +129,8 @@ func (s *sourceFile) replaced() bool {
 
 // processHolds reports whether a descriptor of this process leads to the file.
 func processHolds(info fs.FileInfo) bool {
-	file, ok := stampOf(info)
-	return ok && heldInodes()[inode{file.dev, file.ino}] > 0
-}
-
-// An inode is the identity of a file while it exists.
-type inode struct{ dev, ino uint64 }
-
-// heldInodes counts the descriptors of this process that lead to each file. It is nil where they cannot be listed.
-func heldInodes() map[inode]int {
-	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			continue
-		}
-		held := make(map[inode]int, len(entries))
-		for _, entry := range entries {
-			var stat unix.Stat_t
-			if fd, err := strconv.Atoi(entry.Name()); err == nil && unix.Fstat(fd, &stat) == nil {
-				held[inode{uint64(stat.Dev), uint64(stat.Ino)}]++
-			}
-		}
-		return held
-	}
-	return nil
+	file, ok := osfile.StateOf(info)
+	return ok && osfile.OpenInodes()[file.Inode()] > 0
 }
 
 // sourceError gives an error met on the way to a source its kind.

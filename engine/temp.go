@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // spaceMargin is what must stay free beside the copy itself, in bytes, where the source is elsewhere.
@@ -36,19 +38,18 @@ func tempDir(dir string) string {
 // what the application writes meanwhile.
 func spaceBeside(dir string, source guard, size int64) func(left int64) error {
 	margin := int64(spaceMargin)
-	if stampPath(dir).dev == source.main.dev {
-		margin = max(margin, min(size, 64<<20), size/20, source.wal.size)
+	if osfile.Stat(dir).Dev == source.main.Dev {
+		margin = max(margin, min(size, 64<<20), size/20, source.wal.Size)
 	}
 	return func(left int64) error { return checkSpace(dir, left, margin) }
 }
 
 // checkSpace fails with KindNoSpace if size bytes do not fit into the file system of dir, and leave the margin free.
 func checkSpace(dir string, size, margin int64) error {
-	var stat unix.Statfs_t
-	if err := unix.Statfs(dir, &stat); err != nil {
+	free, err := osfile.FreeBytes(dir)
+	if err != nil {
 		return tempError("look at", dir, err)
 	}
-	free := uint64(stat.Bavail) * uint64(stat.Bsize)
 	if needed := uint64(size + margin); free < needed {
 		return &Error{Kind: KindNoSpace, Op: "copy to", Path: dir,
 			Err: fmt.Errorf("%s needed, %s free", humanize.IBytes(needed), humanize.IBytes(free))}

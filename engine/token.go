@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // A Token is the state of a database as stat(2) shows it: device, inode, size and modification time
@@ -57,7 +59,7 @@ const tokenMargin = 2 * time.Second
 // TakeToken takes the token of the database that path names. It opens nothing and takes no lock, so
 // that it is safe for a database that the process has open.
 func TakeToken(path string) (Token, error) {
-	return tokenClock{now: time.Now, lstat: lstatToken, boot: bootID()}.take(path)
+	return tokenClock{now: time.Now, lstat: lstatToken, boot: osfile.BootID()}.take(path)
 }
 
 // A tokenClock is what a token depends on beside the files.
@@ -132,8 +134,12 @@ func lstatToken(path string) (tokenFile, int, error) {
 	if !info.Mode().IsRegular() {
 		return tokenFile{}, 0, errors.New("not a regular file")
 	}
-	s, _ := stampOf(info)
-	return tokenFile{s.dev, s.ino, s.size, s.mtime.UnixNano(), s.ctime.UnixNano()}, hardLinks(info), nil
+	s, _ := osfile.StateOf(info)
+	return tokenFileOf(s), osfile.HardLinks(info), nil
+}
+
+func tokenFileOf(s osfile.FileState) tokenFile {
+	return tokenFile{s.Dev, s.Ino, s.Size, s.Mtime.UnixNano(), s.Ctime.UnixNano()}
 }
 
 // settled reports whether any later change must give one of the files another time.

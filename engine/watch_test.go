@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // TestStalledCopy: a copy that hangs locks nobody out for long.
@@ -58,9 +60,9 @@ func TestCancelledCopyThatHangs(t *testing.T) {
 // TestSpaceBeside: the application needs room for what it writes meanwhile, but not where it is elsewhere.
 func TestSpaceBeside(t *testing.T) {
 	temp := t.TempDir()
-	here := guard{main: stampPath(temp)}
+	here := guard{main: osfile.Stat(temp)}
 	full := here
-	full.wal.size = 1 << 60
+	full.wal.Size = 1 << 60
 	for name, c := range map[string]struct {
 		source guard
 		kind   Kind

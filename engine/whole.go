@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // lockBytePage is the page that holds SQLite's lock bytes. It is never written, and the last page of no database.
@@ -22,7 +24,7 @@ func (a access) logged() bool { return a == accessShared || a == accessCopy }
 // checkWhole finds what SQLite's check cannot see: pages that are missing from the end of the main file, which SQLite
 // takes for zeros. It returns how many bytes follow the last page.
 func (s *sourceFile) checkWhole(ctx context.Context, e extent) (tail int64, err error) {
-	size, want := stampPath(s.path).size, e.pages*e.pageSize
+	size, want := osfile.Stat(s.path).Size, e.pages*e.pageSize
 	if e.pages == lockBytePage(e.pageSize) {
 		return 0, s.notWhole("its last page is the one that SQLite never uses", fmt.Sprintf("page_count %d", e.pages))
 	}

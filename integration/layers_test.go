@@ -25,10 +25,11 @@ const module = "github.com/greyforgelabs/sqlite-checkpoint"
 // To each, the layers that it may import, its tests included.
 var layers = map[string][]string{
 	"cmd":               {"engine", "engine/atomicfile", "stream"},
-	"engine":            {"engine/atomicfile", "engine/internal/sqlitefile"},
+	"engine":            {"engine/atomicfile", "engine/internal/osfile", "engine/internal/sqlitefile"},
 	"stream":            {"engine/atomicfile"},
 	"engine/atomicfile": {},
 
+	"engine/internal/osfile":     {},
 	"engine/internal/sqlitefile": {},
 
 	"integration": append([]string{"engine", "engine/atomicfile", "stream"}, testLayers...),

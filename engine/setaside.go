@@ -11,14 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// A lease keeps everybody else from opening a file. See fcntl(2), F_SETLEASE: a write lease is granted only while no other
-// descriptor of the file is open anywhere, so unlike a look at the locks it sees idle connections, too.
-type lease struct{ file *os.File }
-
-// takeLease fails with KindBusy if anybody has the file open, or where that cannot be told.
-func takeLease(path string) (*lease, error) {
+// takeLease keeps everybody else from opening path, and fails with KindBusy if anybody has it open, or
+// where that cannot be told. Unlike a look at the locks, it finds idle connections, too.
+func takeLease(path string) (*osfile.Lease, error) {
 	busy := func(why error) error { return &Error{Kind: KindBusy, Op: "set aside", Path: path, Err: why} }
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -28,34 +27,15 @@ func takeLease(path string) (*lease, error) {
 		f.Close()
 		return nil, busy(fmt.Errorf("cannot tell on %s whether somebody has it open elsewhere", cmp.Or(name, "this file system")))
 	}
-	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EBUSY) {
-			return nil, busy(errors.New("somebody has it open"))
-		}
+	held, err := osfile.TakeLease(f)
+	if errors.Is(err, osfile.ErrOpenElsewhere) {
+		return nil, busy(errors.New("somebody has it open"))
+	}
+	if err != nil {
 		return nil, busy(fmt.Errorf("cannot tell whether somebody has it open: %w", err))
 	}
-	return &lease{f}, nil
+	return held, nil
 }
-
-// broken reports whether somebody has tried to open the file since the lease was taken. He waits until it is given up.
-func (l *lease) broken() bool {
-	kind, err := unix.FcntlInt(l.file.Fd(), unix.F_GETLEASE, 0)
-	return err != nil || kind != unix.F_WRLCK
-}
-
-// hasName reports whether path leads to the file.
-func (l *lease) hasName(path string) bool {
-	ours, err := l.file.Stat()
-	if err != nil {
-		return false
-	}
-	theirs, err := os.Lstat(path)
-	return err == nil && os.SameFile(ours, theirs)
-}
-
-// Close gives the lease up.
-func (l *lease) Close() error { return l.file.Close() }
 
 // replace sets the database dst aside and gives its name to the new one. If it fails the old database has its name
 // again, or, if somebody has taken that meanwhile, the new name, which the error then tells.
@@ -89,8 +69,8 @@ func (l *landing) replace(dst, aside string) (moved []string, err error) {
 // takeOver takes the name dst from the old database, which is aside by now, too, and gives it to the new one. While the old
 // one has the name, whoever opens it waits for the lease and is then given the old file: so the last look at the lease
 // comes after.
-func (l *landing) takeOver(dst, aside string, held *lease) error {
-	if !held.hasName(aside) {
+func (l *landing) takeOver(dst, aside string, held *osfile.Lease) error {
+	if !held.HasName(aside) {
 		return &Error{Kind: KindChanged, Op: "set aside", Path: dst, Err: errReplaced}
 	}
 	if err := unlinkDatabase(dst, aside); err != nil {
@@ -99,7 +79,7 @@ func (l *landing) takeOver(dst, aside string, held *lease) error {
 	if err := CheckDestination("", dst); err != nil {
 		return err
 	}
-	if held.broken() {
+	if held.Broken() {
 		return &Error{Kind: KindBusy, Op: "set aside", Path: dst, Err: errors.New("somebody has opened it meanwhile")}
 	}
 	return l.link(dst)

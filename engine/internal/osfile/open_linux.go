@@ -1,4 +1,4 @@
-package engine
+package osfile
 
 import (
 	"errors"
@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openBelow opens an entry of dir, and fails with EXDEV if something is mounted on it. Device
+// OpenBelow opens an entry of dir, and fails with EXDEV if something is mounted on it. Device
 // numbers do not tell: a bind mount has that of its source. Old kernels and some containers refuse
 // openat2.
-func openBelow(dir *os.File, name string, flags int) (int, error) {
+func OpenBelow(dir *os.File, name string, flags int) (int, error) {
 	how := unix.OpenHow{
 		Flags:   uint64(flags | unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC),
 		Resolve: unix.RESOLVE_NO_XDEV,

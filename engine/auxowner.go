@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // checkSiblings looks, for root, at the files that SQLite would open beside the database, and give to its owner whatever they
@@ -32,10 +34,16 @@ func (s *sourceFile) foreign(info fs.FileInfo) string {
 		return "is a symbolic link"
 	case !info.Mode().IsRegular():
 		return "" // which is refused in any case
-	case hardLinks(info) > 1:
+	case osfile.HardLinks(info) > 1:
 		return "has another name, too"
 	case uid != ownerID(s.info) && s.info.Mode()&othersMayWrite == 0:
 		return fmt.Sprintf("belongs to uid %d, the database to uid %d", uid, ownerID(s.info))
 	}
 	return ""
+}
+
+// ownerID is the file's user ID, -1 where that is not known.
+func ownerID(info fs.FileInfo) int {
+	uid, _ := osfile.Owner(info)
+	return uid
 }

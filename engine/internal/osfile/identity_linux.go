@@ -1,4 +1,4 @@
-package engine
+package osfile
 
 import (
 	"errors"
@@ -11,35 +11,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An identity is whom the kernel checks file accesses against.
-type identity struct {
+// An Identity is the user and the groups that the kernel checks file accesses against.
+type Identity struct {
 	uid    int
 	groups []uint32 // the file's own first
 }
 
-// ownerIdentity is that of the owner of the file path, nil where it is no other than the caller's or cannot be taken on.
-func ownerIdentity(path string, info fs.FileInfo) *identity {
+// OwnerIdentity returns the identity of the owner of the file path. It is nil if that is the caller, or if
+// the caller may not assume it.
+func OwnerIdentity(path string, info fs.FileInfo) *Identity {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 || stat.Uid == 0 {
 		return nil
 	}
-	who := &identity{int(stat.Uid), []uint32{stat.Gid}}
-	if dir, err := os.Stat(filepath.Dir(path)); err == nil { // whose group may be one that the owner is in
+	who := &Identity{int(stat.Uid), []uint32{stat.Gid}}
+	if dir, err := os.Stat(filepath.Dir(path)); err == nil { // the owner may be in its group
 		if stat, ok := dir.Sys().(*syscall.Stat_t); ok {
 			who.groups = append(who.groups, stat.Gid)
 		}
 	}
-	if who.do(func() error { return nil }) != nil {
+	if who.Do(func() error { return nil }) != nil {
 		return nil
 	}
 	return who
 }
 
-var errIdentity = errors.New("the owner's identity cannot be taken on")
+var errIdentity = errors.New("cannot assume the identity of the owner")
 
-// do calls f with the identity, in a thread of its own: a file that f makes belongs to the owner from its first moment,
-// and f can give away, change or open for writing none that the owner could not.
-func (who *identity) do(f func() error) (err error) {
+// Do calls f with the identity, on a thread of its own: files that f creates belong to the owner from the
+// start, and f can chown, change or write to no file that the owner could not. A nil Identity is the
+// caller's.
+func (who *Identity) Do(f func() error) (err error) {
 	if who == nil {
 		return f()
 	}
@@ -47,13 +49,13 @@ func (who *identity) do(f func() error) (err error) {
 		if err = who.assume(); err == nil {
 			err = f()
 		}
-	})()
+	})
 	return err
 }
 
-// assume changes this thread's identity for good. Reading stays possible for root where it may be, as in a home directory
-// that the owner of one file in it cannot enter.
-func (who *identity) assume() error {
+// assume changes the identity of this thread for good. It keeps CAP_DAC_READ_SEARCH, because the owner of a
+// file may not be able to enter its directory.
+func (who *Identity) assume() error {
 	count, list := uintptr(len(who.groups)), unsafe.Pointer(&who.groups[0])
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, count, uintptr(list), 0); errno != 0 {
 		return errno

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // Held tells whether some connection, of any process, has a database open.
@@ -20,6 +22,38 @@ const (
 	// HeldUnknown is the answer where an idle connection leaves no trace, as in rollback mode, and where locks cannot be seen.
 	HeldUnknown Held = "unknown"
 )
+
+// SQLite's lock bytes. See https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE and after.
+const (
+	pendingByte = 0x40000000
+	sharedFirst = pendingByte + 2
+	sharedSize  = 510
+)
+
+// lockShared takes the first byte of SQLite's SHARED lock, which SQLite never locks alone. While it is
+// held nobody can get EXCLUSIVE: no journal mode change, no commit in rollback mode, and an application
+// that closes leaves its -wal and -shm in place. It goes through PENDING as SQLite does, so that a
+// waiting writer goes first. locked is false on a file system without such locks.
+func lockShared(f *os.File) (locked bool, err error) {
+	if err := osfile.Lock(f, osfile.Shared, pendingByte, 1); err != nil {
+		return false, ignoreNoLocks(err)
+	}
+	defer osfile.Unlock(f, pendingByte, 1)
+	if err := osfile.Lock(f, osfile.Shared, sharedFirst, 1); err != nil {
+		return false, ignoreNoLocks(err)
+	}
+	return true, nil
+}
+
+func unlockShared(f *os.File) { osfile.Unlock(f, sharedFirst, 1) }
+
+// ignoreNoLocks returns nil where there are no locks: comparing file states has to do.
+func ignoreNoLocks(err error) error {
+	if errors.Is(err, osfile.ErrLocked) {
+		return err
+	}
+	return nil
+}
 
 // A lockView is what the locks on a database's lock bytes tell. To look at them takes none.
 type lockView struct {
@@ -44,7 +78,7 @@ func heldBy(locks lockView, wal bool, shm sqlitefile.AuxFile) Held {
 
 // heldInWAL looks at the lock that every connection to a WAL database holds on its -shm.
 func heldInWAL(shm *os.File) Held {
-	held, known := conflicting(shm, exclusiveLock, sqlitefile.WALIndexOpenLock, 1)
+	_, held, known := osfile.Conflict(shm, osfile.Exclusive, sqlitefile.WALIndexOpenLock, 1)
 	switch {
 	case held:
 		return HeldYes
@@ -53,14 +87,6 @@ func heldInWAL(shm *os.File) Held {
 	}
 	return HeldUnknown
 }
-
-// The kinds of lock that a look can ask about.
-type lockKind bool
-
-const (
-	sharedLock    lockKind = false // conflicts with write locks
-	exclusiveLock lockKind = true  // conflicts with every lock
-)
 
 // A locker is who kept a lock from us, each time that we asked for it.
 type locker struct {
@@ -91,14 +117,14 @@ const usualCommit = time.Second
 func (s *sourceFile) persist(ctx context.Context, op string, timeout time.Duration, try func() error) error {
 	s.locker = locker{}
 	err := persist(ctx, timeout, try)
-	if !errors.Is(err, errLocked) || s.locker.other || time.Since(s.locker.since) < usualCommit {
+	if !errors.Is(err, osfile.ErrLocked) || s.locker.other || time.Since(s.locker.since) < usualCommit {
 		return err
 	}
 	who := "a process that cannot be seen from here"
 	if s.locker.pid > 0 {
 		who = fmt.Sprintf("process %d%s", s.locker.pid, commandOf(s.locker.pid))
 	}
-	return &Error{Kind: KindExclusive, Op: op, Path: s.name, Err: fmt.Errorf("%w exclusively, all the while, by %s", errLocked, who)}
+	return &Error{Kind: KindExclusive, Op: op, Path: s.name, Err: fmt.Errorf("%w exclusively, all the while, by %s", osfile.ErrLocked, who)}
 }
 
 // commandOf is the name of a process in brackets, nothing where it is not known.
@@ -125,4 +151,47 @@ var errElsewhere = errors.New(
 // elsewhere reports whether somebody uses a -wal that is not the one beside the main file.
 func (n neighbours) elsewhere(s sourceState) bool {
 	return s.walHeader && n.main && !n.blind && (s.wal == absent || !n.index && !n.reader)
+}
+
+// lookBeside asks who else has the database open in WAL mode. It closes a descriptor of the -shm, so no connection of ours may be open.
+func (s *sourceFile) lookBeside() (n neighbours) {
+	shm := sqlitefile.OpenAux(s.path + "-shm")
+	defer shm.Close()
+	_, n.main, _ = osfile.Conflict(s.file, osfile.Exclusive, sharedFirst+1, sharedSize-1)
+	if shm.File != nil {
+		_, n.index, _ = osfile.Conflict(shm.File, osfile.Exclusive, sqlitefile.WALIndexOpenLock, 1)
+		_, n.reader, _ = osfile.Conflict(shm.File, osfile.Exclusive, sqlitefile.WALIndexLocks, sqlitefile.WALIndexOpenLock-sqlitefile.WALIndexLocks)
+	}
+	n.blind = shm.Err != nil
+	return n
+}
+
+// walReader is a process that holds a read mark of the -wal, 0 if none is seen.
+func (s *sourceFile) walReader() (pid int) {
+	const firstReader, readers = sqlitefile.WALIndexLocks + 3, 5
+	shm := sqlitefile.OpenAux(s.path + "-shm")
+	defer shm.Close()
+	if shm.File == nil {
+		return 0
+	}
+	pid, _, _ = osfile.Conflict(shm.File, osfile.Exclusive, firstReader, readers)
+	return pid
+}
+
+// exclusiveHolder reports whether somebody holds EXCLUSIVE, and who.
+func exclusiveHolder(main *os.File) (held bool, pid int) {
+	pid, held, _ = osfile.Conflict(main, osfile.Shared, sharedFirst, sharedSize)
+	return held, pid
+}
+
+// lookAtLocks asks which of SQLite's locks are held, without taking any.
+func lookAtLocks(main *os.File) lockView {
+	_, any, known := osfile.Conflict(main, osfile.Exclusive, pendingByte, sharedFirst-pendingByte+sharedSize)
+	if !any {
+		return lockView{known: known}
+	}
+	_, writing, _ := osfile.Conflict(main, osfile.Shared, pendingByte, sharedFirst-pendingByte+sharedSize)
+	_, pending, _ := osfile.Conflict(main, osfile.Shared, pendingByte, 1)
+	_, exclusive, _ := osfile.Conflict(main, osfile.Shared, sharedFirst, sharedSize)
+	return lockView{known: true, any: true, writing: writing, excluding: pending || exclusive}
 }

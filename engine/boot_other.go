@@ -1,6 +1,0 @@
-//go:build !linux
-
-package engine
-
-// bootID is empty: this platform does not tell.
-func bootID() string { return "" }

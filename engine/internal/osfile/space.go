@@ -1,0 +1,12 @@
+package osfile
+
+import "golang.org/x/sys/unix"
+
+// FreeBytes is the space that an unprivileged user can still fill on the file system of dir.
+func FreeBytes(dir string) (uint64, error) {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil {
+		return 0, err
+	}
+	return uint64(stat.Bavail) * uint64(stat.Bsize), nil
+}
