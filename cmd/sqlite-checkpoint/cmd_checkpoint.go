@@ -107,6 +107,14 @@ func checkpointFieldsOf(m mode, did engine.CheckpointResult) checkpointFields {
 	}
 }
 
+// outcome has the words that the original printed.
+func (f checkpointFields) outcome() string {
+	if f.Complete {
+		return "checkpoint " + f.Mode + " complete"
+	}
+	return "checkpoint " + f.Mode + " incomplete"
+}
+
 func (f checkpointFields) describe() string {
 	if f.WALPages == 0 && f.Complete {
 		return fmt.Sprintf("nothing to checkpoint (%s)", f.Mode)
@@ -129,5 +137,5 @@ func (r *checkpointResult) lines() []string {
 	if r.skipped {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s: %s", r.Database, r.describe())}
+	return []string{fmt.Sprintf("%s: %s", r.Database, r.describe()), r.outcome()}
 }

@@ -181,6 +181,7 @@ func (r *infoResult) journal() string {
 	if r.JournalMode == "wal" {
 		words = "WAL mode"
 	}
+	words += ", journal_mode=" + r.JournalMode // the word that the original printed
 	if r.Journal != string(engine.JournalNone) {
 		words += fmt.Sprintf("; there is a -journal (%s)", r.Journal)
 	}

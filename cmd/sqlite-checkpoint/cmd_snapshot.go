@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
@@ -74,10 +75,13 @@ type snapshotResult struct {
 	Elapsed millis `json:"elapsed_ms"`
 }
 
+// lines end as those of a backup do. "snapshot complete" are the words that the original printed.
 func (r *snapshotResult) lines() []string {
 	backup := backupResult{imageFields: r.Backup.imageFields, streamFields: r.Backup.streamFields}
-	if r.Checkpoint.skipped || r.Checkpoint.Error != "" {
-		return backup.lines()
+	var lines []string
+	if !r.Checkpoint.skipped && r.Checkpoint.Error == "" {
+		lines = append(lines, "checkpoint: "+r.Checkpoint.describe(), r.Checkpoint.outcome())
 	}
-	return append([]string{"checkpoint: " + r.Checkpoint.describe()}, backup.lines()...)
+	lines = append(lines, backup.lines()...)
+	return slices.Insert(lines, len(lines)-1, "snapshot complete")
 }
