@@ -47,15 +47,14 @@ func (s *sourceFile) surroundings() (found []Finding) {
 	return found
 }
 
-// litestream finds the directory that Litestream keeps beside a database that it replicates.
-func (s *sourceFile) litestream() (found []Finding) {
+// litestream is the directory that Litestream keeps beside a database that it replicates, empty if there is none.
+func (s *sourceFile) litestream() string {
 	dir, name := filepath.Split(s.path)
 	shadow := dir + "." + name + "-litestream"
-	if info, err := os.Lstat(shadow); err == nil && info.IsDir() {
-		found = append(found, Finding{FindingLitestream,
-			fmt.Sprintf("%s is replicated by Litestream: there is %s", s.name, shadow)})
+	if info, err := os.Lstat(shadow); err != nil || !info.IsDir() {
+		return ""
 	}
-	return found
+	return shadow
 }
 
 // hasWALResetBug reports whether a version, as the header has it, can lose a commit when two
@@ -74,8 +73,12 @@ func hasWALResetBug(version uint32) bool {
 	return first <= version && version <= last
 }
 
-// walReset says who wrote last, if it has the bug and uses a WAL.
-func (in *Inspection) walReset() (found []Finding) {
+// application finds what there is to say about those that use the database: Litestream, and who wrote last.
+func (in *Inspection) application() (found []Finding) {
+	if in.Litestream != "" {
+		found = append(found, Finding{FindingLitestream,
+			fmt.Sprintf("%s is replicated by Litestream: there is %s", in.Path, in.Litestream)})
+	}
 	if in.WALResetBug {
 		found = append(found, Finding{FindingWALReset, fmt.Sprintf("%s was last written by SQLite %s, "+
 			"whose WAL-reset bug can lose a commit when another process checkpoints", in.Path, in.SQLiteVersion)})

@@ -38,6 +38,8 @@ type Inspection struct {
 	Journal   Journal
 	Held      Held
 
+	Litestream string // the directory that Litestream keeps beside a database that it replicates; empty if there is none
+
 	Filesystem        string // by statfs(2): "ext4", "nfs", ...; empty where the platform does not tell
 	NetworkFilesystem bool   // locks may not be shared between those who use it
 
@@ -105,7 +107,7 @@ func Inspect(ctx context.Context, path string) (Inspection, error) {
 }
 
 func (s *sourceFile) inspect(ctx context.Context) (Inspection, outlook, error) {
-	in := Inspection{Path: s.name, ResolvedPath: s.path}
+	in := Inspection{Path: s.name, ResolvedPath: s.path, Litestream: s.litestream()}
 	in.setOwner(s.info)
 	in.Filesystem, in.NetworkFilesystem, _ = networkFilesystem(s.path)
 	for range inspectAttempts {

@@ -71,7 +71,7 @@ func (p *Prediction) predict(ctx context.Context, s *sourceFile) error {
 	}
 	p.Inspection = in
 	p.Size = in.PageCount * int64(in.PageSize)
-	for _, found := range [][]Finding{s.surroundings(), s.litestream(), in.walReset(), in.walFindings(s)} {
+	for _, found := range [][]Finding{s.surroundings(), in.application(), in.walFindings(s)} {
 		p.Findings = append(p.Findings, found...)
 	}
 	if errors.Is(look.err, osfile.ErrLocked) {

@@ -56,6 +56,7 @@ func (cmd *checkpointCmd) Run(ctx context.Context, con *console) error {
 	}
 	start := time.Now()
 	opts := engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)}
+	con.caution(ctx, cmd.DB)
 	did, err := con.checkpoint(ctx, cmd.DB, opts)
 	if err != nil {
 		return err
@@ -70,6 +71,19 @@ func (cmd *checkpointCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	return blocked(cmd.DB, cmd.Mode, did)
+}
+
+// caution notes what a checkpoint can do to the application, where no backup needs one. The result stays as it is.
+func (c *console) caution(ctx context.Context, db string) {
+	in, err := engine.Inspect(ctx, db)
+	switch {
+	case err != nil: // which the checkpoint will report
+	case in.Litestream != "":
+		c.note(db + " is replicated by Litestream, which other checkpoints disturb: backup needs no checkpoint")
+	case in.WALResetBug && in.Held == engine.HeldYes:
+		c.note(fmt.Sprintf("%s is in use and was last written by SQLite %s, which can lose a commit beside a checkpoint "+
+			"of another process (WAL-reset bug): backup needs no checkpoint", db, in.SQLiteVersion))
+	}
 }
 
 // blocked returns an error if others blocked the checkpoint until its timeout.

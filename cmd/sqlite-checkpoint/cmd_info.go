@@ -100,6 +100,8 @@ type infoResult struct {
 	UserVersion          int32  `json:"user_version"`
 	ApplicationID        uint32 `json:"application_id"`
 	SQLiteVersion        string `json:"sqlite_version"`
+	WALResetBug          bool   `json:"wal_reset_bug"` // of that version, in WAL mode
+	Litestream           path   `json:"litestream,omitempty"`
 	Mode                 string `json:"mode"` // octal
 	UID                  uint32 `json:"uid"`
 	GID                  uint32 `json:"gid"`
@@ -138,6 +140,8 @@ func inspected(in engine.Inspection) *infoResult {
 		UserVersion:          in.UserVersion,
 		ApplicationID:        in.ApplicationID,
 		SQLiteVersion:        in.SQLiteVersion,
+		WALResetBug:          in.WALResetBug,
+		Litestream:           path(in.Litestream),
 		Mode:                 fmt.Sprintf("%04o", in.Mode),
 		UID:                  in.UID,
 		GID:                  in.GID,
@@ -217,6 +221,9 @@ func (r *infoResult) content() string {
 	if r.SQLiteVersion != "" {
 		words = append(words, "last written by SQLite "+r.SQLiteVersion)
 	}
+	if r.WALResetBug {
+		words = append(words, "which has the WAL-reset bug")
+	}
 	return strings.Join(words, ", ")
 }
 
@@ -227,6 +234,9 @@ func (r *infoResult) file() string {
 	}
 	if r.Filesystem != "" {
 		words += ", on " + r.Filesystem
+	}
+	if r.Litestream != "" {
+		words += ", replicated by Litestream"
 	}
 	if r.HasNetworkFilesystem {
 		words += " (network: locks may not be shared)"

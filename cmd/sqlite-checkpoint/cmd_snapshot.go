@@ -32,6 +32,7 @@ func (cmd *snapshotCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	opts := engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)}
+	con.caution(ctx, cmd.DB)
 	did, checkpointErr := con.checkpoint(ctx, cmd.DB, opts)
 	backup, err := j.run(ctx)
 	if err != nil {
