@@ -29,6 +29,8 @@ const (
 	KindExists          Kind = "exists"           // the destination, or a file that belongs to it, exists
 	KindSameFile        Kind = "same_file"        // source and destination are one file
 	KindPattern         Kind = "bad_pattern"      // a pattern of FindOptions.Exclude is malformed
+	KindBadQuery        Kind = "bad_query"        // a query is not one SELECT
+	KindQuery           Kind = "query_failed"     // a query could not be answered, or not in time
 	KindInternal        Kind = "internal"         // cannot happen
 )
 

@@ -131,12 +131,13 @@ type VerifyOptions struct {
 	Progress func(Progress)
 }
 
-// Verify lands the image that r delivers in a private temporary file, checks it as Install would, and removes it. name is
-// what errors call it.
+// Verify is Land, and removes the image.
 func Verify(ctx context.Context, r io.Reader, name string, opts VerifyOptions) (Info, error) {
-	l := landing{where: tempDir(opts.TempDir), name: name, check: opts.Check, size: opts.Size, progress: opts.Progress}
-	defer l.Close()
-	return l.land(ctx, r)
+	image, err := Land(ctx, r, name, opts)
+	if err != nil {
+		return Info{}, err
+	}
+	return image.Info(), image.Close()
 }
 
 // A landing is a private file that an image arrives in.

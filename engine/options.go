@@ -61,6 +61,8 @@ type Options struct {
 	// Destination, if not empty, is the file that Commit will be asked to make: the private copy is then made in
 	// that file's directory instead of TempDir, so that Commit is one link.
 	Destination string
+	// Queryable keeps the private copy's name until Close, for Snapshot.Image.
+	Queryable bool
 	// Progress, if not nil, is called at most once a step, by one goroutine at a time, not always the caller's.
 	// During PhaseCopy the source is locked: a call that waits makes writers wait.
 	Progress func(Progress)

@@ -73,7 +73,7 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 	if err := s.check(ctx, opts.Check); err != nil {
 		return err
 	}
-	if opts.Destination == "" {
+	if opts.Destination == "" && !opts.Queryable {
 		return s.unlink()
 	}
 	return nil

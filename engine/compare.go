@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// A Table is how much a table has.
+type Table struct {
+	Rows     int64
+	MaxRowID int64 // 0 if it has no rowid
+}
+
+// A TablePair is a table in each of two databases; nil where it is missing.
+type TablePair struct {
+	Name        string
+	Here, There *Table
+}
+
+// Behind is how many rows there are there that are missing here, judged by their number.
+func (p TablePair) Behind() int64 {
+	switch {
+	case p.There == nil:
+		return 0
+	case p.Here == nil:
+		return p.There.Rows
+	}
+	return max(0, p.There.Rows-p.Here.Rows)
+}
+
+// A Comparison is what Image.Compare has found.
+type Comparison struct {
+	Schema    []string    // each difference in one line
+	Tables    []TablePair // by name; those that a virtual table keeps its data in are left out
+	Uncounted []string    // virtual tables whose module is missing here
+}
+
+// Compare compares the image with another one, such as the snapshot of the live database. Errors name the database
+// that they are about.
+func (i *Image) Compare(ctx context.Context, there *Image) (Comparison, error) {
+	a, err := i.survey(ctx)
+	if err != nil {
+		return Comparison{}, err
+	}
+	b, err := there.survey(ctx)
+	if err != nil {
+		return Comparison{}, err
+	}
+	c := Comparison{Schema: schemaDifferences(a.schema, b.schema)}
+	for _, name := range union(a.tables, b.tables) {
+		here, there := a.tables[name], b.tables[name]
+		if a.uncounted[name] || b.uncounted[name] {
+			c.Uncounted = append(c.Uncounted, name)
+			continue
+		}
+		c.Tables = append(c.Tables, TablePair{name, here, there})
+	}
+	return c, nil
+}
+
+// union returns the keys of both maps, sorted.
+func union[V any](a, b map[string]V) []string {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func schemaDifferences(here, there map[string]string) (lines []string) {
+	for _, object := range union(here, there) {
+		a, inHere := here[object]
+		b, inThere := there[object]
+		switch {
+		case !inHere:
+			lines = append(lines, object+" is missing")
+		case !inThere:
+			lines = append(lines, object+" is not in the other database")
+		case a != b:
+			lines = append(lines, object+" has another definition")
+		}
+	}
+	return lines
+}
+
+// A survey is what two databases are compared by.
+type survey struct {
+	schema    map[string]string // the SQL of "table t", "index i", ...
+	tables    map[string]*Table
+	uncounted map[string]bool
+}
+
+func (i *Image) survey(ctx context.Context) (*survey, error) {
+	c, err := i.open(ctx)
+	if err != nil {
+		return nil, checkError(i.name, err)
+	}
+	defer c.Close()
+	s := &survey{schema: map[string]string{}, tables: map[string]*Table{}, uncounted: map[string]bool{}}
+	if err := s.read(ctx, c); err != nil {
+		return nil, checkError(i.name, err)
+	}
+	return s, nil
+}
+
+// read reads the schema and counts the rows. What SQLite keeps for itself (sqlite_stat1 ...) is left out.
+func (s *survey) read(ctx context.Context, c *conn) error {
+	objects, err := c.query(ctx, `SELECT type, name, tbl_name || ': ' || sql FROM sqlite_schema
+		WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	if err != nil {
+		return err
+	}
+	for _, row := range objects {
+		s.schema[fmt.Sprintf("%v %v", row[0], row[1])] = fmt.Sprint(row[2])
+	}
+	tables, err := c.query(ctx, `SELECT name, type = 'virtual', wr FROM pragma_table_list
+		WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	if err != nil {
+		return err
+	}
+	for _, row := range tables {
+		name, virtual, withoutRowID := fmt.Sprint(row[0]), row[1] == int64(1), row[2] == int64(1)
+		table, err := count(ctx, c, name, virtual || withoutRowID)
+		if primary, _ := resultCode(err); virtual && primary == codeError {
+			s.uncounted[name] = true
+		} else if err != nil {
+			return err
+		}
+		s.tables[name] = table
+	}
+	return nil
+}
+
+// count counts the rows of a table. A column can have the name rowid; then there is no number, or any.
+func count(ctx context.Context, c *conn, name string, withoutRowID bool) (*Table, error) {
+	rows, err := c.queryInt(ctx, "SELECT count(*) FROM "+quote(name))
+	if err != nil || withoutRowID {
+		return &Table{Rows: rows}, err
+	}
+	answer, err := c.query(ctx, "SELECT max(rowid) FROM "+quote(name))
+	if err != nil {
+		return nil, err
+	}
+	last, _ := answer[0][0].(int64)
+	return &Table{rows, last}, nil
+}
