@@ -140,7 +140,8 @@ func newReader(t *testing.T) *reader {
 		r.check(os.Mkdir(dir, 0o755))
 	}
 	r.newDatabase("srv/app/app.db", 1000)
-	r.live = r.open("srv/app/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
+	r.live = r.open("srv/app/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');",
+		"CREATE TABLE users(name); INSERT INTO users VALUES('alice');")
 	ssh := startSSH(t, far)
 	r.env = []string{
 		"PATH=" + strings.Join([]string{filepath.Dir(binary), ssh, os.Getenv("PATH")}, ":"),

@@ -16,8 +16,9 @@ import (
 type verifyCmd struct {
 	Src string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image. Or a directory that was restored."`
 	fromFlags
-	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"Also run SQLite's check: none, auto, quick or full (${default})."`
-	Tmpdir string       `placeholder:"DIR" help:"Directory for the image while --check runs. Default: SQLite's."`
+	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"Also run SQLite's check: none, auto, quick or full (${default}, auto with --query)."`
+	Tmpdir string       `placeholder:"DIR" help:"Directory for the image while SQLite reads it. Default: SQLite's."`
+	queryFlags
 	proofFlags
 	metricsFlag
 }
@@ -30,12 +31,19 @@ In a restored directory every database that .sqlite-checkpoint.sha256 lists, fro
 
   sqlite-checkpoint verify app.db.zst
   restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db | sqlite-checkpoint verify --check full -
-  sqlite-checkpoint verify --from-command -- restic dump latest /srv/app/app.db`
+  sqlite-checkpoint verify --from-command -- restic dump latest /srv/app/app.db
+  sqlite-checkpoint verify --query 'SELECT count(*) FROM users' --report proof.json app.db.zst`
 }
 
 // Run is the command.
 func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
+	if err := cmd.queryFlags.check(); err != nil {
+		return err
+	}
 	if info, err := os.Stat(cmd.Src); err == nil && info.IsDir() && !cmd.FromCommand {
+		if len(cmd.Query) > 0 {
+			return usagef("verify %s: it is a directory, and --query asks one database", cmd.Src)
+		}
 		return cmd.verifyDirectory(ctx, con)
 	}
 	in, err := cmd.open(ctx, cmd.Src, cmd.proofFlags)
@@ -59,12 +67,11 @@ func (cmd *verifyCmd) verify(ctx context.Context, con *console, in *input, src s
 	}
 	var head header
 	image := io.TeeReader(in, &head)
-	info := engine.Info{Level: engine.LevelNone}
-	if cmd.Check == engine.CheckNone {
-		_, err = io.Copy(io.Discard, con.progress.follow(image, "reading", size))
+	info, proof := engine.Info{Level: engine.LevelNone}, evidence{}
+	if cmd.lands() {
+		info, proof, err = cmd.prove(ctx, con, image, src, size)
 	} else {
-		opts := engine.VerifyOptions{Check: cmd.Check, TempDir: cmd.Tmpdir, Size: size, Progress: con.progress.engine}
-		info, err = engine.Verify(ctx, image, src, opts)
+		_, err = io.Copy(io.Discard, con.progress.follow(image, "reading", size))
 	}
 	if err != nil {
 		return nil, readFault("verify", src, err)
@@ -72,7 +79,7 @@ func (cmd *verifyCmd) verify(ctx context.Context, con *console, in *input, src s
 	result := &verifyResult{
 		Command: "verify", Source: path(src),
 		verifyFields: verifyFieldsOf(in.Summary(), info.Level, head.wal()),
-		CheckReason:  text(info.Reason), Elapsed: since(start),
+		CheckReason:  text(info.Reason), evidence: proof, Elapsed: since(start),
 	}
 	con.warnOfCheck(src, info)
 	result.warn(con)
@@ -167,10 +174,12 @@ type verifyResult struct {
 	Command string `json:"command"`
 	Source  path   `json:"source"`
 	verifyFields
-	CheckReason text   `json:"check_reason,omitempty"`
-	Elapsed     millis `json:"elapsed_ms"`
+	CheckReason text `json:"check_reason,omitempty"`
+	evidence
+	Elapsed millis `json:"elapsed_ms"`
 }
 
 func (r *verifyResult) lines() []string {
-	return []string{fmt.Sprintf("%s: %s", r.Source, r.describe()), complete(r.StreamBytes, r.SHA256)}
+	lines := append([]string{fmt.Sprintf("%s: %s", r.Source, r.describe())}, r.evidence.lines()...)
+	return append(lines, complete(r.StreamBytes, r.SHA256))
 }

@@ -79,6 +79,7 @@ type row struct {
 var kinds = []row{
 	{kindUsage, exitUsage, "", nil},
 	{string(engine.KindPattern), exitUsage, `quote [ and \ in a pattern with \, and close every [`, nil},
+	{string(engine.KindBadQuery), exitUsage, "ask with one SELECT; pragmas are tables, as in: SELECT * FROM pragma_user_version", nil},
 	{kindTerminal, exitUsage, "redirect it, as in: sqlite-checkpoint backup DB - | restic backup --stdin", stream.ErrTerminal},
 
 	{string(engine.KindMissing), exitSource, "check the path; a missing database is never created", nil},
@@ -122,6 +123,7 @@ var kinds = []row{
 	{"stream_mismatch", exitStream, fetchAgain + "; a copy that was opened and changed no longer matches its digest", stream.ErrMismatch},
 	{"stream_sidecar", exitStream, "name it with --sidecar FILE if SRC was renamed, or write it again with sha256sum", stream.ErrSidecar},
 	{kindInputStalled, exitStream, "find out what the sender waits for, or allow more time with --timeout", nil},
+	{string(engine.KindQuery), exitStream, "try the query on an earlier backup, and on the live database", nil},
 	{kindDamagedTree, exitStream, "restore the directory again, or from an earlier backup", nil},
 	{kindDamagedCopies, exitStream, "save what you need of them, then remove them by hand; make a new backup", nil},
 	{"stream_plain_zstd", exitStream, "unpack it first: zstd -dc FILE | sqlite-checkpoint verify -", stream.ErrPlainZstd},

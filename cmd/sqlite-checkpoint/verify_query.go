@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// queryFlags ask the image whether it is the database that it should be.
+type queryFlags struct {
+	Query        []string      `sep:"none" placeholder:"SQL" help:"Ask the image: one SELECT, whose first value must be neither NULL, 0 nor ''. Can be repeated."`
+	QueryTimeout time.Duration `default:"60s" placeholder:"TIME" help:"How long each query may take (${default})."`
+}
+
+// maxQueries limits the length of the result.
+const maxQueries = 10
+
+// check finds the queries that are wrong before anything is read.
+func (f *queryFlags) check() error {
+	if len(f.Query) > maxQueries {
+		return usagef("--query was given %d times: at most %d", len(f.Query), maxQueries)
+	}
+	if f.QueryTimeout <= 0 {
+		return usagef("--query-timeout must be positive")
+	}
+	for _, sql := range f.Query {
+		if err := engine.CheckQuery(sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// evidence is what an image has shown besides its digest.
+type evidence struct {
+	Restore millis        `json:"restore_ms,omitempty"` // from the first byte to a checked database
+	Queries []queryResult `json:"queries,omitempty"`
+}
+
+type queryResult struct {
+	Query   text   `json:"query"`
+	Row     []cell `json:"row"` // the first
+	Elapsed millis `json:"elapsed_ms"`
+}
+
+func (e *evidence) lines() (lines []string) {
+	for _, q := range e.Queries {
+		lines = append(lines, fmt.Sprintf("query %s: %s", q.Query, rowText(q.Row)))
+	}
+	if e.Restore > 0 {
+		lines = append(lines, fmt.Sprintf("time to restore: %.3g s", time.Duration(e.Restore).Seconds()))
+	}
+	return lines
+}
+
+// lands reports whether SQLite is to read the image.
+func (cmd *verifyCmd) lands() bool { return cmd.Check != engine.CheckNone || len(cmd.Query) > 0 }
+
+// prove lands the image in the temp directory, where SQLite reads it. Only a checked image is queried.
+func (cmd *verifyCmd) prove(ctx context.Context, con *console, r io.Reader, src string, size int64) (
+	info engine.Info, e evidence, err error) {
+	start := time.Now()
+	opts := engine.VerifyOptions{Check: cmd.Check, TempDir: cmd.Tmpdir, Size: size, Progress: con.progress.engine}
+	if cmd.Check == engine.CheckNone {
+		opts.Check = engine.CheckAuto
+	}
+	image, err := engine.Land(ctx, r, src, opts)
+	if err != nil {
+		return info, e, err
+	}
+	defer image.Close()
+	e.Restore = since(start)
+	con.progress.show("querying", 0, 0)
+	if e.Queries, err = cmd.ask(ctx, image); err != nil {
+		return info, e, err
+	}
+	return image.Info(), e, nil
+}
+
+// ask asks all queries. The error says which of them do not hold.
+func (f *queryFlags) ask(ctx context.Context, image *engine.Image) (results []queryResult, err error) {
+	var wrong []string
+	for _, sql := range f.Query {
+		answer, err := image.Query(ctx, sql, f.QueryTimeout)
+		var failed *engine.Error
+		switch {
+		case engine.IsKind(err, engine.KindQuery) && errors.As(err, &failed):
+			wrong = append(wrong, failed.Err.Error())
+			continue
+		case err != nil:
+			return nil, err
+		}
+		result := queryResult{Query: text(sql), Row: cells(answer.Row), Elapsed: millis(answer.Elapsed)}
+		results = append(results, result)
+		if !answer.Holds() {
+			wrong = append(wrong, fmt.Sprintf("%s: %s", sql, rowText(result.Row)))
+		}
+	}
+	if len(wrong) > 0 {
+		return results, proofFault(string(engine.KindQuery), "a query does not hold", wrong)
+	}
+	return results, nil
+}
+
+// proofFault is what an image was found to lack: the first reason in the message, all of them in the findings.
+func proofFault(kind, what string, reasons []string) error {
+	f := &fault{kind: kind, err: fmt.Errorf("%s: %s", what, reasons[0])}
+	if len(reasons) > 1 {
+		f.findings = reasons
+	}
+	return f
+}
+
+// A cell is a value as SQLite gave it, in JSON of limited length.
+type cell struct{ value any }
+
+func cells(row []any) []cell {
+	list := make([]cell, 0, len(row))
+	for _, value := range row {
+		list = append(list, cell{value})
+	}
+	return list
+}
+
+func (c cell) MarshalJSON() ([]byte, error) {
+	const limit = 256
+	switch value := c.value.(type) {
+	case nil:
+		return []byte("null"), nil
+	case int64:
+		return strconv.AppendInt(nil, value, 10), nil
+	case float64:
+		if !math.IsInf(value, 0) {
+			return strconv.AppendFloat(nil, value, 'g', -1, 64), nil
+		}
+	case string:
+		return fit(value, limit), nil
+	}
+	return fit(c.String(), limit), nil
+}
+
+// String is the value as an SQL literal, but for the quotes of a text.
+func (c cell) String() string {
+	switch value := c.value.(type) {
+	case nil:
+		return "NULL"
+	case []byte:
+		return "x'" + hex.EncodeToString(value) + "'"
+	case string:
+		if value == "" {
+			return "''"
+		}
+	}
+	return fmt.Sprint(c.value)
+}
+
+// rowText shows a row to people.
+func rowText(cells []cell) string {
+	if len(cells) == 0 {
+		return "no row"
+	}
+	var words []string
+	for _, c := range cells {
+		words = append(words, c.String())
+	}
+	return strings.Join(words, ", ")
+}
