@@ -8,13 +8,13 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// checkSiblings looks, for root, at the files that SQLite would open beside the database, and give to its owner whatever they
+// checkAuxFiles looks, for root, at the files that SQLite would open beside the database, and give to its owner whatever they
 // are: whoever may write to the directory can put there a link to a file of another user's, or that file itself.
-func (s *sourceFile) checkSiblings() error {
+func (s *sourceFile) checkAuxFiles() error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	for _, suffix := range siblings {
+	for _, suffix := range auxSuffixes {
 		info, err := os.Lstat(s.path + suffix)
 		if err != nil {
 			continue // whoever needs it will say why it cannot be had

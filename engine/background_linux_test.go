@@ -37,7 +37,7 @@ func TestLongCopy(t *testing.T) {
 			return
 		}
 		if last = ownNice(t); p.Done == 4096 {
-			time.Sleep(politeFor)
+			time.Sleep(niceFor)
 		}
 	}})
 	if err != nil || last != ownNice(t) {

@@ -38,7 +38,7 @@ func BenchmarkCopyPages(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer src.Close()
-	p, err := src.pin(context.Background(), b.TempDir())
+	p, err := src.beginRead(context.Background(), b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -31,11 +31,11 @@ func checkImage(ctx context.Context, image *os.File, name string, check Check, s
 	k := checker{conn: c, name: name}
 	switch check {
 	case CheckFull:
-		return k.strict(ctx, LevelFull, func() error { return k.full(ctx, image, start) })
+		return k.exactly(ctx, LevelFull, func() error { return k.full(ctx, image, start) })
 	case CheckQuick:
-		return k.strict(ctx, LevelQuick, func() error { return k.run(ctx, "quick_check", "") })
+		return k.exactly(ctx, LevelQuick, func() error { return k.run(ctx, "quick_check", "") })
 	default:
-		return k.ladder(ctx)
+		return k.auto(ctx)
 	}
 }
 
@@ -74,8 +74,8 @@ type checker struct {
 	reasons []string // why less than was asked for could be checked
 }
 
-// strict runs the one check and takes no less.
-func (k *checker) strict(ctx context.Context, level Level, check func() error) (Level, string, error) {
+// exactly runs the one check and takes no less.
+func (k *checker) exactly(ctx context.Context, level Level, check func() error) (Level, string, error) {
 	err := check()
 	if err == nil {
 		_, err = k.unknownTables(ctx)
@@ -89,8 +89,8 @@ func (k *checker) strict(ctx context.Context, level Level, check func() error) (
 	return level, "", nil
 }
 
-// ladder runs quick_check and, where the application's collations or virtual tables are missing, what is left of it.
-func (k *checker) ladder(ctx context.Context) (Level, string, error) {
+// auto runs quick_check and, where the application's collations or virtual tables are missing, what is left of it.
+func (k *checker) auto(ctx context.Context) (Level, string, error) {
 	err := k.withCollations(func() error { return k.run(ctx, "quick_check", "") })
 	if primary, _ := resultCode(err); primary == codeError || primary == codeTooBig {
 		err = k.eachTable(ctx)
@@ -230,23 +230,3 @@ func (k *checker) reason() string { return strings.Join(k.reasons, "; ") }
 
 // quote makes an SQL identifier of any name.
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
-
-// checkError gives a check's failure its kind.
-func checkError(name string, err error) error {
-	var found *findings
-	primary, _ := resultCode(err)
-	e := &Error{Op: "check", Path: name, Err: err}
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	case errors.As(err, &found):
-		e.Kind, e.Findings = KindCorrupt, found.list()
-	case primary == codeCorrupt, primary == codeNotADB:
-		e.Kind, e.Findings = KindCorrupt, []string{err.Error()}
-	case primary == codeIO, primary == codeCantOpen, errors.Is(err, errSwapped):
-		e.Kind, e.Err = KindTemp, describe(err)
-	default:
-		e.Kind, e.Err = KindCheckIncomplete, describe(err)
-	}
-	return e
-}

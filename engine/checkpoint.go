@@ -53,7 +53,7 @@ func Checkpoint(ctx context.Context, path string, opts CheckpointOptions) (Check
 			Err: fmt.Errorf("it is on %s, where locks may not reach its application", name)}
 	}
 	var result CheckpointResult
-	err = src.persist(ctx, "checkpoint", opts.BusyTimeout, func() (err error) {
+	err = src.retry(ctx, "checkpoint", opts.BusyTimeout, func() (err error) {
 		result, err = src.checkpoint(ctx, opts)
 		return err
 	})
@@ -96,7 +96,7 @@ func (s *sourceFile) openForCheckpoint() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if state.wal != filled {
+	if state.wal != nonEmpty {
 		return nil, nil
 	}
 	if err := s.checkOwner(); err != nil {
@@ -111,8 +111,8 @@ var errCheckpointing = errors.New("another connection is checkpointing")
 // A checkpoint that readers are in the way of keeps writers out while it waits, so it waits for a slice of time only, and then lets
 // them go on for a pause.
 const (
-	slice = 15 * time.Millisecond
-	pause = 10 * slice
+	waitSlice = 15 * time.Millisecond
+	waitPause = 10 * waitSlice
 )
 
 // checkpointWaiting runs a checkpoint that others can block. A passive one before each attempt leaves it little to do while
@@ -123,7 +123,7 @@ func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (re
 		timeout = DefaultBusyTimeout
 	}
 	deadline := time.Now().Add(timeout)
-	if err := c.exec(ctx, fmt.Sprintf("PRAGMA busy_timeout=%d", slice.Milliseconds())); err != nil {
+	if err := c.exec(ctx, fmt.Sprintf("PRAGMA busy_timeout=%d", waitSlice.Milliseconds())); err != nil {
 		return CheckpointResult{}, err
 	}
 	for {
@@ -141,13 +141,13 @@ func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (re
 			}
 			return result, nil
 		}
-		if !time.Now().Add(pause).Before(deadline) {
+		if !time.Now().Add(waitPause).Before(deadline) {
 			return result, nil
 		}
 		select {
 		case <-ctx.Done():
 			return CheckpointResult{}, ctx.Err()
-		case <-time.After(pause):
+		case <-time.After(waitPause):
 		}
 	}
 }

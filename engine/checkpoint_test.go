@@ -100,7 +100,7 @@ func TestCheckpointCold(t *testing.T) {
 	if err != nil || !result.Complete || result.Pages == 0 {
 		t.Errorf("%v, %+v", err, result)
 	}
-	for _, suffix := range siblings {
+	for _, suffix := range auxSuffixes {
 		if _, err := os.Stat(db + suffix); !os.IsNotExist(err) {
 			t.Errorf("%s is still there", suffix)
 		}

@@ -10,8 +10,6 @@ import (
 	"syscall"
 
 	"github.com/mattn/go-sqlite3"
-
-	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
 // A conn is one raw SQLite connection, without the pool of database/sql. It must be used by one goroutine only.
@@ -126,27 +124,6 @@ func resultCode(err error) (primary, extended int) {
 		extended = int(e.Code)
 	}
 	return extended & 0xff, extended
-}
-
-// transient tells whether err is another connection's doing and will pass.
-func transient(err error) bool {
-	primary, extended := resultCode(err)
-	switch extended {
-	case codeReadonlyRecovery, codeReadonlyCantLock, codeReadonlyCantInit, codeReadonlyRollback:
-		return true
-	}
-	return primary == codeBusy || primary == codeLocked || primary == codeProtocol || errors.Is(err, osfile.ErrLocked) ||
-		errors.Is(err, errHotJournal) || // or a change of the journal mode
-		IsKind(err, KindForeignFile) || // root's sqlite3 makes files before it gives them to their owner
-		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errElsewhere)
-}
-
-// describe adds the extended code, which the driver leaves out of its message.
-func describe(err error) error {
-	if _, extended := resultCode(err); extended != 0 {
-		return fmt.Errorf("%w (SQLite code %d)", err, extended)
-	}
-	return err
 }
 
 // systemErrno is the operating system's reason for an error of SQLite, 0 where there is none.

@@ -19,15 +19,15 @@ const (
 	stepBytes     = 4 << 20
 	mostStepBytes = 16 * stepBytes
 
-	// politeFor is how long a copy gives way to whoever wants the CPU. A longer one keeps the WAL from starting over, and an application's
+	// niceFor is how long a copy gives way to whoever wants the CPU. A longer one keeps the WAL from starting over, and an application's
 	// own checkpoint, which may lock writers out, from ending.
-	politeFor = 2 * time.Second
+	niceFor = 2 * time.Second
 )
 
 // copyPages copies the pinned database into the private file, which must be empty. The transaction on the
 // source makes it one consistent image however many steps it takes: SQLite starts a backup over only when a new
 // read transaction finds the file changed. It never sleeps: in rollback mode a writer is waiting.
-func copyPages(ctx context.Context, p *pin, f *os.File, opts Options) (pages int64, err error) {
+func copyPages(ctx context.Context, p *readTx, f *os.File, opts Options) (pages int64, err error) {
 	dst := f.Name()
 	to, err := openPrivate(f, nil, "mode=rw", "_busy_timeout=0", "_synchronous=OFF", "_locking_mode=EXCLUSIVE")
 	if err != nil {
@@ -41,9 +41,9 @@ func copyPages(ctx context.Context, p *pin, f *os.File, opts Options) (pages int
 	if err != nil {
 		return 0, copyError(p.source.name, dst, err)
 	}
-	c := copier{pin: p, backup: backup, step: opts.step(p.pageSize), left: int(p.pages), progress: opts.progress}
+	c := copier{tx: p, backup: backup, step: opts.step(p.pageSize), left: int(p.pages), progress: opts.progress}
 	if p.source.header.WAL() { // in rollback mode writers wait
-		politely(func() { err = c.steps(ctx, politeFor) })()
+		politely(func() { err = c.steps(ctx, niceFor) })()
 	}
 	if err == nil {
 		err = c.steps(ctx, forever)
@@ -69,7 +69,7 @@ func (o Options) step(pageSize int64) int {
 
 // A copier is a backup on its way.
 type copier struct {
-	pin        *pin
+	tx         *readTx
 	backup     *sqlite3.SQLiteBackup
 	step, left int // pages
 	done       bool
@@ -78,7 +78,7 @@ type copier struct {
 
 // steps copies until all is done, or for a time.
 func (c *copier) steps(ctx context.Context, limit time.Duration) (err error) {
-	p := c.pin
+	p := c.tx
 	for start := time.Now(); !c.done && time.Since(start) < limit; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -89,7 +89,7 @@ func (c *copier) steps(ctx context.Context, limit time.Duration) (err error) {
 		if c.done, err = c.backup.Step(c.step); err != nil {
 			return err
 		}
-		if p.source.watch.beat() {
+		if p.source.stall.beat() {
 			return errStalled
 		}
 		// The driver reports a locked database as success; with the transaction open there can be none.
@@ -107,7 +107,7 @@ var errNoProgress = errors.New("a step of the backup copied nothing")
 
 // checkCopy proves that the file holds exactly the pages that were to be copied: after an error SQLite leaves
 // an empty file, which passes every check as an empty database.
-func checkCopy(p *pin, f *os.File, pages int64) error {
+func checkCopy(p *readTx, f *os.File, pages int64) error {
 	dst := f.Name()
 	var b [sqlitefile.HeaderSize]byte
 	if _, err := f.ReadAt(b[:], 0); err != nil {
@@ -129,52 +129,6 @@ func checkCopy(p *pin, f *os.File, pages int64) error {
 			Err: fmt.Errorf("%d pages of %d bytes gave a file whose header counts %d of %d", p.pages, p.pageSize, h.PageCount, h.PageSize)}
 	}
 	return nil
-}
-
-// copyError tells a failing source from a failing copy. SQLite reports both through the backup.
-func copyError(source, dst string, err error) error {
-	primary, extended := resultCode(err)
-	switch {
-	case errors.Is(err, errNoProgress):
-		return &Error{Kind: KindInternal, Op: "copy", Path: source, Err: err}
-	case primary == codeFull, primary == codeIO && extended != codeIORead && extended != codeIOShortRead && extended != codeIOCorruptFS:
-		return tempError("write", dst, err)
-	}
-	return databaseError("copy", source, err)
-}
-
-// databaseError gives an error that SQLite met in a source its kind.
-func databaseError(op, name string, err error) error {
-	var known *Error
-	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	primary, extended := resultCode(err)
-	kind := KindUnreadable
-	switch {
-	case errors.Is(err, errHotJournal), extended == codeReadonlyRollback:
-		kind, err = KindHotJournal, errHotJournal
-	case errors.Is(err, errElsewhere):
-		kind = KindElsewhere
-	case errors.Is(err, errUnlocked):
-		kind = KindUnlocked
-	case transient(err):
-		kind = KindBusy
-	case primary == codeCorrupt:
-		kind = KindCorrupt
-	case primary == codeNotADB:
-		kind, err = KindNotDatabase, fmt.Errorf("%w (encrypted?)", err)
-	case primary == codeError:
-		kind = KindNotDatabase
-	}
-	if systemErrno(err) != 0 && outOfDescriptors(systemErrno(err)) {
-		kind = KindTemp
-	}
-	e := &Error{Kind: kind, Op: op, Path: name, Err: describe(err)}
-	if kind == KindCorrupt {
-		e.Findings = []string{err.Error()}
-	}
-	return e
 }
 
 // copyContext copies until the end of from, looking at the context between pieces. Errors of from are returned as

@@ -13,9 +13,9 @@ import (
 )
 
 // pinned begins to read a database, which ends with the test.
-func pinned(t testing.TB, db string) *pin {
+func pinned(t testing.TB, db string) *readTx {
 	t.Helper()
-	p, err := openForTest(t, db).pin(context.Background(), t.TempDir())
+	p, err := openForTest(t, db).beginRead(context.Background(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

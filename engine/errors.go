@@ -1,8 +1,16 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // A Kind says what sort of failure an [Error] is, so that a caller can decide whether to try again, to look at the
@@ -52,4 +60,156 @@ func (e *Error) Unwrap() error { return e.Err }
 func IsKind(err error, kind Kind) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Kind == kind
+}
+
+// tempError gives an error met in the temporary or destination directory its kind.
+func tempError(op, path string, err error) *Error {
+	kind := KindTemp
+	primary, _ := resultCode(err)
+	errno := systemErrno(err)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		kind = KindExists
+	case primary == codeFull, noSpace(err), errno != 0 && noSpace(errno):
+		kind = KindNoSpace
+	}
+	return &Error{Kind: kind, Op: op, Path: path, Err: describe(underlying(err))}
+}
+
+// sourceError gives an error met on the way to a source its kind.
+func sourceError(op, name string, err error) *Error {
+	kind := KindUnreadable
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		kind, err = KindMissing, unix.ENOENT
+	case errors.Is(err, sqlitefile.ErrNotDatabase):
+		kind, err = KindNotDatabase, fmt.Errorf("%w (encrypted?)", err)
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		kind = KindTemp
+	}
+	return &Error{Kind: kind, Op: op, Path: name, Err: underlying(err)}
+}
+
+func inspectError(ctx context.Context, name string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return e
+	}
+	return sourceError("inspect", name, err)
+}
+
+// databaseError gives an error that SQLite met in a source its kind.
+func databaseError(op, name string, err error) error {
+	var known *Error
+	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	primary, extended := resultCode(err)
+	kind := KindUnreadable
+	switch {
+	case errors.Is(err, errHotJournal), extended == codeReadonlyRollback:
+		kind, err = KindHotJournal, errHotJournal
+	case errors.Is(err, errElsewhere):
+		kind = KindElsewhere
+	case errors.Is(err, errUnlocked):
+		kind = KindUnlocked
+	case isTransient(err):
+		kind = KindBusy
+	case primary == codeCorrupt:
+		kind = KindCorrupt
+	case primary == codeNotADB:
+		kind, err = KindNotDatabase, fmt.Errorf("%w (encrypted?)", err)
+	case primary == codeError:
+		kind = KindNotDatabase
+	}
+	if systemErrno(err) != 0 && outOfDescriptors(systemErrno(err)) {
+		kind = KindTemp
+	}
+	e := &Error{Kind: kind, Op: op, Path: name, Err: describe(err)}
+	if kind == KindCorrupt {
+		e.Findings = []string{err.Error()}
+	}
+	return e
+}
+
+// copyError tells a failing source from a failing copy. SQLite reports both through the backup.
+func copyError(source, dst string, err error) error {
+	primary, extended := resultCode(err)
+	switch {
+	case errors.Is(err, errNoProgress):
+		return &Error{Kind: KindInternal, Op: "copy", Path: source, Err: err}
+	case primary == codeFull, primary == codeIO && extended != codeIORead && extended != codeIOShortRead && extended != codeIOCorruptFS:
+		return tempError("write", dst, err)
+	}
+	return databaseError("copy", source, err)
+}
+
+// checkError gives a check's failure its kind.
+func checkError(name string, err error) error {
+	var found *findings
+	primary, _ := resultCode(err)
+	e := &Error{Op: "check", Path: name, Err: err}
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &found):
+		e.Kind, e.Findings = KindCorrupt, found.list()
+	case primary == codeCorrupt, primary == codeNotADB:
+		e.Kind, e.Findings = KindCorrupt, []string{err.Error()}
+	case primary == codeIO, primary == codeCantOpen, errors.Is(err, errSwapped):
+		e.Kind, e.Err = KindTemp, describe(err)
+	default:
+		e.Kind, e.Err = KindCheckIncomplete, describe(err)
+	}
+	return e
+}
+
+// isTransient reports whether err is another connection's doing and will pass.
+func isTransient(err error) bool {
+	primary, extended := resultCode(err)
+	switch extended {
+	case codeReadonlyRecovery, codeReadonlyCantLock, codeReadonlyCantInit, codeReadonlyRollback:
+		return true
+	}
+	return primary == codeBusy || primary == codeLocked || primary == codeProtocol || errors.Is(err, osfile.ErrLocked) ||
+		errors.Is(err, errHotJournal) || // or a change of the journal mode
+		IsKind(err, KindForeignFile) || // root's sqlite3 makes files before it gives them to their owner
+		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errElsewhere)
+}
+
+// describe adds the extended code, which the driver leaves out of its message.
+func describe(err error) error {
+	if _, extended := resultCode(err); extended != 0 {
+		return fmt.Errorf("%w (SQLite code %d)", err, extended)
+	}
+	return err
+}
+
+// underlying leaves out what the operating system's errors say of the path: an Error names it itself.
+func underlying(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	var linkError *os.LinkError
+	if errors.As(err, &linkError) {
+		return linkError.Err
+	}
+	return err
+}
+
+func noSpace(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
+}
+
+func outOfDescriptors(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+}
+
+// isIOError reports whether SQLite could not read or write.
+func isIOError(err error) bool {
+	primary, _ := resultCode(err)
+	return primary == codeIO || primary == codeFull || primary == codeCantOpen
 }

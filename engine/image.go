@@ -17,10 +17,10 @@ type Image struct {
 // Land reads r to its end into a private temporary file and checks what arrived, as Install would. name is what
 // errors call it. r must give io.EOF only if the image is whole.
 func Land(ctx context.Context, r io.Reader, name string, opts VerifyOptions) (*Image, error) {
-	l := &landing{
-		where: tempDir(opts.TempDir), name: name, check: opts.Check, size: opts.Size, progress: opts.Progress,
+	l := &stagedImage{
+		where: chooseTempDir(opts.TempDir), name: name, check: opts.Check, size: opts.Size, progress: opts.Progress,
 	}
-	info, err := l.land(ctx, r)
+	info, err := l.stage(ctx, r)
 	if err != nil {
 		l.Close()
 		return nil, err

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"syscall"
 
@@ -36,7 +35,7 @@ type Inspection struct {
 	WAL       WAL
 	ShmExists bool
 	Journal   Journal
-	Held      Held
+	InUse     InUse
 
 	Litestream string // the directory that Litestream keeps beside a database that it replicates; empty if there is none
 
@@ -121,16 +120,6 @@ func (s *sourceFile) inspect(ctx context.Context) (Inspection, outlook, error) {
 	}
 	look := in.setUse(s)
 	return in, look, nil
-}
-
-func inspectError(ctx context.Context, name string, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if e := (*Error)(nil); errors.As(err, &e) {
-		return e
-	}
-	return sourceError("inspect", name, err)
 }
 
 // setOwner records what stat tells.
@@ -236,4 +225,22 @@ func pageCount(h sqlitefile.Header, committed uint32, size int64) int64 {
 		return int64(committed)
 	}
 	return (size + int64(h.PageSize) - 1) / int64(h.PageSize)
+}
+
+// setUse finds out who uses the database, and with it what a backup would meet.
+func (in *Inspection) setUse(s *sourceFile) outlook {
+	look := s.outlook()
+	locks := look.locks
+	in.Journal = look.journal
+	if in.NetworkFilesystem { // others' locks may not be seen here
+		locks.known = false
+		if in.Journal == JournalHot {
+			in.Journal = JournalPresent
+		}
+	}
+	shm := sqlitefile.OpenAux(s.path + "-shm")
+	defer shm.Close()
+	in.InUse = inUseBy(locks, in.JournalMode == "wal", shm)
+	in.Backup, in.BackupDetail = look.forecast(in.InUse)
+	return look
 }

@@ -46,7 +46,7 @@ func TestInstall(t *testing.T) {
 
 func TestInstallRefusesNeighbours(t *testing.T) {
 	b := image(t)
-	for _, suffix := range append([]string{""}, siblings...) {
+	for _, suffix := range append([]string{""}, auxSuffixes...) {
 		for _, dangling := range []bool{false, true} {
 			dir := t.TempDir()
 			dst := filepath.Join(dir, "new.db")
@@ -66,7 +66,7 @@ func TestInstallRefusesNeighbours(t *testing.T) {
 // TestInstallLosesRace: a file that appears while the image arrives is not touched.
 func TestInstallLosesRace(t *testing.T) {
 	b := image(t)
-	for _, suffix := range append([]string{""}, siblings...) {
+	for _, suffix := range append([]string{""}, auxSuffixes...) {
 		dir := t.TempDir()
 		dst := filepath.Join(dir, "new.db")
 		r := io.MultiReader(bytes.NewReader(b), readerFunc(func([]byte) (int, error) {

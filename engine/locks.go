@@ -1,26 +1,22 @@
 package engine
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"os"
-	"strings"
-	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// Held tells whether some connection, of any process, has a database open.
-type Held string
+// InUse reports whether some connection, of any process, has a database open.
+type InUse string
 
 const (
-	HeldYes Held = "yes"
-	HeldNo  Held = "no"
-	// HeldUnknown is the answer where an idle connection leaves no trace, as in rollback mode, and where locks cannot be seen.
-	HeldUnknown Held = "unknown"
+	InUseYes InUse = "yes"
+	InUseNo  InUse = "no"
+	// InUseUnknown is the answer where an idle connection leaves no trace, as in rollback mode, and where locks cannot be seen.
+	InUseUnknown InUse = "unknown"
 )
 
 // SQLite's lock bytes. See https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE and after.
@@ -55,85 +51,37 @@ func ignoreNoLocks(err error) error {
 	return nil
 }
 
-// A lockView is what the locks on a database's lock bytes tell. To look at them takes none.
-type lockView struct {
+// A lockState is what the locks on a database's lock bytes tell. To look at them takes none.
+type lockState struct {
 	known     bool // the platform and the file system tell at all
 	any       bool // some connection reads or writes, or has the database open in WAL mode
 	writing   bool // some connection holds RESERVED, PENDING or EXCLUSIVE
 	excluding bool // PENDING or EXCLUSIVE: nobody else can begin to read
 }
 
-// heldBy weighs the locks on the main file and, in WAL mode, on the -shm.
-func heldBy(locks lockView, wal bool, shm sqlitefile.AuxFile) Held {
+// inUseBy weighs the locks on the main file and, in WAL mode, on the -shm.
+func inUseBy(locks lockState, wal bool, shm sqlitefile.AuxFile) InUse {
 	switch {
 	case locks.any:
-		return HeldYes
+		return InUseYes
 	case !wal || !locks.known || shm.Err != nil:
-		return HeldUnknown
+		return InUseUnknown
 	case shm.File == nil:
-		return HeldNo // without -shm, only a connection that holds EXCLUSIVE can be in WAL mode
+		return InUseNo // without -shm, only a connection that holds EXCLUSIVE can be in WAL mode
 	}
-	return heldInWAL(shm.File)
+	return inUseInWAL(shm.File)
 }
 
-// heldInWAL looks at the lock that every connection to a WAL database holds on its -shm.
-func heldInWAL(shm *os.File) Held {
+// inUseInWAL looks at the lock that every connection to a WAL database holds on its -shm.
+func inUseInWAL(shm *os.File) InUse {
 	_, held, known := osfile.Conflict(shm, osfile.Exclusive, sqlitefile.WALIndexOpenLock, 1)
 	switch {
 	case held:
-		return HeldYes
+		return InUseYes
 	case known:
-		return HeldNo
+		return InUseNo
 	}
-	return HeldUnknown
-}
-
-// A locker is who kept a lock from us, each time that we asked for it.
-type locker struct {
-	since time.Time
-	pid   int  // of who held EXCLUSIVE, 0 where the system does not tell
-	other bool // it was not the same each time, or not EXCLUSIVE
-}
-
-// lock is lockShared, and notes who is in the way.
-func (s *sourceFile) lock() (locked bool, err error) {
-	locked, err = lockShared(s.file)
-	if err == nil {
-		s.locker.other = true
-		return locked, nil
-	}
-	exclusive, pid := exclusiveHolder(s.file)
-	if s.locker.since.IsZero() {
-		s.locker = locker{since: time.Now(), pid: pid, other: s.locker.other}
-	}
-	s.locker.other = s.locker.other || !exclusive || pid != s.locker.pid
-	return false, err
-}
-
-// usualCommit is how long a commit may hold EXCLUSIVE that is no cause for wonder.
-const usualCommit = time.Second
-
-// persist is the function of that name. If one process has held EXCLUSIVE all the while, it is named: it may never let go.
-func (s *sourceFile) persist(ctx context.Context, op string, timeout time.Duration, try func() error) error {
-	s.locker = locker{}
-	err := persist(ctx, timeout, try)
-	if !errors.Is(err, osfile.ErrLocked) || s.locker.other || time.Since(s.locker.since) < usualCommit {
-		return err
-	}
-	who := "a process that cannot be seen from here"
-	if s.locker.pid > 0 {
-		who = fmt.Sprintf("process %d%s", s.locker.pid, commandOf(s.locker.pid))
-	}
-	return &Error{Kind: KindExclusive, Op: op, Path: s.name, Err: fmt.Errorf("%w exclusively, all the while, by %s", osfile.ErrLocked, who)}
-}
-
-// commandOf is the name of a process in brackets, nothing where it is not known.
-func commandOf(pid int) string {
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprintf(" (%s)", strings.TrimSpace(string(name)))
+	return InUseUnknown
 }
 
 // neighbours are the SQLite connections of others, as their locks tell. One that has a database open in WAL mode holds SHARED on
@@ -150,11 +98,11 @@ var errElsewhere = errors.New(
 
 // elsewhere reports whether somebody uses a -wal that is not the one beside the main file.
 func (n neighbours) elsewhere(s sourceState) bool {
-	return s.walHeader && n.main && !n.blind && (s.wal == absent || !n.index && !n.reader)
+	return s.walHeader && n.main && !n.blind && (s.wal == missing || !n.index && !n.reader)
 }
 
-// lookBeside asks who else has the database open in WAL mode. It closes a descriptor of the -shm, so no connection of ours may be open.
-func (s *sourceFile) lookBeside() (n neighbours) {
+// probeNeighbours asks who else has the database open in WAL mode. It closes a descriptor of the -shm, so no connection of ours may be open.
+func (s *sourceFile) probeNeighbours() (n neighbours) {
 	shm := sqlitefile.OpenAux(s.path + "-shm")
 	defer shm.Close()
 	_, n.main, _ = osfile.Conflict(s.file, osfile.Exclusive, sharedFirst+1, sharedSize-1)
@@ -184,14 +132,14 @@ func exclusiveHolder(main *os.File) (held bool, pid int) {
 	return held, pid
 }
 
-// lookAtLocks asks which of SQLite's locks are held, without taking any.
-func lookAtLocks(main *os.File) lockView {
+// probeLocks asks which of SQLite's locks are held, without taking any.
+func probeLocks(main *os.File) lockState {
 	_, any, known := osfile.Conflict(main, osfile.Exclusive, pendingByte, sharedFirst-pendingByte+sharedSize)
 	if !any {
-		return lockView{known: known}
+		return lockState{known: known}
 	}
 	_, writing, _ := osfile.Conflict(main, osfile.Shared, pendingByte, sharedFirst-pendingByte+sharedSize)
 	_, pending, _ := osfile.Conflict(main, osfile.Shared, pendingByte, 1)
 	_, exclusive, _ := osfile.Conflict(main, osfile.Shared, sharedFirst, sharedSize)
-	return lockView{known: true, any: true, writing: writing, excluding: pending || exclusive}
+	return lockState{known: true, any: true, writing: writing, excluding: pending || exclusive}
 }

@@ -22,21 +22,21 @@ func TestHeldBy(t *testing.T) {
 	unreadable := sqlitefile.AuxFile{Exists: true, Err: errors.New("permission denied")}
 	cases := []struct {
 		name  string
-		locks lockView
+		locks lockState
 		wal   bool
 		shm   sqlitefile.AuxFile
-		want  Held
+		want  InUse
 	}{
-		{"any lock", lockView{known: true, any: true}, false, sqlitefile.AuxFile{}, HeldYes},
-		{"any lock, seen from a network", lockView{any: true}, true, sqlitefile.AuxFile{}, HeldYes},
-		{"rollback, none", lockView{known: true}, false, sqlitefile.AuxFile{}, HeldUnknown},
-		{"WAL, none, no -shm", lockView{known: true}, true, sqlitefile.AuxFile{}, HeldNo},
-		{"WAL, none, -shm", lockView{known: true}, true, there, HeldNo},
-		{"WAL, none, -shm not readable", lockView{known: true}, true, unreadable, HeldUnknown},
-		{"WAL, locks not seen", lockView{}, true, there, HeldUnknown},
+		{"any lock", lockState{known: true, any: true}, false, sqlitefile.AuxFile{}, InUseYes},
+		{"any lock, seen from a network", lockState{any: true}, true, sqlitefile.AuxFile{}, InUseYes},
+		{"rollback, none", lockState{known: true}, false, sqlitefile.AuxFile{}, InUseUnknown},
+		{"WAL, none, no -shm", lockState{known: true}, true, sqlitefile.AuxFile{}, InUseNo},
+		{"WAL, none, -shm", lockState{known: true}, true, there, InUseNo},
+		{"WAL, none, -shm not readable", lockState{known: true}, true, unreadable, InUseUnknown},
+		{"WAL, locks not seen", lockState{}, true, there, InUseUnknown},
 	}
 	for _, c := range cases {
-		if got := heldBy(c.locks, c.wal, c.shm); got != c.want {
+		if got := inUseBy(c.locks, c.wal, c.shm); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
@@ -47,12 +47,12 @@ func TestLockView(t *testing.T) {
 	cases := []struct {
 		state      string
 		statements string
-		want       lockView
+		want       lockState
 	}{
-		{"none", "SELECT 1;", lockView{known: true}},
-		{"SHARED", "BEGIN; SELECT count(*) FROM t;", lockView{known: true, any: true}},
-		{"RESERVED", "BEGIN IMMEDIATE;", lockView{known: true, any: true, writing: true}},
-		{"EXCLUSIVE", "BEGIN EXCLUSIVE;", lockView{known: true, any: true, writing: true, excluding: true}},
+		{"none", "SELECT 1;", lockState{known: true}},
+		{"SHARED", "BEGIN; SELECT count(*) FROM t;", lockState{known: true, any: true}},
+		{"RESERVED", "BEGIN IMMEDIATE;", lockState{known: true, any: true, writing: true}},
+		{"EXCLUSIVE", "BEGIN EXCLUSIVE;", lockState{known: true, any: true, writing: true, excluding: true}},
 	}
 	for _, c := range cases {
 		db := rollbackDatabase(t)
@@ -79,14 +79,14 @@ func TestLockViewPending(t *testing.T) {
 	}
 }
 
-func viewLocks(t *testing.T, db string) lockView {
+func viewLocks(t *testing.T, db string) lockState {
 	t.Helper()
 	file, err := os.Open(db)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	return lookAtLocks(file)
+	return probeLocks(file)
 }
 
 // A connection that has a WAL database open, idle, holds the dead man's switch.
@@ -95,11 +95,11 @@ func TestHeldInWAL(t *testing.T) {
 	live := open(t, db, "SELECT count(*) FROM t;")
 	shm := sqlitefile.OpenAux(db + "-shm")
 	defer shm.Close()
-	if got := heldInWAL(shm.File); got != HeldYes {
+	if got := inUseInWAL(shm.File); got != InUseYes {
 		t.Errorf("with an idle connection: %s", got)
 	}
 	live.Kill()
-	if got := heldInWAL(shm.File); got != HeldNo {
+	if got := inUseInWAL(shm.File); got != InUseNo {
 		t.Errorf("after its death: %s", got)
 	}
 }

@@ -166,7 +166,7 @@ func TestPagesInTheWAL(t *testing.T) {
 func TestGrain(t *testing.T) {
 	second := time.Now().Truncate(time.Second)
 	whole, exact := osfile.FileState{Mtime: second, Ctime: second}, osfile.FileState{Mtime: second, Ctime: second.Add(1)}
-	for want, g := range map[time.Duration]guard{veryCoarse: {main: whole}, coarse: {main: exact, wal: whole}} {
+	for want, g := range map[time.Duration]fileStates{wholeSecondGrain: {main: whole}, timeGrain: {main: exact, wal: whole}} {
 		if got := g.grain(); got != want {
 			t.Errorf("%+v: %v, want %v", g, got, want)
 		}

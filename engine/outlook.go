@@ -12,14 +12,14 @@ import (
 // An outlook is what a copy would meet now, as far as it can be told without SQLite and without a lock.
 type outlook struct {
 	how     access
-	locks   lockView
+	locks   lockState
 	journal Journal
-	err     error // what pin would fail with if nothing changes, raw as pin's
+	err     error // what beginRead would fail with if nothing changes, raw as beginRead's
 }
 
-// outlook makes the decisions of pin, up to the first lock.
+// outlook makes the decisions of beginRead, up to the first lock.
 func (s *sourceFile) outlook() (o outlook) {
-	o.locks = lookAtLocks(s.file)
+	o.locks = probeLocks(s.file)
 	o.journal = s.journal()
 	state, _, err := s.survey("read")
 	o.how = state.access()
@@ -53,7 +53,7 @@ func (s *sourceFile) checkReadable(how access) error {
 }
 
 // forecast says it as a word and as a phrase.
-func (o outlook) forecast(held Held) (Forecast, string) {
+func (o outlook) forecast(held InUse) (Forecast, string) {
 	var known *Error
 	switch {
 	case errors.Is(o.err, osfile.ErrLocked):
@@ -75,7 +75,7 @@ func (o outlook) forecast(held Held) (Forecast, string) {
 	case accessCopy:
 		return ForecastPrivateCopy, "copies the database and its WAL first, and reads that copy"
 	}
-	if held == HeldNo {
+	if held == InUseNo {
 		return ForecastImmutable, "reads without locks: nobody has the database open"
 	}
 	return ForecastImmutable, "reads without locks, and repeats if the file changes"

@@ -71,7 +71,7 @@ func TestForeignFiles(t *testing.T) {
 		"hard link":     func(t *testing.T, path string) { os.Link(give(t, in(t, "theirs")), path) },
 	}
 	for name, put := range kinds {
-		for _, suffix := range siblings {
+		for _, suffix := range auxSuffixes {
 			t.Run(name+" "+suffix, func(t *testing.T) {
 				db := newWAL(t)
 				give(t, db, filepath.Dir(db))

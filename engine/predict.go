@@ -48,9 +48,9 @@ func Predict(ctx context.Context, source string, opts Options) (Prediction, erro
 	}
 	defer src.Close()
 	for range predictAttempts {
-		before := src.stamps()
+		before := src.fileStates()
 		p = Prediction{TempDir: p.TempDir}
-		if err = p.predict(ctx, src); err == nil || src.stamps() == before {
+		if err = p.predict(ctx, src); err == nil || src.fileStates() == before {
 			break
 		}
 	}
@@ -90,7 +90,7 @@ func (p *Prediction) predict(ctx context.Context, s *sourceFile) error {
 // predictCopy goes through the checks of Snapshot.copy and of connectCopy.
 func (p *Prediction) predictCopy(ctx context.Context, s *sourceFile, how access) error {
 	scratch := int64(0)
-	stamps := s.stamps()
+	stamps := s.fileStates()
 	if how == accessCopy {
 		scratch = stamps.main.Size + stamps.wal.Size
 		if err := spaceBeside(p.TempDir, stamps, scratch)(scratch); err != nil {
@@ -174,5 +174,5 @@ func (o Options) workDir() string {
 	if o.Destination != "" {
 		return filepath.Dir(o.Destination)
 	}
-	return tempDir(o.TempDir)
+	return chooseTempDir(o.TempDir)
 }

@@ -29,13 +29,13 @@ func (p *Prediction) predictCheck(ctx context.Context, s *sourceFile) error {
 	}
 	defer c.Close()
 	k := &checker{conn: c, name: s.name}
-	if err := k.imitate(ctx, rows); err != nil {
+	if err := k.recreateSchema(ctx, rows); err != nil {
 		if primary, _ := resultCode(err); primary == codeCorrupt {
 			return err
 		}
 		return nil
 	}
-	level, reason, err := k.ladder(ctx)
+	level, reason, err := k.auto(ctx)
 	if err == nil && level == LevelStructural {
 		p.Level, p.Reason = level, reason
 		p.Findings = append(p.Findings, Finding{FindingWeakCheck,
@@ -62,9 +62,9 @@ func unusual(r sqlitefile.SchemaRow) bool {
 	return r.SQL != "" && !usualSQL.MatchString(r.SQL) || collateSQL.MatchString(r.SQL)
 }
 
-// imitate gives the empty database in memory the schema. Only SQLite's own schema parser reads it,
+// recreateSchema gives the empty database in memory the schema. Only SQLite's own schema parser reads it,
 // which runs none of it; a virtual table is made by a statement that can do nothing else.
-func (k *checker) imitate(ctx context.Context, rows []sqlitefile.SchemaRow) error {
+func (k *checker) recreateSchema(ctx context.Context, rows []sqlitefile.SchemaRow) error {
 	var virtual, plain []sqlitefile.SchemaRow
 	for _, row := range rows {
 		if row.Virtual() {

@@ -12,15 +12,15 @@ var errSwapped = errors.New("somebody has put another file in its place")
 
 // openPrivate opens the private file f through SQLite. More files are those of its siblings that SQLite must find.
 func openPrivate(f *os.File, more []*os.File, parameters ...string) (*conn, error) {
-	return openSame(append(more, f), errSwapped, func() (*conn, error) {
-		return openSoon(f.Name(), parameters...)
+	return openVerified(append(more, f), errSwapped, func() (*conn, error) {
+		return openWithTimeout(f.Name(), parameters...)
 	})
 }
 
-// openSame opens files through SQLite, which knows them by name only: whoever may write in one of the directories
+// openVerified opens files through SQLite, which knows them by name only: whoever may write in one of the directories
 // above can have given the name to another file since. So once it is open, and before anything is written or
-// believed, this process must hold each of the files once more than before, or openSame fails with swapped.
-func openSame(files []*os.File, swapped error, open func() (*conn, error)) (*conn, error) {
+// believed, this process must hold each of the files once more than before, or openVerified fails with swapped.
+func openVerified(files []*os.File, swapped error, open func() (*conn, error)) (*conn, error) {
 	opening.Lock()
 	defer opening.Unlock()
 	before := osfile.OpenInodes()
@@ -43,8 +43,8 @@ func openSame(files []*os.File, swapped error, open func() (*conn, error)) (*con
 	return c, nil
 }
 
-// openSoon gives up after a while: SQLite waits for ever for the other end of a FIFO.
-func openSoon(path string, parameters ...string) (*conn, error) {
+// openWithTimeout gives up after a while: SQLite waits for ever for the other end of a FIFO.
+func openWithTimeout(path string, parameters ...string) (*conn, error) {
 	type result struct {
 		conn *conn
 		err  error
@@ -69,7 +69,7 @@ func openSoon(path string, parameters ...string) (*conn, error) {
 	}
 }
 
-// Close closes the connection. It waits for openSame, which counts descriptors.
+// Close closes the connection. It waits for openVerified, which counts descriptors.
 func (c *conn) Close() error {
 	opening.Lock()
 	defer opening.Unlock()

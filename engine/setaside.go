@@ -39,7 +39,7 @@ func takeLease(path string) (*osfile.Lease, error) {
 
 // replace sets the database dst aside and gives its name to the new one. If it fails the old database has its name
 // again, or, if somebody has taken that meanwhile, the new name, which the error then tells.
-func (l *landing) replace(dst, aside string) (moved []string, err error) {
+func (l *stagedImage) replace(dst, aside string) (moved []string, err error) {
 	held, err := takeLease(dst)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (l *landing) replace(dst, aside string) (moved []string, err error) {
 // takeOver takes the name dst from the old database, which is aside by now, too, and gives it to the new one. While the old
 // one has the name, whoever opens it waits for the lease and is then given the old file: so the last look at the lease
 // comes after.
-func (l *landing) takeOver(dst, aside string, held *osfile.Lease) error {
+func (l *stagedImage) takeOver(dst, aside string, held *osfile.Lease) error {
 	if !held.HasName(aside) {
 		return &Error{Kind: KindChanged, Op: "set aside", Path: dst, Err: errReplaced}
 	}
@@ -84,9 +84,6 @@ func (l *landing) takeOver(dst, aside string, held *osfile.Lease) error {
 	}
 	return l.link(dst)
 }
-
-// databaseSuffixes are those of all that SQLite takes for a part of a database, its main file first.
-var databaseSuffixes = append([]string{""}, siblings...)
 
 // linkDatabase gives all files of the database from a second name, or none of them. Together with unlinkDatabase it moves a
 // database: all new names are there before the first old one goes, so whenever the machine stops, the set is whole under

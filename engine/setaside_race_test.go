@@ -122,7 +122,7 @@ func TestReplaceOpened(t *testing.T) {
 	if err := linkDatabase(db, aside); err != nil {
 		t.Fatal(err)
 	}
-	var l landing
+	var l stagedImage
 	wantKind(t, l.takeOver(db, aside, held), KindBusy)
 	held.Close()
 	unix.Close(<-opened)

@@ -37,7 +37,7 @@ func TestInstallSetAside(t *testing.T) {
 	if owner := ownerOf(info); info.Mode().Perm() != 0o640 || *owner != (Owner{1000, 1001}) {
 		t.Errorf("mode %v, owner %v", info.Mode(), owner)
 	}
-	for _, suffix := range siblings {
+	for _, suffix := range auxSuffixes {
 		if _, err := os.Lstat(db + suffix); !os.IsNotExist(err) {
 			t.Errorf("%s is still there", suffix)
 		}

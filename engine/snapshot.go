@@ -42,7 +42,7 @@ func TakeSnapshot(ctx context.Context, source string, opts Options) (*Snapshot, 
 		return nil, tempError("create a private directory in", where, err)
 	}
 	if err := s.take(ctx, src, where, opts); err != nil {
-		if src.watch.given.Load() {
+		if src.stall.gaveUp.Load() {
 			go s.Close() // which may hang as the copy does
 		} else {
 			s.Close()
@@ -55,8 +55,8 @@ func TakeSnapshot(ctx context.Context, source string, opts Options) (*Snapshot, 
 // take is the whole way from the source to a checked copy.
 func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts Options) error {
 	opts.progress(Progress{Phase: PhaseWait})
-	err := src.watched(ctx, func() error {
-		return src.persist(ctx, "open", opts.BusyTimeout, func() error { return s.copy(ctx, src, where, opts) })
+	err := src.untilStalled(ctx, func() error {
+		return src.retry(ctx, "open", opts.BusyTimeout, func() error { return s.copy(ctx, src, where, opts) })
 	})
 	if errors.Is(err, errStalled) {
 		return &Error{Kind: KindTemp, Op: "copy to", Path: where, Err: err}
@@ -89,7 +89,7 @@ func (s *Snapshot) check(ctx context.Context, check Check) (err error) {
 
 // copy makes one attempt at a consistent copy. The source is free again when it returns.
 func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts Options) error {
-	p, err := src.pin(ctx, where)
+	p, err := src.beginRead(ctx, where)
 	if err != nil {
 		return err
 	}

@@ -204,7 +204,7 @@ func TestSnapshotStates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			state, err := src.look()
+			state, err := src.readState()
 			src.Close()
 			if err != nil || state.access() != c.how {
 				t.Fatalf("state %+v is access %d (%v), want %d", state, state.access(), err, c.how)
@@ -356,7 +356,7 @@ func TestSnapshotUnsuitable(t *testing.T) {
 
 // TestSnapshotOddNeighbours: what bears the name of a -wal, -shm or -journal and is no file holds nobody up.
 func TestSnapshotOddNeighbours(t *testing.T) {
-	for _, suffix := range siblings {
+	for _, suffix := range auxSuffixes {
 		for name, make := range map[string]func(string) error{
 			"FIFO": mkfifo, "directory": func(path string) error { return os.Mkdir(path, 0o700) },
 		} {
@@ -708,7 +708,7 @@ func TestSnapshotLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer src.Close()
-	p, err := src.pin(context.Background(), t.TempDir())
+	p, err := src.beginRead(context.Background(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

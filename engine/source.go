@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -25,8 +24,8 @@ type sourceFile struct {
 	info   fs.FileInfo
 	owner  *osfile.Identity // to be used for the database, nil for the caller's own
 	header sqlitefile.Header
-	locker locker
-	watch  watch
+	holder lockHolder
+	stall  stallDetector
 }
 
 // opening makes "does the process hold this inode?" and "now it does" one step.
@@ -87,7 +86,7 @@ func (s *sourceFile) openFile(suffix string) (file *os.File, err error) {
 // connect opens the database with SQLite.
 func (s *sourceFile) connect(parameters ...string) (c *conn, err error) {
 	err = s.owner.Do(func() error {
-		c, err = openSame([]*os.File{s.file}, errReplaced, func() (*conn, error) { return openConn(s.path, parameters...) })
+		c, err = openVerified([]*os.File{s.file}, errReplaced, func() (*conn, error) { return openConn(s.path, parameters...) })
 		return err
 	})
 	return c, err
@@ -131,18 +130,4 @@ func (s *sourceFile) replaced() bool {
 func processHolds(info fs.FileInfo) bool {
 	file, ok := osfile.StateOf(info)
 	return ok && osfile.OpenInodes()[file.Inode()] > 0
-}
-
-// sourceError gives an error met on the way to a source its kind.
-func sourceError(op, name string, err error) *Error {
-	kind := KindUnreadable
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		kind, err = KindMissing, unix.ENOENT
-	case errors.Is(err, sqlitefile.ErrNotDatabase):
-		kind, err = KindNotDatabase, fmt.Errorf("%w (encrypted?)", err)
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		kind = KindTemp
-	}
-	return &Error{Kind: kind, Op: op, Path: name, Err: underlying(err)}
 }

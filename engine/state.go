@@ -10,9 +10,9 @@ import (
 type presence int
 
 const (
-	absent presence = iota
-	hollow          // there, but it says nothing: an empty WAL, a journal whose header is zeroed
-	filled
+	missing presence = iota
+	empty            // there, but it says nothing: an empty WAL, a journal whose header is zeroed
+	nonEmpty
 )
 
 // A sourceState is what decides how a database can be read without leaving a trace.
@@ -44,13 +44,13 @@ const (
 // access chooses the way. Every combination is listed in TestAccess.
 func (s sourceState) access() access {
 	switch {
-	case !s.walHeader && s.wal != filled:
+	case !s.walHeader && s.wal != nonEmpty:
 		return accessReadOnly // SQLite decides whether a journal is hot
-	case s.walHeader && s.wal != absent && s.shm:
+	case s.walHeader && s.wal != missing && s.shm:
 		return accessShared // likewise
-	case s.journal == filled:
+	case s.journal == nonEmpty:
 		return accessJournal
-	case s.wal == filled:
+	case s.wal == nonEmpty:
 		return accessCopy
 	default:
 		return accessImmutable
@@ -63,32 +63,32 @@ func (s *sourceFile) survey(op string) (sourceState, neighbours, error) {
 	if s.replaced() {
 		return sourceState{}, neighbours{}, errReplaced
 	}
-	if err := s.checkSiblings(); err != nil {
+	if err := s.checkAuxFiles(); err != nil {
 		return sourceState{}, neighbours{}, err
 	}
-	state, err := s.look()
+	state, err := s.readState()
 	if err != nil {
 		return state, neighbours{}, sourceError(op, s.name, err)
 	}
-	beside := s.lookBeside()
+	beside := s.probeNeighbours()
 	if beside.elsewhere(state) {
 		return state, beside, errElsewhere
 	}
 	return state, beside, nil
 }
 
-// look reads the state. The SHARED lock must be held, so that nobody can change the journal mode or
+// readState reads the state. The SHARED lock must be held, so that nobody can change the journal mode or
 // remove a -wal meanwhile.
-func (s *sourceFile) look() (sourceState, error) {
+func (s *sourceFile) readState() (sourceState, error) {
 	if err := s.readHeader(); err != nil {
 		return sourceState{}, err
 	}
 	state := sourceState{walHeader: s.header.WAL()}
 	var err error
-	if state.wal, err = s.lookAt("-wal", sizeOnly); err != nil {
+	if state.wal, err = s.statAux("-wal", sizeOnly); err != nil {
 		return state, err
 	}
-	if state.journal, err = s.lookAt("-journal", s.firstByte); err != nil {
+	if state.journal, err = s.statAux("-journal", s.firstByte); err != nil {
 		return state, err
 	}
 	state.shm, err = s.sharedMemoryUsable()
@@ -118,23 +118,23 @@ func (s *sourceFile) sharedMemoryUsable() (bool, error) {
 	return true, nil
 }
 
-// lookAt reports what is found beside the main file; says decides whether what is there says anything.
-func (s *sourceFile) lookAt(suffix string, says func(suffix string, size int64) (bool, error)) (presence, error) {
+// statAux reports what is found beside the main file; says decides whether what is there says anything.
+func (s *sourceFile) statAux(suffix string, says func(suffix string, size int64) (bool, error)) (presence, error) {
 	path := s.path + suffix
 	info, err := os.Stat(path)
 	if os.IsNotExist(err) {
-		return absent, nil
+		return missing, nil
 	}
 	if err != nil {
-		return absent, err
+		return missing, err
 	}
 	if !info.Mode().IsRegular() { // SQLite would open it, and a FIFO would hold it up
-		return absent, fmt.Errorf("%s: not a regular file", path)
+		return missing, fmt.Errorf("%s: not a regular file", path)
 	}
 	if ok, err := says(suffix, info.Size()); err != nil || !ok {
-		return hollow, err
+		return empty, err
 	}
-	return filled, nil
+	return nonEmpty, nil
 }
 
 func sizeOnly(_ string, size int64) (bool, error) { return size > 0, nil }

@@ -56,8 +56,8 @@ func holdPin(db string) error {
 		return err
 	}
 	defer src.Close()
-	return persist(context.Background(), 0, func() error {
-		p, err := src.pin(context.Background(), os.TempDir())
+	return retry(context.Background(), 0, func() error {
+		p, err := src.beginRead(context.Background(), os.TempDir())
 		if err != nil {
 			return err
 		}
@@ -176,8 +176,8 @@ func TestOpeningsBesideWriter(t *testing.T) {
 				openings /= 10 // each has to wait for its turn
 			}
 			for range openings {
-				err := persist(ctx, 0, func() error {
-					p, err := src.pin(ctx, temp)
+				err := retry(ctx, 0, func() error {
+					p, err := src.beginRead(ctx, temp)
 					if err != nil {
 						retries[err.Error()]++
 						return err

@@ -80,7 +80,7 @@ func (c *console) caution(ctx context.Context, db string) {
 	case err != nil: // which the checkpoint will report
 	case in.Litestream != "":
 		c.note(db + " is replicated by Litestream, which other checkpoints disturb: backup needs no checkpoint")
-	case in.WALResetBug && in.Held == engine.HeldYes:
+	case in.WALResetBug && in.InUse == engine.InUseYes:
 		c.note(fmt.Sprintf("%s is in use and was last written by SQLite %s, which can lose a commit beside a checkpoint "+
 			"of another process (WAL-reset bug): backup needs no checkpoint", db, in.SQLiteVersion))
 	}

@@ -128,7 +128,7 @@ func inspected(in engine.Inspection) *infoResult {
 		UncheckpointedBytes:  in.WAL.UncheckpointedBytes,
 		ShmExists:            in.ShmExists,
 		Journal:              string(in.Journal),
-		Held:                 string(in.Held),
+		Held:                 string(in.InUse),
 		Backup:               string(in.Backup),
 		BackupDetail:         text(in.BackupDetail),
 		BackupBytes:          in.PageCount * int64(in.PageSize),
@@ -204,10 +204,10 @@ func (r *infoResult) wal() string {
 }
 
 func (r *infoResult) held() string {
-	switch engine.Held(r.Held) {
-	case engine.HeldYes:
+	switch engine.InUse(r.Held) {
+	case engine.InUseYes:
 		return "yes, a connection has it open"
-	case engine.HeldNo:
+	case engine.InUseNo:
 		return "no"
 	}
 	return "unknown: an idle connection holds no lock"

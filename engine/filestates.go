@@ -10,18 +10,18 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// A guard is the state of all files of a database at one moment.
-type guard struct{ main, wal, shm, journal osfile.FileState }
+// fileStates are the state of all files of a database at one moment.
+type fileStates struct{ main, wal, shm, journal osfile.FileState }
 
 // How far apart two writes must be to get different modification times: on older kernels, and on file systems that
 // keep seconds (ext3) or two of them (FAT).
 const (
-	coarse     = 20 * time.Millisecond
-	veryCoarse = 2 * time.Second
+	timeGrain        = 20 * time.Millisecond
+	wholeSecondGrain = 2 * time.Second
 )
 
-func (s *sourceFile) stamps() guard {
-	g := guard{
+func (s *sourceFile) fileStates() fileStates {
+	g := fileStates{
 		main:    osfile.Stat(s.path),
 		wal:     osfile.Stat(s.path + "-wal"),
 		shm:     osfile.Stat(s.path + "-shm"),
@@ -33,14 +33,14 @@ func (s *sourceFile) stamps() guard {
 }
 
 // grain is how long a file must have been left alone for its next change to be seen.
-func (g guard) grain() time.Duration {
+func (g fileStates) grain() time.Duration {
 	if g.main.WholeSeconds() && g.wal.WholeSeconds() {
-		return veryCoarse
+		return wholeSecondGrain
 	}
-	return coarse
+	return timeGrain
 }
 
-func (g guard) fresh(t time.Time) bool { return time.Since(t).Abs() < g.grain() }
+func (g fileStates) fresh(t time.Time) bool { return time.Since(t).Abs() < g.grain() }
 
 var (
 	errDisturbed = errors.New("the database kept changing while it was read without locks")
@@ -49,7 +49,7 @@ var (
 
 // tooFresh reports whether a source that is read without SQLite's locks was written so recently that the next write
 // might not be seen. Under our own lock every writer leaves a -wal, so only the time of one that was there already counts.
-func (p *pin) tooFresh() bool {
+func (p *readTx) tooFresh() bool {
 	if p.how == accessReadOnly || p.how == accessShared && p.beside.index {
 		return false
 	}
@@ -57,7 +57,7 @@ func (p *pin) tooFresh() bool {
 }
 
 // settle waits, on a file system where locks may not reach the writer, until its next write would be seen.
-func (p *pin) settle(ctx context.Context) error {
+func (p *readTx) settle(ctx context.Context) error {
 	if p.how != accessReadOnly || !p.before.fresh(p.before.main.Mtime) {
 		return nil
 	}
@@ -72,18 +72,18 @@ func (p *pin) settle(ctx context.Context) error {
 	}
 }
 
-// undisturbed fails if somebody wrote to what is read since the pin was taken. Under a lock that works nobody can: not to the
+// undisturbed fails if somebody wrote to what is read since the transaction began. Under a lock that works nobody can: not to the
 // main file in rollback mode, and in WAL mode either not to the main file or not over the start of the log, as
 // a read mark other than 0 forbids the second, and mark 0 the first.
-func (p *pin) undisturbed() error {
-	now := p.source.stamps()
+func (p *readTx) undisturbed() error {
+	now := p.source.fileStates()
 	switch {
 	case p.how == accessReadOnly:
 		if now.main != p.before.main {
 			return errUnlocked
 		}
 	case p.how == accessShared && p.beside.index:
-		if p.began != nil && now.main != p.began.main && p.source.walStart() != p.began.log {
+		if p.start != nil && now.main != p.start.main && p.source.walStart() != p.start.walHeader {
 			return errUnlocked
 		}
 	case now == p.before:
@@ -95,10 +95,10 @@ func (p *pin) undisturbed() error {
 	return nil
 }
 
-// A beginning is what a read transaction in WAL mode found.
-type beginning struct {
-	main osfile.FileState
-	log  [sqlitefile.WALHeaderSize]byte
+// A txStart is what a read transaction in WAL mode found.
+type txStart struct {
+	main      osfile.FileState
+	walHeader [sqlitefile.WALHeaderSize]byte
 }
 
 // walStart is the header of the -wal, zero where there is none.

@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/dustin/go-humanize"
@@ -18,9 +16,9 @@ import (
 // spaceMargin is what must stay free beside the copy itself, in bytes, where the source is elsewhere.
 const spaceMargin = 1 << 20
 
-// tempDir is the directory for private copies: the one that is asked for, by dir or by the environment, whether
+// chooseTempDir is the directory for private copies: the one that is asked for, by dir or by the environment, whether
 // it is usable or not, else the first of SQLite's that is. See https://www.sqlite.org/tempfiles.html, section 5.
-func tempDir(dir string) string {
+func chooseTempDir(dir string) string {
 	for _, asked := range []string{dir, os.Getenv("SQLITE_TMPDIR"), os.Getenv("TMPDIR")} {
 		if asked != "" {
 			return asked
@@ -36,7 +34,7 @@ func tempDir(dir string) string {
 
 // spaceBeside returns what checkSpace says of a copy of so many bytes. On the file system of the source it leaves room for
 // what the application writes meanwhile.
-func spaceBeside(dir string, source guard, size int64) func(left int64) error {
+func spaceBeside(dir string, source fileStates, size int64) func(left int64) error {
 	margin := int64(spaceMargin)
 	if osfile.Stat(dir).Dev == source.main.Dev {
 		margin = max(margin, min(size, 64<<20), size/20, source.wal.Size)
@@ -55,41 +53,6 @@ func checkSpace(dir string, size, margin int64) error {
 			Err: fmt.Errorf("%s needed, %s free", humanize.IBytes(needed), humanize.IBytes(free))}
 	}
 	return nil
-}
-
-// tempError gives an error met in the temporary or destination directory its kind.
-func tempError(op, path string, err error) *Error {
-	kind := KindTemp
-	primary, _ := resultCode(err)
-	errno := systemErrno(err)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		kind = KindExists
-	case primary == codeFull, full(err), errno != 0 && full(errno):
-		kind = KindNoSpace
-	}
-	return &Error{Kind: kind, Op: op, Path: path, Err: describe(underlying(err))}
-}
-
-// underlying leaves out what the operating system's errors say of the path: an Error names it itself.
-func underlying(err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err
-	}
-	var linkError *os.LinkError
-	if errors.As(err, &linkError) {
-		return linkError.Err
-	}
-	return err
-}
-
-func full(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
-}
-
-func outOfDescriptors(err error) bool {
-	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 }
 
 // networkFilesystem tells what kind of file system path is on, and whether locks and the shared memory of WAL mode may not

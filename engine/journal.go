@@ -7,7 +7,7 @@ func (s *sourceFile) journal() Journal {
 	return judgeJournal(
 		func() (sqlitefile.JournalHeader, Journal) { return readJournal(s.path + "-journal") },
 		func() bool {
-			locks := lookAtLocks(s.file)
+			locks := probeLocks(s.file)
 			return locks.known && !locks.writing
 		})
 }

@@ -18,22 +18,22 @@ const (
 
 var errStalled = errors.New("no write has ended for 10 seconds: the file system hangs")
 
-// A watch looks after the locks on a source.
-type watch struct {
+// A stallDetector looks after the locks on a source.
+type stallDetector struct {
 	locked atomic.Bool
 	beats  atomic.Int64
-	given  atomic.Bool // up
+	gaveUp atomic.Bool // up
 }
 
 // beat says that the work comes on, and reports whether it was given up nevertheless.
-func (w *watch) beat() (over bool) {
+func (w *stallDetector) beat() (over bool) {
 	w.beats.Add(1)
-	return w.given.Load()
+	return w.gaveUp.Load()
 }
 
-// watched calls f. If f holds locks on the source and hangs it takes the locks away and returns errStalled; f may
+// untilStalled calls f. If f holds locks on the source and hangs it takes the locks away and returns errStalled; f may
 // then go on for as long as the kernel keeps it.
-func (s *sourceFile) watched(ctx context.Context, f func() error) error {
+func (s *sourceFile) untilStalled(ctx context.Context, f func() error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- f() }()
 	ticker := time.NewTicker(stalled / stalledTicks)
@@ -44,13 +44,13 @@ func (s *sourceFile) watched(ctx context.Context, f func() error) error {
 			return err
 		case <-ticker.C:
 		}
-		if beats := s.watch.beats.Load(); beats != last || !s.watch.locked.Load() {
+		if beats := s.stall.beats.Load(); beats != last || !s.stall.locked.Load() {
 			ticks, last = 0, beats
 		} else if ticks++; ctx.Err() != nil && ticks >= 2 {
 			break
 		}
 	}
-	s.watch.given.Store(true)
+	s.stall.gaveUp.Store(true)
 	s.dropLocks()
 	if err := ctx.Err(); err != nil {
 		return err

@@ -60,16 +60,16 @@ func TestCancelledCopyThatHangs(t *testing.T) {
 // TestSpaceBeside: the application needs room for what it writes meanwhile, but not where it is elsewhere.
 func TestSpaceBeside(t *testing.T) {
 	temp := t.TempDir()
-	here := guard{main: osfile.Stat(temp)}
+	here := fileStates{main: osfile.Stat(temp)}
 	full := here
 	full.wal.Size = 1 << 60
 	for name, c := range map[string]struct {
-		source guard
+		source fileStates
 		kind   Kind
 	}{
 		"room enough":   {here, ""},
 		"a large WAL":   {full, KindNoSpace},
-		"WAL elsewhere": {guard{wal: full.wal}, ""},
+		"WAL elsewhere": {fileStates{wal: full.wal}, ""},
 	} {
 		err := spaceBeside(temp, c.source, 4096)(4096)
 		if c.kind == "" && err != nil || c.kind != "" && !IsKind(err, c.kind) {

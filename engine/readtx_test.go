@@ -17,7 +17,7 @@ import (
 func age(t testing.TB, db string) {
 	t.Helper()
 	old := time.Now().Add(-time.Hour)
-	for _, suffix := range append([]string{""}, siblings...) {
+	for _, suffix := range append([]string{""}, auxSuffixes...) {
 		if err := os.Chtimes(db+suffix, old, old); err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}
@@ -67,9 +67,9 @@ func TestUndisturbed(t *testing.T) {
 	}
 	for _, c := range cases {
 		db := crashed(t, "-wal", "-shm")
-		p := &pin{source: openForTest(t, db), how: accessImmutable}
+		p := &readTx{source: openForTest(t, db), how: accessImmutable}
 		age(t, db)
-		p.before = p.source.stamps()
+		p.before = p.source.fileStates()
 		if err := c.change(db + c.suffix); err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestCopiedFilesAreCompared(t *testing.T) {
 				}
 			}
 		}}
-		p, err := src.pin(ctx, t.TempDir())
+		p, err := src.beginRead(ctx, t.TempDir())
 		if err == nil {
 			p.Close()
 		}
@@ -116,7 +116,7 @@ func TestCopiedFilesNeedSpace(t *testing.T) {
 	age(t, db)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	_, err := openForTest(t, db).pin(&hookedContext{ctx, cancel}, temp)
+	_, err := openForTest(t, db).beginRead(&hookedContext{ctx, cancel}, temp)
 	wantKind(t, err, KindNoSpace)
 	if left, _ := filepath.Glob(filepath.Join(temp, "*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
@@ -147,7 +147,7 @@ func TestTooFresh(t *testing.T) {
 		{accessShared, false, now, now, true}, // nobody is seen to hold a lock on the -shm
 	}
 	for _, c := range cases {
-		p := &pin{how: c.how, locked: c.locked, before: guard{main: c.main, wal: c.wal}}
+		p := &readTx{how: c.how, locked: c.locked, before: fileStates{main: c.main, wal: c.wal}}
 		if got := p.tooFresh(); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}

@@ -12,16 +12,16 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// A pin is an open read transaction on a source. While it is held the source cannot change under the copy, or, where no lock is
+// A readTx is an open read transaction on a source. While it is held the source cannot change under the copy, or, where no lock is
 // to be had, undisturbed tells that it did.
-type pin struct {
+type readTx struct {
 	source   *sourceFile
 	conn     *conn
 	locked   bool // by ourselves, besides SQLite
 	how      access
-	before   guard           // under our lock
+	before   fileStates      // under our lock
 	beside   neighbours      // likewise
-	began    *beginning      // of the transaction, where the locks on the -shm are seen
+	start    *txStart        // of the transaction, where the locks on the -shm are seen
 	scratch  *atomicfile.Dir // of accessCopy
 	pageSize int64           // bytes
 	pages    int64
@@ -31,18 +31,18 @@ type pin struct {
 
 var errHotJournal = errors.New("a hot rollback journal must be played back first")
 
-// pin opens the source as its state demands and begins a read transaction. Errors are raw; see transient.
-func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
+// beginRead opens the source as its state demands and begins a read transaction. Errors are raw; see isTransient.
+func (s *sourceFile) beginRead(ctx context.Context, tempDir string) (*readTx, error) {
 	locked, err := s.lock()
 	if err != nil {
 		return nil, err
 	}
-	p := &pin{source: s, locked: locked, since: time.Now(), room: func(int64) error { return nil }}
-	s.watch.locked.Store(true)
+	p := &readTx{source: s, locked: locked, since: time.Now(), room: func(int64) error { return nil }}
+	s.stall.locked.Store(true)
 	if err := p.open(ctx, tempDir); err != nil {
 		err = p.explain(err)
 		p.Close()
-		if p.how == accessCopy && (ioFailed(err) || errors.Is(err, errSwapped)) {
+		if p.how == accessCopy && (isIOError(err) || errors.Is(err, errSwapped)) {
 			err = tempError("open a private copy in", tempDir, err)
 		}
 		return nil, err
@@ -51,7 +51,7 @@ func (s *sourceFile) pin(ctx context.Context, tempDir string) (*pin, error) {
 }
 
 // explain prefers, to an error that SQLite met, that somebody wrote meanwhile: it may be no more than the trace of that.
-func (p *pin) explain(err error) error {
+func (p *readTx) explain(err error) error {
 	if primary, _ := resultCode(err); primary != 0 || IsKind(err, KindCorrupt) {
 		if disturbed := p.undisturbed(); disturbed != nil {
 			return disturbed
@@ -60,14 +60,8 @@ func (p *pin) explain(err error) error {
 	return err
 }
 
-// ioFailed tells whether SQLite could not read or write.
-func ioFailed(err error) bool {
-	primary, _ := resultCode(err)
-	return primary == codeIO || primary == codeFull || primary == codeCantOpen
-}
-
-func (p *pin) open(ctx context.Context, tempDir string) error {
-	p.before = p.source.stamps()
+func (p *readTx) open(ctx context.Context, tempDir string) error {
+	p.before = p.source.fileStates()
 	state, beside, err := p.source.survey("read")
 	if err != nil {
 		return err
@@ -89,7 +83,7 @@ func (p *pin) open(ctx context.Context, tempDir string) error {
 }
 
 // begin begins the transaction. Its statements are brief, and run in this very thread.
-func (p *pin) begin() error {
+func (p *readTx) begin() error {
 	ctx := context.Background()
 	// The driver's Open has read the schema already, but only a transaction keeps what it saw.
 	if err := p.conn.exec(ctx, "BEGIN"); err != nil {
@@ -99,7 +93,7 @@ func (p *pin) begin() error {
 		return err
 	}
 	if p.how == accessShared && p.beside.index {
-		p.began = &beginning{osfile.Stat(p.source.path), p.source.walStart()}
+		p.start = &txStart{osfile.Stat(p.source.path), p.source.walStart()}
 	}
 	var err error
 	if p.pageSize, err = p.conn.queryInt(ctx, "PRAGMA page_size"); err != nil {
@@ -110,7 +104,7 @@ func (p *pin) begin() error {
 }
 
 // connect opens the connection. It never waits: with our own lock held, whoever holds another one is waiting for us.
-func (p *pin) connect(ctx context.Context, tempDir string) (err error) {
+func (p *readTx) connect(ctx context.Context, tempDir string) (err error) {
 	const readOnly, noWait, queryOnly = "mode=ro", "_busy_timeout=0", "_query_only=1"
 	switch p.how {
 	case accessReadOnly:
@@ -129,7 +123,7 @@ func (p *pin) connect(ctx context.Context, tempDir string) (err error) {
 
 // connectCopy copies the database and its WAL as they are to a private directory and opens the copy: exclusively, so that
 // SQLite makes no -shm there.
-func (p *pin) connectCopy(ctx context.Context, tempDir string) (*conn, error) {
+func (p *readTx) connectCopy(ctx context.Context, tempDir string) (*conn, error) {
 	fromWAL, err := p.source.openFile("-wal")
 	if err != nil {
 		return nil, sourceError("read", p.source.name, err)
@@ -159,12 +153,12 @@ func (p *pin) connectCopy(ctx context.Context, tempDir string) (*conn, error) {
 }
 
 // copyFile copies to a new file, which is the caller's to close.
-func (p *pin) copyFile(ctx context.Context, from io.Reader, name string) (*os.File, error) {
+func (p *readTx) copyFile(ctx context.Context, from io.Reader, name string) (*os.File, error) {
 	to, err := p.scratch.Create(name)
 	if err != nil {
 		return nil, tempError("create", p.scratch.Path(), err)
 	}
-	if _, err := copyContext(ctx, to, from, func(int64) { p.source.watch.beat() }); err != nil {
+	if _, err := copyContext(ctx, to, from, func(int64) { p.source.stall.beat() }); err != nil {
 		to.Close()
 		return nil, err
 	}
@@ -172,7 +166,7 @@ func (p *pin) copyFile(ctx context.Context, from io.Reader, name string) (*os.Fi
 }
 
 // Close ends the transaction and gives up the lock. It is idempotent.
-func (p *pin) Close() {
+func (p *readTx) Close() {
 	if p.conn != nil {
 		p.source.owner.Do(p.conn.Close)
 		p.conn = nil
@@ -180,28 +174,9 @@ func (p *pin) Close() {
 	if p.scratch != nil {
 		p.scratch.Close()
 	}
-	p.source.watch.locked.Store(false)
+	p.source.stall.locked.Store(false)
 	if p.locked {
 		unlockShared(p.source.file)
 		p.locked = false
-	}
-}
-
-// persist calls try until it succeeds, fails for good, or has failed for something transient until the timeout.
-func persist(ctx context.Context, timeout time.Duration, try func() error) error {
-	if timeout == 0 {
-		timeout = DefaultBusyTimeout
-	}
-	deadline := time.Now().Add(timeout)
-	for delay := time.Millisecond; ; delay = min(2*delay, 25*time.Millisecond) {
-		err := try()
-		if err == nil || !transient(err) || time.Now().Add(delay).After(deadline) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(delay):
-		}
 	}
 }

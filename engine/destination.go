@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+)
+
+// auxSuffixes are the files that SQLite would take for a part of a database of that name.
+var auxSuffixes = []string{"-wal", "-shm", "-journal"}
+
+// databaseSuffixes are those of all that SQLite takes for a part of a database, its main file first.
+var databaseSuffixes = append([]string{""}, auxSuffixes...)
+
+// CheckDestination fails if dst cannot become a new database: with KindExists if it, or a file that SQLite would take
+// for a part of it, is there, dangling symbolic links included; with KindSameFile if it is the database source (which
+// may be empty) or would be taken for a part of that; with KindTemp if it has no directory.
+func CheckDestination(source, dst string) error {
+	if source != "" && sameDatabase(source, dst) {
+		return &Error{Kind: KindSameFile, Op: "create", Path: dst, Err: errors.New("source and destination are the same database")}
+	}
+	for _, suffix := range append([]string{""}, auxSuffixes...) {
+		err := atomicfile.CheckAbsent(dst + suffix)
+		if errors.Is(err, fs.ErrExist) {
+			return &Error{Kind: KindExists, Op: "create", Path: dst, Err: fmt.Errorf("%s exists", dst+suffix)}
+		}
+		if err != nil {
+			return tempError("create", dst, err)
+		}
+	}
+	info, err := os.Stat(filepath.Dir(dst))
+	if err == nil && !info.IsDir() {
+		err = errors.New("not a directory")
+	}
+	if err != nil {
+		return tempError("create", dst, fmt.Errorf("directory %s: %w", filepath.Dir(dst), underlying(err)))
+	}
+	return nil
+}
+
+// sameDatabase tells whether both names lead to one database, or dst to a file that belongs to source.
+func sameDatabase(source, dst string) bool {
+	a, err := os.Stat(source)
+	if err != nil {
+		return false
+	}
+	if b, err := os.Stat(dst); err == nil && os.SameFile(a, b) {
+		return true
+	}
+	resolved, err := filepath.EvalSymlinks(source)
+	if err != nil {
+		return false
+	}
+	for _, suffix := range auxSuffixes {
+		if sameName(resolved+suffix, dst) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameName compares names of files that need not exist, in directories that do.
+func sameName(a, b string) bool {
+	dirA, errA := os.Stat(filepath.Dir(a))
+	dirB, errB := os.Stat(filepath.Dir(b))
+	return errA == nil && errB == nil && filepath.Base(a) == filepath.Base(b) && os.SameFile(dirA, dirB)
+}

@@ -1,0 +1,79 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
+)
+
+// retry calls try until it succeeds, fails for good, or has failed for something transient until the timeout.
+func retry(ctx context.Context, timeout time.Duration, try func() error) error {
+	if timeout == 0 {
+		timeout = DefaultBusyTimeout
+	}
+	deadline := time.Now().Add(timeout)
+	for delay := time.Millisecond; ; delay = min(2*delay, 25*time.Millisecond) {
+		err := try()
+		if err == nil || !isTransient(err) || time.Now().Add(delay).After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(delay):
+		}
+	}
+}
+
+// A lockHolder is who kept a lock from us, each time that we asked for it.
+type lockHolder struct {
+	since  time.Time
+	pid    int  // of who held EXCLUSIVE, 0 where the system does not tell
+	varied bool // it was not the same each time, or not EXCLUSIVE
+}
+
+// lock is lockShared, and notes who is in the way.
+func (s *sourceFile) lock() (locked bool, err error) {
+	locked, err = lockShared(s.file)
+	if err == nil {
+		s.holder.varied = true
+		return locked, nil
+	}
+	exclusive, pid := exclusiveHolder(s.file)
+	if s.holder.since.IsZero() {
+		s.holder = lockHolder{since: time.Now(), pid: pid, varied: s.holder.varied}
+	}
+	s.holder.varied = s.holder.varied || !exclusive || pid != s.holder.pid
+	return false, err
+}
+
+// usualCommit is how long a commit may hold EXCLUSIVE that is no cause for wonder.
+const usualCommit = time.Second
+
+// retry is the function of that name. If one process has held EXCLUSIVE all the while, it is named: it may never let go.
+func (s *sourceFile) retry(ctx context.Context, op string, timeout time.Duration, try func() error) error {
+	s.holder = lockHolder{}
+	err := retry(ctx, timeout, try)
+	if !errors.Is(err, osfile.ErrLocked) || s.holder.varied || time.Since(s.holder.since) < usualCommit {
+		return err
+	}
+	who := "a process that cannot be seen from here"
+	if s.holder.pid > 0 {
+		who = fmt.Sprintf("process %d%s", s.holder.pid, commandOf(s.holder.pid))
+	}
+	return &Error{Kind: KindExclusive, Op: op, Path: s.name, Err: fmt.Errorf("%w exclusively, all the while, by %s", osfile.ErrLocked, who)}
+}
+
+// commandOf is the name of a process in brackets, nothing where it is not known.
+func commandOf(pid int) string {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%s)", strings.TrimSpace(string(name)))
+}
