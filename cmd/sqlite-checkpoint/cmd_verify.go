@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,9 +17,10 @@ import (
 type verifyCmd struct {
 	Src string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image. Or a directory that was restored."`
 	fromFlags
-	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"Also run SQLite's check: none, auto, quick or full (${default}, auto with --query)."`
+	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"Also run SQLite's check: none, auto, quick or full (${default}; auto with --query and --against)."`
 	Tmpdir string       `placeholder:"DIR" help:"Directory for the image while SQLite reads it. Default: SQLite's."`
 	queryFlags
+	againstFlags
 	proofFlags
 	metricsFlag
 }
@@ -35,50 +37,63 @@ In a restored directory every database that .sqlite-checkpoint.sha256 lists, fro
   sqlite-checkpoint verify --query 'SELECT count(*) FROM users' --report proof.json app.db.zst`
 }
 
+// Validate rejects bad combinations of flags.
+func (cmd *verifyCmd) Validate() error {
+	return errors.Join(cmd.fromFlags.Validate(), cmd.againstFlags.Validate())
+}
+
 // Run is the command.
 func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
 	if err := cmd.queryFlags.check(); err != nil {
 		return err
 	}
 	if info, err := os.Stat(cmd.Src); err == nil && info.IsDir() && !cmd.FromCommand {
-		if len(cmd.Query) > 0 {
-			return usagef("verify %s: it is a directory, and --query asks one database", cmd.Src)
+		if len(cmd.Query) > 0 || cmd.Against != "" {
+			return usagef("verify %s: it is a directory; --query and --against are for one database", cmd.Src)
 		}
 		return cmd.verifyDirectory(ctx, con)
+	}
+	live, err := cmd.takeAgainst(ctx, con)
+	if err != nil {
+		return err
+	}
+	if live != nil {
+		defer live.Close()
 	}
 	in, err := cmd.open(ctx, cmd.Src, cmd.proofFlags)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	result, err := cmd.verify(ctx, con, in, cmd.Src)
+	result, err := cmd.verify(ctx, con, in, cmd.Src, live)
 	if err != nil {
 		return err
 	}
 	return con.show(result)
 }
 
-// verify reads one image to its end.
-func (cmd *verifyCmd) verify(ctx context.Context, con *console, in *input, src string) (*verifyResult, error) {
+// verify reads one image to its end. live is what it is compared with, or nil.
+func (cmd *verifyCmd) verify(ctx context.Context, con *console, in *input, src string, live *engine.Snapshot) (
+	*verifyResult, error) {
 	start := time.Now()
 	size, err := in.ImageSize()
 	if err != nil {
 		return nil, readFault("verify", src, err)
 	}
-	var head header
-	image := io.TeeReader(in, &head)
 	info, proof := engine.Info{Level: engine.LevelNone}, evidence{}
 	if cmd.lands() {
-		info, proof, err = cmd.prove(ctx, con, image, src, size)
+		info, proof, err = cmd.prove(ctx, con, in, src, live)
 	} else {
-		_, err = io.Copy(io.Discard, con.progress.follow(image, "reading", size))
+		var head header
+		_, err = io.Copy(io.Discard, con.progress.follow(io.TeeReader(in, &head), "reading", size))
+		info.WAL = head.wal()
 	}
 	if err != nil {
 		return nil, readFault("verify", src, err)
 	}
 	result := &verifyResult{
 		Command: "verify", Source: path(src),
-		verifyFields: verifyFieldsOf(in.Summary(), info.Level, head.wal()),
+		verifyFields: verifyFieldsOf(in.Summary(), info.Level, info.WAL),
 		CheckReason:  text(info.Reason), evidence: proof, Elapsed: since(start),
 	}
 	con.warnOfCheck(src, info)

@@ -125,12 +125,12 @@ func (cmd *verifyCmd) verifyListed(ctx context.Context, con *console, entry list
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("verify %s: not a regular file", entry.name)
 	}
-	in, err := openInput(ctx, entry.name, proofFlags{SHA256: entry.digest.String()})
+	in, err := cmd.open(ctx, entry.name, proofFlags{SHA256: entry.digest.String()})
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	return cmd.verify(ctx, con, in, entry.name)
+	return cmd.verify(ctx, con, in, entry.name, nil)
 }
 
 // manifestFault says which databases are missing or damaged.

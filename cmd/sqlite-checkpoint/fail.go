@@ -56,6 +56,7 @@ const (
 	kindAppeared    = "database_appeared"
 
 	kindInputStalled  = "input_stalled"
+	kindDiffers       = "differs"
 	kindDamagedCopies = "damaged_copies"
 	kindDamagedTree   = "damaged_directory"
 
@@ -123,6 +124,7 @@ var kinds = []row{
 	{"stream_mismatch", exitStream, fetchAgain + "; a copy that was opened and changed no longer matches its digest", stream.ErrMismatch},
 	{"stream_sidecar", exitStream, "name it with --sidecar FILE if SRC was renamed, or write it again with sha256sum", stream.ErrSidecar},
 	{kindInputStalled, exitStream, "find out what the sender waits for, or allow more time with --timeout", nil},
+	{kindDiffers, exitStream, "allow for what was committed since with --at-most-behind, or verify a newer backup", nil},
 	{string(engine.KindQuery), exitStream, "try the query on an earlier backup, and on the live database", nil},
 	{kindDamagedTree, exitStream, "restore the directory again, or from an earlier backup", nil},
 	{kindDamagedCopies, exitStream, "save what you need of them, then remove them by hand; make a new backup", nil},

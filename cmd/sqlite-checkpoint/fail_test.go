@@ -148,7 +148,7 @@ func happens(command, kind string) bool {
 	switch kind {
 	case string(engine.KindCheckIncomplete):
 		return slices.Contains([]string{"backup", "snapshot", "pipe", "verify", "restore"}, command)
-	case string(engine.KindBadQuery), string(engine.KindQuery):
+	case string(engine.KindBadQuery), string(engine.KindQuery), kindDiffers:
 		return command == "verify"
 	case kindInputStalled:
 		return command == "verify" || command == "restore"
@@ -160,7 +160,7 @@ func happens(command, kind string) bool {
 
 // TestKindNames: scripts compare these, so none of them changes. New ones are added here.
 func TestKindNames(t *testing.T) {
-	want := strings.Fields(`usage terminal interrupted unfinished other internal bad_pattern bad_query query_failed
+	want := strings.Fields(`usage terminal interrupted unfinished other internal bad_pattern bad_query query_failed differs
 		missing not_a_database unreadable hot_journal changed foreign_file open_in_process not_owner wal_elsewhere in_use
 		busy exclusive unlocked database_appeared no_namespace corrupt check_incomplete no_space temp_io exists same_file
 		output stalled stream_truncated stream_corrupt stream_unproven stream_version stream_empty stream_format

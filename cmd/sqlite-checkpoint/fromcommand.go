@@ -32,6 +32,7 @@ func (f *fromFlags) Validate() error {
 
 // open opens SRC, or starts the command in its place. CMD's name stands where SRC would.
 func (f *fromFlags) open(ctx context.Context, source string, proof proofFlags) (in *input, err error) {
+	start := time.Now()
 	if f.FromCommand {
 		in, err = openCommand(ctx, append([]string{source}, f.Command...), proof)
 	} else {
@@ -40,7 +41,7 @@ func (f *fromFlags) open(ctx context.Context, source string, proof proofFlags) (
 	if err != nil {
 		return nil, err
 	}
-	in.source.timeout = f.Timeout
+	in.opened, in.source.timeout = start, f.Timeout
 	return in, nil
 }
 

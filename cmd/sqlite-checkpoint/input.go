@@ -20,6 +20,7 @@ import (
 type input struct {
 	*stream.Reader
 	source *ctxReader
+	opened time.Time
 	end    func() error // ends the command that delivers it; nil for a file
 }
 

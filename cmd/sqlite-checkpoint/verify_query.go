@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -41,8 +40,9 @@ func (f *queryFlags) check() error {
 
 // evidence is what an image has shown besides its digest.
 type evidence struct {
-	Restore millis        `json:"restore_ms,omitempty"` // from the first byte to a checked database
-	Queries []queryResult `json:"queries,omitempty"`
+	Restore millis         `json:"restore_ms,omitempty"` // until there was a checked database
+	Queries []queryResult  `json:"queries,omitempty"`
+	Against *againstResult `json:"against,omitempty"`
 }
 
 type queryResult struct {
@@ -55,6 +55,7 @@ func (e *evidence) lines() (lines []string) {
 	for _, q := range e.Queries {
 		lines = append(lines, fmt.Sprintf("query %s: %s", q.Query, rowText(q.Row)))
 	}
+	lines = append(lines, e.Against.lines()...)
 	if e.Restore > 0 {
 		lines = append(lines, fmt.Sprintf("time to restore: %.3g s", time.Duration(e.Restore).Seconds()))
 	}
@@ -62,27 +63,34 @@ func (e *evidence) lines() (lines []string) {
 }
 
 // lands reports whether SQLite is to read the image.
-func (cmd *verifyCmd) lands() bool { return cmd.Check != engine.CheckNone || len(cmd.Query) > 0 }
+func (cmd *verifyCmd) lands() bool {
+	return cmd.Check != engine.CheckNone || len(cmd.Query) > 0 || cmd.Against != ""
+}
 
 // prove lands the image in the temp directory, where SQLite reads it. Only a checked image is queried.
-func (cmd *verifyCmd) prove(ctx context.Context, con *console, r io.Reader, src string, size int64) (
+func (cmd *verifyCmd) prove(ctx context.Context, con *console, in *input, src string, live *engine.Snapshot) (
 	info engine.Info, e evidence, err error) {
-	start := time.Now()
-	opts := engine.VerifyOptions{Check: cmd.Check, TempDir: cmd.Tmpdir, Size: size, Progress: con.progress.engine}
+	opts := engine.VerifyOptions{Check: cmd.Check, TempDir: cmd.Tmpdir, Progress: con.progress.engine}
 	if cmd.Check == engine.CheckNone {
 		opts.Check = engine.CheckAuto
 	}
-	image, err := engine.Land(ctx, r, src, opts)
+	if opts.Size, err = in.ImageSize(); err != nil {
+		return info, e, err
+	}
+	image, err := engine.Land(ctx, in, src, opts)
 	if err != nil {
 		return info, e, err
 	}
 	defer image.Close()
-	e.Restore = since(start)
+	e.Restore = since(in.opened)
 	con.progress.show("querying", 0, 0)
 	if e.Queries, err = cmd.ask(ctx, image); err != nil {
 		return info, e, err
 	}
-	return image.Info(), e, nil
+	if live != nil {
+		e.Against, err = cmd.compare(ctx, image, live.Image())
+	}
+	return image.Info(), e, err
 }
 
 // ask asks all queries. The error says which of them do not hold.

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
+
+// againstFlags compare the image with the database that it should be a backup of.
+type againstFlags struct {
+	Against      string    `placeholder:"DB" help:"Compare the image with a database, which may be in use: the same schema, and no table with fewer rows."`
+	AtMostBehind allowance `placeholder:"N|N%" help:"With --against: how many rows each table may lack. Default: 0."`
+}
+
+// Validate rejects an allowance without a database.
+func (f *againstFlags) Validate() error {
+	if f.AtMostBehind != (allowance{}) && f.Against == "" {
+		return errors.New("--at-most-behind needs --against")
+	}
+	return nil
+}
+
+// An allowance is how many rows of a table may be missing.
+type allowance struct {
+	rows    int64
+	percent float64
+}
+
+// UnmarshalText is called by kong.
+func (a *allowance) UnmarshalText(b []byte) (err error) {
+	if number, found := strings.CutSuffix(string(b), "%"); found {
+		a.percent, err = strconv.ParseFloat(number, 64)
+	} else {
+		a.rows, err = strconv.ParseInt(number, 10, 64)
+	}
+	if err != nil || a.rows < 0 || !(a.percent >= 0 && a.percent <= 100) {
+		return errors.New("must be a number of rows, or a percentage as in 1%")
+	}
+	return nil
+}
+
+func (a allowance) allows(behind, of int64) bool {
+	return behind <= max(a.rows, int64(math.Floor(a.percent/100*float64(of))))
+}
+
+// againstResult is what the comparison has found.
+type againstResult struct {
+	Database  path          `json:"database"`
+	Count     int           `json:"table_count"`
+	Behind    int64         `json:"rows_behind"` // in all tables
+	Tables    []tableResult `json:"tables"`      // those furthest behind first
+	Uncounted []cell        `json:"uncounted,omitempty"`
+}
+
+type tableResult struct {
+	Name         cell  `json:"name"`
+	Rows         int64 `json:"rows"`
+	MaxRowID     int64 `json:"max_rowid"`
+	DatabaseRows int64 `json:"database_rows"`
+	DatabaseMax  int64 `json:"database_max_rowid"`
+	Behind       int64 `json:"rows_behind"`
+}
+
+// String says how far the table is behind.
+func (t tableResult) String() string {
+	return fmt.Sprintf("table %s: %s behind: %d of %d, last rowid %d of %d", t.Name,
+		plural(int(t.Behind), "row", "rows"), t.Rows, t.DatabaseRows, t.MaxRowID, t.DatabaseMax)
+}
+
+func (r *againstResult) lines() []string {
+	if r == nil {
+		return nil
+	}
+	tables := plural(r.Count, "table", "tables")
+	if r.Behind == 0 {
+		return []string{fmt.Sprintf("against %s: %s, none behind", r.Database, tables)}
+	}
+	lines := []string{fmt.Sprintf("against %s: %s, %s behind", r.Database, tables, plural(int(r.Behind), "row", "rows"))}
+	for _, table := range r.Tables {
+		if table.Behind > 0 {
+			lines = append(lines, table.String())
+		}
+	}
+	return lines
+}
+
+// maxTables limits the length of the result.
+const maxTables = 20
+
+// takeAgainst copies the database as backup does. It returns nil without --against.
+func (cmd *verifyCmd) takeAgainst(ctx context.Context, con *console) (*engine.Snapshot, error) {
+	if cmd.Against == "" {
+		return nil, nil
+	}
+	opts := engine.Options{Check: engine.CheckNone, TempDir: cmd.Tmpdir, Queryable: true}
+	return con.takeSnapshot(ctx, cmd.Against, opts)
+}
+
+// compare compares the image with the copy of the database. The error says what is not as it has to be.
+func (cmd *verifyCmd) compare(ctx context.Context, image, live *engine.Image) (*againstResult, error) {
+	found, err := image.Compare(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	result := &againstResult{Database: path(cmd.Against), Count: len(found.Tables)}
+	wrong := found.Schema
+	for _, pair := range found.Tables {
+		if pair.Here == nil || pair.There == nil {
+			continue // which the schema has said
+		}
+		table := tableResult{
+			Name: cell{pair.Name}, Rows: pair.Here.Rows, MaxRowID: pair.Here.MaxRowID,
+			DatabaseRows: pair.There.Rows, DatabaseMax: pair.There.MaxRowID, Behind: pair.Behind(),
+		}
+		result.Tables = append(result.Tables, table)
+		result.Behind += table.Behind
+		if !cmd.AtMostBehind.allows(table.Behind, table.DatabaseRows) {
+			wrong = append(wrong, table.String())
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, proofFault(kindDiffers, "compared with "+cmd.Against, wrong)
+	}
+	slices.SortStableFunc(result.Tables, func(a, b tableResult) int { return cmp.Compare(b.Behind, a.Behind) })
+	result.Tables = result.Tables[:min(len(result.Tables), maxTables)]
+	for _, name := range found.Uncounted[:min(len(found.Uncounted), maxTables)] {
+		result.Uncounted = append(result.Uncounted, cell{name})
+	}
+	return result, nil
+}
