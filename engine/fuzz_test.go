@@ -12,7 +12,7 @@ import (
 )
 
 // FuzzDatabase takes a snapshot of whatever is found where a database should be, with a WAL or without: it is refused, or
-// the copy is sound, within two seconds.
+// the copy is sound, within two seconds; and what is not refused was not predicted to be.
 func FuzzDatabase(f *testing.F) {
 	for _, setup := range []string{
 		"PRAGMA page_size=512;" + fill(20),
@@ -39,6 +39,7 @@ func FuzzDatabase(f *testing.F) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		begin := time.Now()
+		p, _ := Predict(ctx, db, Options{TempDir: t.TempDir()})
 		s, err := TakeSnapshot(ctx, db, Options{TempDir: t.TempDir(), BusyTimeout: -1})
 		if took := time.Since(begin); took > 2*time.Second {
 			t.Errorf("it took %v", took)
@@ -49,6 +50,9 @@ func FuzzDatabase(f *testing.F) {
 			defer s.Close()
 			if n, err := io.Copy(io.Discard, s); err != nil || n != s.Size() || n == 0 {
 				t.Errorf("read %d bytes of %d: %v", n, s.Size(), err)
+			}
+			if p.Err != nil || p.Size != s.Size() {
+				t.Errorf("predicted %d bytes, and %v, of a snapshot of %d", p.Size, p.Err, s.Size())
 			}
 		case !errors.As(err, &known) || !slices.Contains(refused, known.Kind):
 			t.Errorf("refused for the wrong reason: %v", err)
