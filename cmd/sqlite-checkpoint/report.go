@@ -23,6 +23,7 @@ type report struct {
 	command  string
 	operands []string // of DB, SRC and DEST, those that the command has; the first is the source
 	started  time.Time
+	success  string // when the last run of the same command on the same source ended that succeeded; may be empty
 }
 
 // reportStart begins every report, and no other file.
@@ -37,6 +38,7 @@ type reportHead struct {
 	Source   path   `json:"source"`
 	Started  string `json:"started_at"`
 	Finished string `json:"finished_at,omitempty"`
+	Success  string `json:"last_success,omitempty"`
 }
 
 // newReport returns the report of a run, nil if path is empty. command may be nil.
@@ -74,8 +76,35 @@ func (r *report) check() error {
 			return usagef("--report %s: the name belongs to %s", r.path, operand)
 		}
 	}
-	return r.checkReplaceable()
+	if err := r.checkReplaceable(); err != nil {
+		return err
+	}
+	r.recall()
+	return nil
 }
+
+// recall finds the last success in the report of an earlier run. A command line that does not parse is taken for one
+// of the same command and source.
+func (r *report) recall() {
+	data, err := os.ReadFile(r.path)
+	if err != nil {
+		return
+	}
+	var earlier reportHead
+	if err := json.Unmarshal(data, &earlier); err != nil {
+		return
+	}
+	var source string
+	if len(r.operands) > 0 {
+		source = r.operands[0]
+	}
+	if alike(r.command, earlier.Command) && alike(source, string(earlier.Source)) {
+		r.success = earlier.Success
+	}
+}
+
+// alike reports whether two names can be the same, as one that is not known can be any.
+func alike(a, b string) bool { return a == b || a == "" || b == "" }
 
 // checkReplaceable fails if the file exists and is not a report.
 func (r *report) checkReplaceable() error {
@@ -123,7 +152,11 @@ func (r *report) end(code int, outcome any) error {
 	if r == nil {
 		return nil
 	}
-	return r.write(r.line(reportHead{OK: code == 0, Code: code, Finished: timestamp(time.Now())}, outcome))
+	finished := timestamp(time.Now())
+	if code == 0 {
+		r.success = finished
+	}
+	return r.write(r.line(reportHead{OK: code == 0, Code: code, Finished: finished}, outcome))
 }
 
 func (r *report) write(line string) error {
@@ -138,7 +171,7 @@ func (r *report) write(line string) error {
 
 // line renders the head, followed by the other fields of the outcome.
 func (r *report) line(head reportHead, outcome any) string {
-	head.Program, head.Command, head.Started = program, r.command, timestamp(r.started)
+	head.Program, head.Command, head.Started, head.Success = program, r.command, timestamp(r.started), r.success
 	if len(r.operands) > 0 {
 		head.Source = path(r.operands[0])
 	}
