@@ -32,7 +32,7 @@ func TestBackground(t *testing.T) {
 // TestLongCopy: a copy that takes long no longer gives way, as it keeps an application's checkpoint from ending.
 func TestLongCopy(t *testing.T) {
 	var last int
-	_, _, err := snapshot(t, newWAL(t), Options{PagesPerStep: 1, Progress: func(p Progress) {
+	_, _, err := snapshot(t, newWAL(t), SnapshotOptions{PagesPerStep: 1, Progress: func(p Progress) {
 		if p.Phase != PhaseCopy {
 			return
 		}
@@ -52,7 +52,7 @@ func TestCopyGivesWay(t *testing.T) {
 		want int
 	}{{newWAL(t), polite}, {newRollback(t), ownNice(t)}} {
 		var seen []int
-		_, _, err := snapshot(t, c.db, Options{Progress: func(p Progress) {
+		_, _, err := snapshot(t, c.db, SnapshotOptions{Progress: func(p Progress) {
 			if p.Phase == PhaseCopy {
 				seen = append(seen, ownNice(t))
 			}

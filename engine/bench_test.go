@@ -52,7 +52,7 @@ func BenchmarkCopyPages(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := copyPages(context.Background(), p, f, Options{PagesPerStep: step}); err != nil {
+				if _, err := copyPages(context.Background(), p, f, SnapshotOptions{PagesPerStep: step}); err != nil {
 					b.Fatal(err)
 				}
 				f.Close()
@@ -94,7 +94,7 @@ func BenchmarkSnapshotSmall(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "small.db")
 	sqlite(b, path, "CREATE TABLE t (a, b);", "INSERT INTO t VALUES (1, 2);")
 	for b.Loop() {
-		s, err := TakeSnapshot(context.Background(), path, Options{TempDir: b.TempDir()})
+		s, err := TakeSnapshot(context.Background(), path, SnapshotOptions{TempDir: b.TempDir()})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -29,7 +29,7 @@ func TestCheckCost(t *testing.T) {
 			generate(t, db, "hex(zeroblob(300000)) LIKE ''%"+pattern+"1''")
 		}
 		start := time.Now()
-		_, info, err := snapshot(t, db, Options{})
+		_, info, err := snapshot(t, db, SnapshotOptions{})
 		if err != nil || info.Level != c.level || (info.Reason == "") != (c.level == LevelQuick) {
 			t.Errorf("%s: %v, level %s, %q", name, err, info.Level, info.Reason)
 		}
@@ -38,7 +38,7 @@ func TestCheckCost(t *testing.T) {
 		}
 		if c.level == LevelStructural {
 			for _, check := range []Check{CheckQuick, CheckFull} {
-				_, _, err := snapshot(t, db, Options{Check: check})
+				_, _, err := snapshot(t, db, SnapshotOptions{Check: check})
 				wantKind(t, err, KindCheckIncomplete)
 			}
 		}

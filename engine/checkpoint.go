@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// A Mode is a kind of checkpoint. See https://www.sqlite.org/pragma.html#pragma_wal_checkpoint.
-type Mode string
+// A CheckpointMode is a kind of checkpoint. See https://www.sqlite.org/pragma.html#pragma_wal_checkpoint.
+type CheckpointMode string
 
 const (
-	Passive  Mode = "passive"  // as much as is possible without waiting for anybody
-	Full     Mode = "full"     // all of the WAL, waiting for writers and readers
-	Restart  Mode = "restart"  // likewise, and the next writer starts the WAL from its beginning
-	Truncate Mode = "truncate" // likewise, and the WAL is 0 bytes long afterwards
+	CheckpointPassive  CheckpointMode = "passive"  // as much as is possible without waiting for anybody
+	CheckpointFull     CheckpointMode = "full"     // all of the WAL, waiting for writers and readers
+	CheckpointRestart  CheckpointMode = "restart"  // likewise, and the next writer starts the WAL from its beginning
+	CheckpointTruncate CheckpointMode = "truncate" // likewise, and the WAL is 0 bytes long afterwards
 )
 
 // CheckpointOptions of [Checkpoint]. The zero value asks for a passive checkpoint.
 type CheckpointOptions struct {
-	Mode Mode
+	Mode CheckpointMode
 	// BusyTimeout bounds the wait for other connections. Zero means DefaultBusyTimeout, negative not to wait.
 	BusyTimeout time.Duration
 }
@@ -72,10 +72,10 @@ func (s *sourceFile) checkpoint(ctx context.Context, opts CheckpointOptions) (re
 		return CheckpointResult{WAL: true, Complete: true}, nil
 	}
 	defer s.owner.Do(c.Close)
-	if opts.Mode != "" && opts.Mode != Passive {
+	if opts.Mode != "" && opts.Mode != CheckpointPassive {
 		return checkpointWaiting(ctx, c, opts)
 	}
-	result, err = runCheckpoint(ctx, c, Passive)
+	result, err = runCheckpoint(ctx, c, CheckpointPassive)
 	if errors.Is(err, errCheckpointing) {
 		return CheckpointResult{WAL: true}, nil // a passive checkpoint neither waits nor says busy
 	}
@@ -127,7 +127,7 @@ func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (re
 		return CheckpointResult{}, err
 	}
 	for {
-		before, err := runCheckpoint(ctx, c, Passive)
+		before, err := runCheckpoint(ctx, c, CheckpointPassive)
 		if err != nil && !errors.Is(err, errCheckpointing) {
 			return CheckpointResult{}, err
 		}
@@ -136,7 +136,7 @@ func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (re
 			return CheckpointResult{}, err
 		}
 		if !result.Busy {
-			if opts.Mode == Truncate { // SQLite counts after truncating: 0 of 0
+			if opts.Mode == CheckpointTruncate { // SQLite counts after truncating: 0 of 0
 				result.Pages, result.Checkpointed = before.Pages, before.Pages
 			}
 			return result, nil
@@ -152,7 +152,7 @@ func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (re
 	}
 }
 
-func runCheckpoint(ctx context.Context, c *conn, mode Mode) (CheckpointResult, error) {
+func runCheckpoint(ctx context.Context, c *conn, mode CheckpointMode) (CheckpointResult, error) {
 	rows, err := c.query(ctx, fmt.Sprintf("PRAGMA wal_checkpoint(%s)", mode))
 	if err != nil {
 		return CheckpointResult{}, err

@@ -16,18 +16,18 @@ func TestCheckpoint(t *testing.T) {
 	short := 200 * time.Millisecond
 	cases := []struct {
 		name  string
-		mode  Mode
+		mode  CheckpointMode
 		other func(t *testing.T, db string) // what somebody else holds
 		check func(r CheckpointResult) bool
 	}{
-		{"passive beside an idle connection", Passive, nil, func(r CheckpointResult) bool { return r.WAL && r.Complete && r.Pages > 0 }},
-		{"full", Full, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 }},
-		{"restart", Restart, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 }},
-		{"truncate", Truncate, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 && r.Checkpointed == r.Pages }},
-		{"passive beside a reader", Passive, oldReader, func(r CheckpointResult) bool { return !r.Busy && !r.Complete && r.Checkpointed < r.Pages }},
-		{"full beside a reader", Full, oldReader, func(r CheckpointResult) bool { return r.Busy && !r.Complete && r.Pages > 0 }},
-		{"truncate beside a reader", Truncate, oldReader, func(r CheckpointResult) bool { return r.Busy && !r.Complete }},
-		{"restart beside a writer", Restart, func(t *testing.T, db string) { open(t, db, "BEGIN IMMEDIATE;", addRows) },
+		{"passive beside an idle connection", CheckpointPassive, nil, func(r CheckpointResult) bool { return r.WAL && r.Complete && r.Pages > 0 }},
+		{"full", CheckpointFull, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 }},
+		{"restart", CheckpointRestart, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 }},
+		{"truncate", CheckpointTruncate, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 && r.Checkpointed == r.Pages }},
+		{"passive beside a reader", CheckpointPassive, oldReader, func(r CheckpointResult) bool { return !r.Busy && !r.Complete && r.Checkpointed < r.Pages }},
+		{"full beside a reader", CheckpointFull, oldReader, func(r CheckpointResult) bool { return r.Busy && !r.Complete && r.Pages > 0 }},
+		{"truncate beside a reader", CheckpointTruncate, oldReader, func(r CheckpointResult) bool { return r.Busy && !r.Complete }},
+		{"restart beside a writer", CheckpointRestart, func(t *testing.T, db string) { open(t, db, "BEGIN IMMEDIATE;", addRows) },
 			func(r CheckpointResult) bool { return r.Busy && !r.Complete }},
 	}
 	for _, c := range cases {
@@ -37,7 +37,7 @@ func TestCheckpoint(t *testing.T) {
 			if c.other != nil {
 				c.other(t, db)
 				writer.run("PRAGMA busy_timeout=0;")
-				if c.mode == Passive || c.mode == Full || c.mode == Truncate {
+				if c.mode == CheckpointPassive || c.mode == CheckpointFull || c.mode == CheckpointTruncate {
 					writer.run(addRows)
 				}
 			}
@@ -72,9 +72,9 @@ func TestCheckpointBesideAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := osfile.Stat(db + "-wal")
-	for _, mode := range []Mode{Passive, Full, Restart, Truncate} {
+	for _, mode := range []CheckpointMode{CheckpointPassive, CheckpointFull, CheckpointRestart, CheckpointTruncate} {
 		result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode, BusyTimeout: 50 * time.Millisecond})
-		if err != nil || !result.WAL || result.Complete || result.Busy != (mode != Passive) {
+		if err != nil || !result.WAL || result.Complete || result.Busy != (mode != CheckpointPassive) {
 			t.Errorf("%s: %v, %+v", mode, err, result)
 		}
 	}
@@ -86,7 +86,7 @@ func TestCheckpointBesideAnother(t *testing.T) {
 func TestCheckpointNotWAL(t *testing.T) {
 	db := newRollback(t)
 	before := picture.Take(t, db)
-	result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: Truncate})
+	result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: CheckpointTruncate})
 	if err != nil || result.WAL || !result.Complete || result.Pages != 0 {
 		t.Errorf("%v, %+v", err, result)
 	}
@@ -128,7 +128,7 @@ func TestCheckpointMissing(t *testing.T) {
 
 // TestCheckpointLetsWritersIn: a checkpoint that a reader is in the way of keeps no writer waiting for long.
 func TestCheckpointLetsWritersIn(t *testing.T) {
-	for _, mode := range []Mode{Full, Restart, Truncate} {
+	for _, mode := range []CheckpointMode{CheckpointFull, CheckpointRestart, CheckpointTruncate} {
 		db := newWAL(t)
 		writer := open(t, db, "PRAGMA busy_timeout=400;", addRows)
 		oldReader(t, db)
@@ -161,7 +161,7 @@ func TestCheckpointNothing(t *testing.T) {
 		"no WAL":    func(string) {},
 		"empty WAL": func(db string) { writeFile(t, db+"-wal", nil) },
 	} {
-		for _, mode := range []Mode{Passive, Truncate} {
+		for _, mode := range []CheckpointMode{CheckpointPassive, CheckpointTruncate} {
 			db := newWAL(t)
 			make(db)
 			before := picture.Take(t, filepath.Dir(db))

@@ -27,7 +27,7 @@ const (
 // copyPages copies the pinned database into the private file, which must be empty. The transaction on the
 // source makes it one consistent image however many steps it takes: SQLite starts a backup over only when a new
 // read transaction finds the file changed. It never sleeps: in rollback mode a writer is waiting.
-func copyPages(ctx context.Context, p *readTx, f *os.File, opts Options) (pages int64, err error) {
+func copyPages(ctx context.Context, p *readTx, f *os.File, opts SnapshotOptions) (pages int64, err error) {
 	dst := f.Name()
 	to, err := openPrivate(f, nil, "mode=rw", "_busy_timeout=0", "_synchronous=OFF", "_locking_mode=EXCLUSIVE")
 	if err != nil {
@@ -60,7 +60,7 @@ func copyPages(ctx context.Context, p *readTx, f *os.File, opts Options) (pages 
 
 const forever = time.Duration(math.MaxInt64)
 
-func (o Options) step(pageSize int64) int {
+func (o SnapshotOptions) step(pageSize int64) int {
 	if o.PagesPerStep > 0 {
 		return int(max(1, min(int64(o.PagesPerStep), mostStepBytes/pageSize)))
 	}

@@ -38,7 +38,7 @@ func TestCopyWithoutProgress(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	_, err = copyPages(ctx, p, held, Options{})
+	_, err = copyPages(ctx, p, held, SnapshotOptions{})
 	if wantKind(t, err, KindInternal); !errors.Is(err, errNoProgress) {
 		t.Error(err)
 	}
@@ -85,7 +85,7 @@ func TestCheckCopy(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "image.db")
 		writeFile(t, path, c.copy)
 		err := checkCopy(p, openFile(t, path), c.pages)
-		if c.kind == "" && err != nil || c.kind != "" && !IsKind(err, c.kind) {
+		if c.kind == "" && err != nil || c.kind != "" && !errors.Is(err, c.kind) {
 			t.Errorf("%s: %v, want kind %q", c.name, err, c.kind)
 		}
 	}
@@ -93,7 +93,7 @@ func TestCheckCopy(t *testing.T) {
 
 // TestReadOfCutCopy: the end of a copy that was cut short behind our back is not taken for the end of the database.
 func TestReadOfCutCopy(t *testing.T) {
-	s, err := TakeSnapshot(context.Background(), newRollback(t), Options{Destination: filepath.Join(t.TempDir(), "copy.db")})
+	s, err := TakeSnapshot(context.Background(), newRollback(t), SnapshotOptions{Destination: filepath.Join(t.TempDir(), "copy.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestReadOfCutCopy(t *testing.T) {
 func TestSourceIsFreeDuringCheck(t *testing.T) {
 	db := newRollback(t)
 	committed := false
-	image, _, err := snapshot(t, db, Options{Progress: func(p Progress) {
+	image, _, err := snapshot(t, db, SnapshotOptions{Progress: func(p Progress) {
 		if p.Phase == PhaseCheck && !committed {
 			committed = true
 			sqlite(t, db, addRows)
@@ -142,7 +142,7 @@ func TestCheckConnection(t *testing.T) {
 // TestCopyIsProven: what SQLite says it has copied is looked at, even where no check follows.
 func TestCopyIsProven(t *testing.T) {
 	temp := t.TempDir()
-	_, err := TakeSnapshot(context.Background(), newRollback(t), Options{TempDir: temp, Check: CheckNone, Progress: func(p Progress) {
+	_, err := TakeSnapshot(context.Background(), newRollback(t), SnapshotOptions{TempDir: temp, Check: CheckNone, Progress: func(p Progress) {
 		if p.Phase != PhaseCopy || p.Done < p.Total {
 			return
 		}

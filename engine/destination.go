@@ -13,6 +13,16 @@ import (
 // auxSuffixes are the files that SQLite would take for a part of a database of that name.
 var auxSuffixes = []string{"-wal", "-shm", "-journal"}
 
+// DatabaseFiles returns the name of the database and those of the files that SQLite keeps beside it: -wal,
+// -shm and -journal.
+func DatabaseFiles(database string) []string {
+	names := make([]string, len(databaseSuffixes))
+	for i, suffix := range databaseSuffixes {
+		names[i] = database + suffix
+	}
+	return names
+}
+
 // databaseSuffixes are those of all that SQLite takes for a part of a database, its main file first.
 var databaseSuffixes = append([]string{""}, auxSuffixes...)
 

@@ -13,9 +13,11 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// A Kind says what sort of failure an [Error] is, so that a caller can decide whether to try again, to look at the
-// database, or to look at the disk.
+// A Kind is the sort of failure that an [Error] is. It is an error itself, so that errors.Is(err, KindBusy)
+// tells what to do: try again, look at the database, or look at the disk.
 type Kind string
+
+func (k Kind) Error() string { return string(k) }
 
 const (
 	KindMissing         Kind = "missing"          // the source is not there
@@ -56,11 +58,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Path, e
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// IsKind tells whether err is, or wraps, an Error of the kind.
-func IsKind(err error, kind Kind) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Kind == kind
-}
+// Is reports whether target is the error's [Kind], for [errors.Is].
+func (e *Error) Is(target error) bool { return target == error(e.Kind) }
 
 // tempError gives an error met in the temporary or destination directory its kind.
 func tempError(op, path string, err error) *Error {
@@ -175,7 +174,7 @@ func isTransient(err error) bool {
 	}
 	return primary == codeBusy || primary == codeLocked || primary == codeProtocol || errors.Is(err, osfile.ErrLocked) ||
 		errors.Is(err, errHotJournal) || // or a change of the journal mode
-		IsKind(err, KindForeignFile) || // root's sqlite3 makes files before it gives them to their owner
+		errors.Is(err, KindForeignFile) || // root's sqlite3 makes files before it gives them to their owner
 		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errElsewhere)
 }
 

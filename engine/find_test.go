@@ -119,7 +119,7 @@ func TestFindExclude(t *testing.T) {
 		}
 	}
 	_, err := FindDatabases(context.Background(), root, FindOptions{Exclude: []string{"a["}})
-	if !IsKind(err, KindPattern) {
+	if !errors.Is(err, KindPattern) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -133,7 +133,7 @@ func TestFindRoot(t *testing.T) {
 	if _, err := FindDatabases(context.Background(), root+"/link", FindOptions{}); err != nil {
 		t.Errorf("a symbolic link as root: %v", err)
 	}
-	if _, err := FindDatabases(context.Background(), root+"/none", FindOptions{}); !IsKind(err, KindMissing) {
+	if _, err := FindDatabases(context.Background(), root+"/none", FindOptions{}); !errors.Is(err, KindMissing) {
 		t.Errorf("a missing root: %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())

@@ -39,8 +39,8 @@ func FuzzDatabase(f *testing.F) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		begin := time.Now()
-		p, _ := Predict(ctx, db, Options{TempDir: t.TempDir()})
-		s, err := TakeSnapshot(ctx, db, Options{TempDir: t.TempDir(), BusyTimeout: -1})
+		p, _ := Predict(ctx, db, SnapshotOptions{TempDir: t.TempDir()})
+		s, err := TakeSnapshot(ctx, db, SnapshotOptions{TempDir: t.TempDir(), BusyTimeout: -1})
 		if took := time.Since(begin); took > 2*time.Second {
 			t.Errorf("it took %v", took)
 		}

@@ -28,7 +28,7 @@ func Land(ctx context.Context, r io.Reader, name string, opts VerifyOptions) (*I
 	return &Image{name, info, l.file, l.Close}, nil
 }
 
-// Image returns the copy for queries. It needs Options.Queryable and is valid until the snapshot is closed.
+// Image returns the copy for queries. It needs SnapshotOptions.Queryable and is valid until the snapshot is closed.
 func (s *Snapshot) Image() *Image {
 	return &Image{s.source, s.info, s.file, func() error { return nil }}
 }

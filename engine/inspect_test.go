@@ -286,7 +286,7 @@ func TestInspectNotADatabase(t *testing.T) {
 			before := picture.Take(t, filepath.Dir(path))
 			_, err := Inspect(t.Context(), path)
 			before.MustMatch(t, filepath.Dir(path))
-			if !IsKind(err, c.kind) || !strings.Contains(err.Error(), c.says) {
+			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v, want of kind %s and to say %q", err, c.kind, c.says)
 			}
 		})
@@ -300,7 +300,7 @@ func TestInspectUnreadableWAL(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Inspect(t.Context(), db)
-	if !IsKind(err, KindUnreadable) || !strings.Contains(err.Error(), "app.db-wal") {
+	if !errors.Is(err, KindUnreadable) || !strings.Contains(err.Error(), "app.db-wal") {
 		t.Errorf("error %v, want unreadable and the name of the -wal", err)
 	}
 }
@@ -540,7 +540,7 @@ func TestInspectSystemCalls(t *testing.T) {
 		if _, err := Inspect(t.Context(), db); err != nil {
 			t.Fatal(err)
 		}
-		if p, err := Predict(t.Context(), db, Options{}); err != nil {
+		if p, err := Predict(t.Context(), db, SnapshotOptions{}); err != nil {
 			t.Fatal(p, err)
 		}
 		return

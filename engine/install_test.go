@@ -10,15 +10,16 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
 func mkfifo(path string) error { return unix.Mkfifo(path, 0o600) }
 
 func image(t testing.TB) []byte {
 	t.Helper()
-	b, _, err := snapshot(t, newWAL(t), Options{})
+	b, _, err := snapshot(t, newWAL(t), SnapshotOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func TestWALElsewhere(t *testing.T) {
 			db := newWAL(t)
 			open(t, db, addRows)
 			source := c.source(t, db)
-			_, _, err := snapshot(t, source, Options{BusyTimeout: brief})
+			_, _, err := snapshot(t, source, SnapshotOptions{BusyTimeout: brief})
 			wantKind(t, err, KindElsewhere)
 			comesTrue(t, source)
 		})
@@ -69,7 +69,7 @@ func TestSnapshotsTogether(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			db := make(t)
 			first := startSnapshot(t, db)
-			image, _, err := snapshot(t, db, Options{BusyTimeout: brief})
+			image, _, err := snapshot(t, db, SnapshotOptions{BusyTimeout: brief})
 			if err != nil {
 				t.Errorf("beside another, %d bytes: %v", len(image), err)
 			}
@@ -104,7 +104,7 @@ func TestUnlocked(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			db := c.make(t)
 			age(t, db)
-			_, _, err := snapshot(t, db, Options{BusyTimeout: -1, Progress: func(p Progress) {
+			_, _, err := snapshot(t, db, SnapshotOptions{BusyTimeout: -1, Progress: func(p Progress) {
 				if p.Phase != PhaseCopy {
 					return
 				}
@@ -138,7 +138,7 @@ func TestCutMainFile(t *testing.T) {
 					t.Fatal(err)
 				}
 				age(t, db)
-				_, _, err = snapshot(t, db, Options{BusyTimeout: brief})
+				_, _, err = snapshot(t, db, SnapshotOptions{BusyTimeout: brief})
 				if cut == 0 && err != nil {
 					t.Error(err)
 				}
@@ -156,7 +156,7 @@ func TestPagesInTheWAL(t *testing.T) {
 	open(t, db, "PRAGMA wal_autocheckpoint=0;", "CREATE TABLE blob(b); INSERT INTO blob VALUES(zeroblob(100000));")
 	for _, source := range []string{db, copyDatabase(t, db, "-wal", "-shm"), copyDatabase(t, db, "-wal")} {
 		age(t, source)
-		if _, _, err := snapshot(t, source, Options{}); err != nil {
+		if _, _, err := snapshot(t, source, SnapshotOptions{}); err != nil {
 			t.Error(err)
 		}
 	}

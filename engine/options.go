@@ -46,8 +46,8 @@ type Progress struct {
 	Total int64
 }
 
-// Options of [TakeSnapshot]. The zero value is right for a stream.
-type Options struct {
+// SnapshotOptions are the options of [TakeSnapshot]. The zero value is right for a stream.
+type SnapshotOptions struct {
 	// Check is the check of the copy.
 	Check Check
 	// BusyTimeout bounds the wait for a locked or too quickly changing source. Zero means

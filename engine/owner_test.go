@@ -77,7 +77,7 @@ func TestForeignFiles(t *testing.T) {
 				give(t, db, filepath.Dir(db))
 				put(t, db+suffix)
 				before := picture.Take(t, filepath.Dir(db))
-				_, _, err := snapshot(t, db, Options{BusyTimeout: brief})
+				_, _, err := snapshot(t, db, SnapshotOptions{BusyTimeout: brief})
 				wantKind(t, err, KindForeignFile)
 				_, err = Checkpoint(t.Context(), db, CheckpointOptions{BusyTimeout: brief})
 				wantKind(t, err, KindForeignFile)

@@ -39,7 +39,7 @@ const predictAttempts = 5
 
 // Predict makes the same look and the same decisions as TakeSnapshot with the same options, up to its first lock. It
 // never opens the database with SQLite, takes no lock, makes no file and changes nothing. Its error is the context's.
-func Predict(ctx context.Context, source string, opts Options) (Prediction, error) {
+func Predict(ctx context.Context, source string, opts SnapshotOptions) (Prediction, error) {
 	p := Prediction{TempDir: opts.workDir()}
 	src, err := openSource("open", source)
 	if err != nil {
@@ -170,7 +170,7 @@ func (p *Prediction) estimate(s *sourceFile) {
 }
 
 // workDir is where the private copy is made.
-func (o Options) workDir() string {
+func (o SnapshotOptions) workDir() string {
 	if o.Destination != "" {
 		return filepath.Dir(o.Destination)
 	}

@@ -17,12 +17,12 @@ func comesTrue(t *testing.T, db string) Prediction {
 	t.Helper()
 	dir := filepath.Dir(db)
 	before := picture.Take(t, dir)
-	p, err := Predict(t.Context(), db, Options{TempDir: t.TempDir()})
+	p, err := Predict(t.Context(), db, SnapshotOptions{TempDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	before.MustMatch(t, dir)
-	image, info, err := snapshot(t, db, Options{BusyTimeout: brief})
+	image, info, err := snapshot(t, db, SnapshotOptions{BusyTimeout: brief})
 	if (p.Err == nil) != (err == nil) || p.Err != nil && alike(kindOf(p.Err)) != alike(kindOf(err)) {
 		t.Errorf("predicted %v, the snapshot says %v", p.Err, err)
 	}
@@ -32,7 +32,7 @@ func comesTrue(t *testing.T, db string) Prediction {
 	}
 	in, inspectErr := Inspect(t.Context(), db)
 	fails := in.Backup == ForecastBusy || in.Backup == ForecastRefused
-	if inspectErr == nil && fails != (err != nil) && !IsKind(err, KindCorrupt) {
+	if inspectErr == nil && fails != (err != nil) && !errors.Is(err, KindCorrupt) {
 		t.Errorf("info says %s (%s), the snapshot %v", in.Backup, in.BackupDetail, err)
 	}
 	return p
@@ -101,7 +101,7 @@ func TestPredictSurroundings(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := Predict(t.Context(), c.make(t), Options{})
+			p, err := Predict(t.Context(), c.make(t), SnapshotOptions{})
 			found := func(f Finding) bool { return f.Code == c.code && strings.Contains(f.Evidence, c.says) }
 			if err != nil || !slices.ContainsFunc(p.Findings, found) {
 				t.Errorf("%+v, want a finding %s that says %q", p.Findings, c.code, c.says)
@@ -148,7 +148,7 @@ func TestWALResetBug(t *testing.T) {
 func TestPredictNothing(t *testing.T) {
 	db := newWAL(t)
 	writtenBy(t, db, 3051003)
-	p, err := Predict(t.Context(), db, Options{})
+	p, err := Predict(t.Context(), db, SnapshotOptions{})
 	if err != nil || p.Err != nil || len(p.Findings) > 0 || p.Duration <= 0 {
 		t.Errorf("%+v, %v", p, err)
 	}
@@ -158,8 +158,8 @@ func TestPredictNothing(t *testing.T) {
 func TestPredictTempDir(t *testing.T) {
 	db := newRollback(t)
 	for name, dir := range map[string]string{"missing": filepath.Join(t.TempDir(), "no"), "a file": db} {
-		_, err := TakeSnapshot(t.Context(), db, Options{TempDir: dir})
-		p, _ := Predict(t.Context(), db, Options{TempDir: dir})
+		_, err := TakeSnapshot(t.Context(), db, SnapshotOptions{TempDir: dir})
+		p, _ := Predict(t.Context(), db, SnapshotOptions{TempDir: dir})
 		if err == nil || p.Err == nil || kindOf(p.Err) != kindOf(err) {
 			t.Errorf("%s: predicted %v, the snapshot says %v", name, p.Err, err)
 		}

@@ -10,8 +10,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 )
 
 // openFile opens a file until the test ends.
@@ -52,7 +53,7 @@ func TestSwappedImage(t *testing.T) {
 			must(t, os.Rename(name, name+".moved"))
 			swap(t, name, victim)
 			before := picture.Take(t, filepath.Dir(victim)) // after a link has changed its count
-			_, err = copyPages(context.Background(), p, ours, Options{})
+			_, err = copyPages(context.Background(), p, ours, SnapshotOptions{})
 			wantKind(t, err, KindTemp)
 			for _, check := range []Check{CheckAuto, CheckFull} {
 				_, _, err = checkImage(context.Background(), ours, "app.db", check, inForeground)

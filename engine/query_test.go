@@ -125,7 +125,7 @@ func TestQueryHostileSchema(t *testing.T) {
 // A snapshot that is to be queried keeps its name until it is closed.
 func TestQuerySnapshot(t *testing.T) {
 	temp := t.TempDir()
-	snap, err := TakeSnapshot(t.Context(), newWAL(t), Options{TempDir: temp, Queryable: true, Check: CheckNone})
+	snap, err := TakeSnapshot(t.Context(), newWAL(t), SnapshotOptions{TempDir: temp, Queryable: true, Check: CheckNone})
 	if err != nil {
 		t.Fatal(err)
 	}

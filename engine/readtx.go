@@ -52,7 +52,7 @@ func (s *sourceFile) beginRead(ctx context.Context, tempDir string) (*readTx, er
 
 // explain prefers, to an error that SQLite met, that somebody wrote meanwhile: it may be no more than the trace of that.
 func (p *readTx) explain(err error) error {
-	if primary, _ := resultCode(err); primary != 0 || IsKind(err, KindCorrupt) {
+	if primary, _ := resultCode(err); primary != 0 || errors.Is(err, KindCorrupt) {
 		if disturbed := p.undisturbed(); disturbed != nil {
 			return disturbed
 		}

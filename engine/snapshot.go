@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
@@ -19,10 +20,12 @@ const imageName = "image.db"
 type Snapshot struct {
 	info   Info
 	source string
-	dir    *atomicfile.Dir
-	file   *os.File
-	digest *digest
-	offset int64
+
+	destination string // empty if the copy has no name any more
+	dir         *atomicfile.Dir
+	file        *os.File
+	digest      *digest
+	offset      int64
 }
 
 // TakeSnapshot copies the database source as it is at one moment, all commits before the call included, and checks the copy.
@@ -30,14 +33,14 @@ type Snapshot struct {
 // all for writers.
 //
 // Errors are of type [*Error], or the context's. A database that stays locked until opts.BusyTimeout is KindBusy.
-func TakeSnapshot(ctx context.Context, source string, opts Options) (*Snapshot, error) {
+func TakeSnapshot(ctx context.Context, source string, opts SnapshotOptions) (*Snapshot, error) {
 	src, err := openSource("open", source)
 	if err != nil {
 		return nil, err
 	}
 	defer src.Close()
 	where := opts.workDir()
-	s := &Snapshot{source: source}
+	s := &Snapshot{source: source, destination: opts.Destination}
 	if s.dir, err = atomicfile.NewDir(where); err != nil {
 		return nil, tempError("create a private directory in", where, err)
 	}
@@ -53,7 +56,7 @@ func TakeSnapshot(ctx context.Context, source string, opts Options) (*Snapshot, 
 }
 
 // take is the whole way from the source to a checked copy.
-func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts Options) error {
+func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts SnapshotOptions) error {
 	opts.progress(Progress{Phase: PhaseWait})
 	err := src.untilStalled(ctx, func() error {
 		return src.retry(ctx, "open", opts.BusyTimeout, func() error { return s.copy(ctx, src, where, opts) })
@@ -88,7 +91,7 @@ func (s *Snapshot) check(ctx context.Context, check Check) (err error) {
 }
 
 // copy makes one attempt at a consistent copy. The source is free again when it returns.
-func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts Options) error {
+func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts SnapshotOptions) error {
 	p, err := src.beginRead(ctx, where)
 	if err != nil {
 		return err
@@ -198,9 +201,22 @@ func (s *Snapshot) Hash() (hash.Hash, error) {
 	return h, err
 }
 
-// Commit publishes the copy as the new file path, which must be the Options.Destination. The file is durable, or
-// there is none; a file of that name fails with KindExists.
-func (s *Snapshot) Commit(path string) error {
+// SHA256 waits for and returns the digest of the image.
+func (s *Snapshot) SHA256() (digest [sha256.Size]byte, err error) {
+	h, err := s.Hash()
+	if err != nil {
+		return digest, err
+	}
+	return [sha256.Size]byte(h.Sum(nil)), nil
+}
+
+// Commit publishes the copy as the new file SnapshotOptions.Destination. On success the file is durable; on
+// failure there is none. If the name is taken, the error is KindExists.
+func (s *Snapshot) Commit() error {
+	path := s.destination
+	if path == "" {
+		return &Error{Kind: KindInternal, Op: "create", Path: path, Err: errors.New("SnapshotOptions.Destination is empty")}
+	}
 	if _, err := s.digest.wait(); err != nil {
 		return tempError("read", s.file.Name(), err)
 	}
@@ -228,7 +244,7 @@ func (s *Snapshot) Close() error {
 	return s.dir.Close()
 }
 
-func (o Options) progress(p Progress) {
+func (o SnapshotOptions) progress(p Progress) {
 	if o.Progress != nil {
 		o.Progress(p)
 	}

@@ -13,8 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
@@ -43,7 +44,7 @@ func newRollback(t testing.TB) string {
 }
 
 // snapshot takes one into a temporary directory of its own and returns its image; nothing may stay behind.
-func snapshot(t testing.TB, source string, opts Options) ([]byte, Info, error) {
+func snapshot(t testing.TB, source string, opts SnapshotOptions) ([]byte, Info, error) {
 	t.Helper()
 	opts.TempDir = t.TempDir()
 	s, err := TakeSnapshot(context.Background(), source, opts)
@@ -214,14 +215,14 @@ func TestSnapshotStates(t *testing.T) {
 			}
 			comesTrue(t, db)
 			before := picture.Take(t, filepath.Dir(db))
-			first, info, err := snapshot(t, db, Options{})
+			first, info, err := snapshot(t, db, SnapshotOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if info.Level != LevelQuick || len(info.Warnings) > 0 {
 				t.Errorf("info %+v", info)
 			}
-			second, _, err := snapshot(t, db, Options{PagesPerStep: 1})
+			second, _, err := snapshot(t, db, SnapshotOptions{PagesPerStep: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -262,7 +263,7 @@ func hot(t testing.TB) string {
 func TestSnapshotHotJournal(t *testing.T) {
 	db := hot(t)
 	before := picture.Take(t, filepath.Dir(db))
-	_, _, err := snapshot(t, db, Options{BusyTimeout: 100 * time.Millisecond})
+	_, _, err := snapshot(t, db, SnapshotOptions{BusyTimeout: 100 * time.Millisecond})
 	wantKind(t, err, KindHotJournal)
 	before.MustMatch(t, filepath.Dir(db))
 }
@@ -272,10 +273,10 @@ func TestSnapshotHotJournal(t *testing.T) {
 func TestSnapshotWaits(t *testing.T) {
 	db := newRollback(t)
 	writer := open(t, db, "PRAGMA cache_size=5;", "BEGIN;", "UPDATE t SET v = v || 'y';", addRows)
-	_, _, err := snapshot(t, db, Options{BusyTimeout: 100 * time.Millisecond})
+	_, _, err := snapshot(t, db, SnapshotOptions{BusyTimeout: 100 * time.Millisecond})
 	wantKind(t, err, KindBusy)
 	time.AfterFunc(200*time.Millisecond, func() { writer.Try("COMMIT;") })
-	image, _, err := snapshot(t, db, Options{})
+	image, _, err := snapshot(t, db, SnapshotOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,12 +293,12 @@ func TestSnapshotExclusive(t *testing.T) {
 			app := open(t, db, "PRAGMA locking_mode=EXCLUSIVE;", "PRAGMA journal_mode="+mode+";", addRows)
 			before := picture.Take(t, filepath.Dir(db))
 			start := time.Now()
-			_, _, err := snapshot(t, db, Options{BusyTimeout: 300 * time.Millisecond})
+			_, _, err := snapshot(t, db, SnapshotOptions{BusyTimeout: 300 * time.Millisecond})
 			wantKind(t, err, KindBusy)
 			if waited := time.Since(start); waited < 250*time.Millisecond || waited > 5*time.Second {
 				t.Errorf("waited %v", waited)
 			}
-			_, _, err = snapshot(t, db, Options{BusyTimeout: usualCommit + 300*time.Millisecond})
+			_, _, err = snapshot(t, db, SnapshotOptions{BusyTimeout: usualCommit + 300*time.Millisecond})
 			if e := wantKind(t, err, KindExclusive); !strings.Contains(e.Error(), fmt.Sprintf("process %d (sqlite3)", app.Pid())) {
 				t.Errorf("who is not told: %v", err)
 			}
@@ -311,7 +312,7 @@ func TestSnapshotCancelLeavesNothing(t *testing.T) {
 	for _, phase := range []Phase{PhaseWait, PhaseCopy, PhaseCheck} {
 		ctx, cancel := context.WithCancel(context.Background())
 		temp := t.TempDir()
-		_, err := TakeSnapshot(ctx, db, Options{TempDir: temp, PagesPerStep: 1, Progress: func(p Progress) {
+		_, err := TakeSnapshot(ctx, db, SnapshotOptions{TempDir: temp, PagesPerStep: 1, Progress: func(p Progress) {
 			if p.Phase == phase {
 				cancel()
 			}
@@ -345,9 +346,9 @@ func TestSnapshotUnsuitable(t *testing.T) {
 	}
 	for name, kind := range cases {
 		before := picture.Take(t, dir)
-		_, _, err := snapshot(t, name, Options{})
+		_, _, err := snapshot(t, name, SnapshotOptions{})
 		wantKind(t, err, kind)
-		if p, _ := Predict(t.Context(), name, Options{}); !IsKind(p.Err, kind) {
+		if p, _ := Predict(t.Context(), name, SnapshotOptions{}); !errors.Is(p.Err, kind) {
 			t.Errorf("%s: predicted %v", name, p.Err)
 		}
 		before.MustMatch(t, dir)
@@ -368,7 +369,7 @@ func TestSnapshotOddNeighbours(t *testing.T) {
 				writeFile(t, db+"-wal", nil)
 			}
 			before := picture.Take(t, filepath.Dir(db))
-			if _, _, err := snapshot(t, db, Options{}); err == nil {
+			if _, _, err := snapshot(t, db, SnapshotOptions{}); err == nil {
 				t.Errorf("%s for a %s: no error", name, suffix)
 			} else {
 				wantKind(t, err, KindUnreadable)
@@ -389,7 +390,7 @@ func TestSnapshotNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := picture.Take(t, dir)
-		if image, _, err := snapshot(t, odd, Options{}); err != nil {
+		if image, _, err := snapshot(t, odd, SnapshotOptions{}); err != nil {
 			t.Errorf("%q: %v", name, err)
 		} else if got := rows(t, image); got != "ok\n500" {
 			t.Errorf("%q: the image says %q", name, got)
@@ -405,7 +406,7 @@ func TestSnapshotSymlink(t *testing.T) {
 	if err := os.Symlink(db, link); err != nil {
 		t.Fatal(err)
 	}
-	image, _, err := snapshot(t, link, Options{})
+	image, _, err := snapshot(t, link, SnapshotOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -428,7 +429,7 @@ func TestSnapshotShapes(t *testing.T) {
 		for _, mode := range []string{"DELETE", "WAL"} {
 			db := filepath.Join(t.TempDir(), "app.db")
 			sqlite(t, db, pragma, "PRAGMA journal_mode="+mode+";", fill(300))
-			image, info, err := snapshot(t, db, Options{})
+			image, info, err := snapshot(t, db, SnapshotOptions{})
 			if err != nil {
 				t.Errorf("%s, %s: %v", name, mode, err)
 				continue
@@ -498,7 +499,7 @@ func TestSnapshotDamage(t *testing.T) {
 				db := make(t)
 				damage(t, db)
 				before := picture.Take(t, filepath.Dir(db))
-				_, _, err := snapshot(t, db, Options{})
+				_, _, err := snapshot(t, db, SnapshotOptions{})
 				e := wantKind(t, err, KindCorrupt)
 				if len(e.Findings) == 0 || len(e.Findings) > maxFindings {
 					t.Errorf("findings %q", e.Findings)
@@ -510,18 +511,18 @@ func TestSnapshotDamage(t *testing.T) {
 	t.Run("check none still copies", func(t *testing.T) {
 		db := newRollback(t)
 		patch(3*4096, make([]byte, 4096)...)(t, db)
-		image, info, err := snapshot(t, db, Options{Check: CheckNone})
+		image, info, err := snapshot(t, db, SnapshotOptions{Check: CheckNone})
 		if err != nil || info.Level != LevelNone || len(image) == 0 {
 			t.Errorf("%v, %+v", err, info)
 		}
 	})
 	t.Run("tail is left out", func(t *testing.T) {
 		db := newRollback(t)
-		clean, _, _ := snapshot(t, db, Options{})
+		clean, _, _ := snapshot(t, db, SnapshotOptions{})
 		f, _ := os.OpenFile(db, os.O_WRONLY|os.O_APPEND, 0)
 		f.WriteString("thirty bytes that do not belong")
 		f.Close()
-		image, info, err := snapshot(t, db, Options{})
+		image, info, err := snapshot(t, db, SnapshotOptions{})
 		if err != nil || !bytes.Equal(image, clean) || len(info.Warnings) != 1 {
 			t.Errorf("%v, %+v", err, info)
 		}
@@ -581,7 +582,7 @@ func TestCheckLadder(t *testing.T) {
 		if c.check == CheckAuto {
 			comesTrue(t, c.db)
 		}
-		_, info, err := snapshot(t, c.db, Options{Check: c.check})
+		_, info, err := snapshot(t, c.db, SnapshotOptions{Check: c.check})
 		if c.kind != "" {
 			wantKind(t, err, c.kind)
 			continue
@@ -598,14 +599,14 @@ func TestCheckStillFindsDamage(t *testing.T) {
 	sqlite(t, db, fill(500), "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello');",
 		"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE f USING fts4(v, tokenize=icu)' WHERE name='f';",
 		"UPDATE sqlite_schema SET rootpage=(SELECT rootpage FROM sqlite_schema WHERE name='t') WHERE name='tv';")
-	_, _, err := snapshot(t, db, Options{})
+	_, _, err := snapshot(t, db, SnapshotOptions{})
 	wantKind(t, err, KindCorrupt)
 }
 
 func TestCheckFTS5(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "app.db")
 	sqlite(t, db, "CREATE VIRTUAL TABLE f USING fts5(v); INSERT INTO f VALUES('hello world'),('good bye');")
-	_, info, err := snapshot(t, db, Options{})
+	_, info, err := snapshot(t, db, SnapshotOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -623,7 +624,7 @@ func TestCheckFTS5(t *testing.T) {
 		t.Errorf("level %q for %q", info.Level, info.Reason)
 	}
 	sqlite(t, db, "UPDATE f_data SET block = x'00000000ff' WHERE id > 10;")
-	_, _, err = snapshot(t, db, Options{})
+	_, _, err = snapshot(t, db, SnapshotOptions{})
 	wantKind(t, err, KindCorrupt)
 }
 
@@ -635,7 +636,7 @@ func TestSnapshotInProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_, _, err = snapshot(t, db, Options{})
+	_, _, err = snapshot(t, db, SnapshotOptions{})
 	wantKind(t, err, KindInProcess)
 	_, err = Checkpoint(context.Background(), db, CheckpointOptions{})
 	wantKind(t, err, KindInProcess)
@@ -644,12 +645,12 @@ func TestSnapshotInProcess(t *testing.T) {
 func TestSnapshotCommit(t *testing.T) {
 	db := newWAL(t)
 	dest := filepath.Join(t.TempDir(), "copy.db")
-	s, err := TakeSnapshot(context.Background(), db, Options{Destination: dest})
+	s, err := TakeSnapshot(context.Background(), db, SnapshotOptions{Destination: dest})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Commit(dest); err != nil {
+	if err := s.Commit(); err != nil {
 		t.Fatal(err)
 	}
 	image, err := io.ReadAll(s)
@@ -674,7 +675,7 @@ func TestSnapshotCommit(t *testing.T) {
 func TestSnapshotReplaced(t *testing.T) {
 	db := newWAL(t)
 	other := newWAL(t)
-	_, _, err := snapshot(t, db, Options{Progress: func(p Progress) {
+	_, _, err := snapshot(t, db, SnapshotOptions{Progress: func(p Progress) {
 		if p.Phase == PhaseCopy {
 			os.Rename(other, db)
 		}
@@ -686,7 +687,7 @@ func TestSnapshotReplaced(t *testing.T) {
 func TestSnapshotGuard(t *testing.T) {
 	db := newWAL(t)
 	disturbed := 0
-	image, _, err := snapshot(t, db, Options{PagesPerStep: 1, Progress: func(p Progress) {
+	image, _, err := snapshot(t, db, SnapshotOptions{PagesPerStep: 1, Progress: func(p Progress) {
 		if p.Phase == PhaseCopy && disturbed == 0 {
 			disturbed++
 			sqlite(t, db, addRows)
@@ -757,7 +758,7 @@ func TestCheckFullFindsTheSame(t *testing.T) {
 		sqlite(t, db, fill(500), "CREATE TABLE u(a, b); CREATE INDEX ub ON u(b); INSERT INTO u SELECT id, v FROM t;")
 		damage(db)
 		want := integrityCheck(t, db)
-		_, _, err := snapshot(t, db, Options{Check: CheckFull})
+		_, _, err := snapshot(t, db, SnapshotOptions{Check: CheckFull})
 		got := wantKind(t, err, KindCorrupt).Findings
 		slices.Sort(want)
 		slices.Sort(got)

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func TestStalledCopy(t *testing.T) {
 			defer ended()
 			app := open(t, db, "PRAGMA busy_timeout=0;", "SELECT count(*) FROM t;")
 			start := time.Now()
-			_, err := TakeSnapshot(t.Context(), db, Options{TempDir: temp, Progress: func(p Progress) {
+			_, err := TakeSnapshot(t.Context(), db, SnapshotOptions{TempDir: temp, Progress: func(p Progress) {
 				if p.Phase == PhaseCopy {
 					<-hang.Done()
 				}
@@ -46,7 +47,7 @@ func TestCancelledCopyThatHangs(t *testing.T) {
 	defer ended()
 	ctx, cancel := context.WithCancel(t.Context())
 	start := time.Now()
-	_, err := TakeSnapshot(ctx, newRollback(t), Options{TempDir: t.TempDir(), Progress: func(p Progress) {
+	_, err := TakeSnapshot(ctx, newRollback(t), SnapshotOptions{TempDir: t.TempDir(), Progress: func(p Progress) {
 		if p.Phase == PhaseCopy {
 			cancel()
 			<-hang.Done()
@@ -72,7 +73,7 @@ func TestSpaceBeside(t *testing.T) {
 		"WAL elsewhere": {fileStates{wal: full.wal}, ""},
 	} {
 		err := spaceBeside(temp, c.source, 4096)(4096)
-		if c.kind == "" && err != nil || c.kind != "" && !IsKind(err, c.kind) {
+		if c.kind == "" && err != nil || c.kind != "" && !errors.Is(err, c.kind) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -81,7 +82,7 @@ func TestSpaceBeside(t *testing.T) {
 // TestSteps: no step is so long that a copy which comes on seems to hang.
 func TestSteps(t *testing.T) {
 	for asked, want := range map[int]int{0: 1024, 1: 1, 100: 100, 1 << 14: 1 << 14, 1<<14 + 1: 1 << 14, 1 << 32: 1 << 14} {
-		if got := (Options{PagesPerStep: asked}).step(4096); got != want {
+		if got := (SnapshotOptions{PagesPerStep: asked}).step(4096); got != want {
 			t.Errorf("%d pages asked for: %d", asked, got)
 		}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,7 +126,7 @@ func TestTokenSurvivesSnapshot(t *testing.T) {
 		defer app.Close()
 		before := mustTake(t, later(), db)
 		time.Sleep(20 * time.Millisecond) // longer than a tick of any kernel's clock
-		if _, _, err := snapshot(t, db, Options{}); err != nil {
+		if _, _, err := snapshot(t, db, SnapshotOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if after := mustTake(t, later(), db); after != before {
@@ -139,7 +140,7 @@ func TestTokenErrors(t *testing.T) {
 	for name, kind := range map[string]Kind{
 		"none": KindMissing, "gone": KindMissing, "file/x": KindUnreadable, "dir": KindUnreadable,
 	} {
-		if _, err := TakeToken(filepath.Join(root, name)); !IsKind(err, kind) {
+		if _, err := TakeToken(filepath.Join(root, name)); !errors.Is(err, kind) {
 			t.Errorf("%s: error %v, want %s", name, err, kind)
 		}
 	}

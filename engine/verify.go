@@ -9,7 +9,7 @@ import (
 type VerifyOptions struct {
 	// Check is the check of the image.
 	Check Check
-	// TempDir is where the image is put meanwhile, as in Options.
+	// TempDir is where the image is put meanwhile, as in SnapshotOptions.
 	TempDir string
 	// Size is how many bytes are expected; 0 if not known.
 	Size int64

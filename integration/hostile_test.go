@@ -248,7 +248,7 @@ func (s *scene) judgeSpecimen(dir string, job specimen) (outcome string, took ti
 func (s *scene) snapshotSpecimen(dir string, job specimen) string {
 	db, temp := filepath.Join(dir, "app.db"), filepath.Join(dir, "temp")
 	s.must(job.place(db))
-	snap, err := engine.TakeSnapshot(context.Background(), db, engine.Options{TempDir: temp, BusyTimeout: -1})
+	snap, err := engine.TakeSnapshot(context.Background(), db, engine.SnapshotOptions{TempDir: temp, BusyTimeout: -1})
 	if err != nil {
 		var known *engine.Error
 		if !errors.As(err, &known) || !slices.Contains(refusals, known.Kind) {

@@ -15,13 +15,13 @@ type checkpointFlags struct {
 	Mode mode `short:"m" default:"passive" help:"passive, full, restart or truncate (${default})."`
 }
 
-// A mode is an engine.Mode, in upper or lower case.
-type mode engine.Mode
+// A mode is an engine.CheckpointMode, in upper or lower case.
+type mode engine.CheckpointMode
 
 // UnmarshalText is called by kong.
 func (m *mode) UnmarshalText(b []byte) error {
-	switch known := engine.Mode(strings.ToLower(string(b))); known {
-	case engine.Passive, engine.Full, engine.Restart, engine.Truncate:
+	switch known := engine.CheckpointMode(strings.ToLower(string(b))); known {
+	case engine.CheckpointPassive, engine.CheckpointFull, engine.CheckpointRestart, engine.CheckpointTruncate:
 		*m = mode(known)
 		return nil
 	}
@@ -55,7 +55,7 @@ func (cmd *checkpointCmd) Run(ctx context.Context, con *console) error {
 		return usagef("--busy-timeout must not be negative")
 	}
 	start := time.Now()
-	opts := engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)}
+	opts := engine.CheckpointOptions{Mode: engine.CheckpointMode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)}
 	con.caution(ctx, cmd.DB)
 	did, err := con.checkpoint(ctx, cmd.DB, opts)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -69,7 +70,7 @@ func (cmd *doctorCmd) search(ctx context.Context, con *console) (sources []docto
 	for _, root := range cmd.Paths {
 		found, err := engine.FindDatabases(ctx, root, engine.FindOptions{Exclude: cmd.Exclude})
 		switch {
-		case ctx.Err() != nil, engine.IsKind(err, engine.KindPattern):
+		case ctx.Err() != nil, errors.Is(err, engine.KindPattern):
 			return nil, err
 		case err != nil:
 			sources = append(sources, doctorSource{root, err})
@@ -143,7 +144,7 @@ func (cmd *doctorCmd) examineOne(ctx context.Context, source doctorSource) docto
 	if source.err != nil {
 		return diagnosis(source.path, engine.Prediction{Err: source.err})
 	}
-	prediction, err := engine.Predict(ctx, source.path, engine.Options{TempDir: cmd.Tmpdir})
+	prediction, err := engine.Predict(ctx, source.path, engine.SnapshotOptions{TempDir: cmd.Tmpdir})
 	if err != nil {
 		prediction.Err = err // of the context, which ends the run
 	}

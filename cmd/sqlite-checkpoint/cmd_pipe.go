@@ -86,11 +86,11 @@ func (cmd *pipeCmd) Run(ctx context.Context, con *console) error {
 
 // sendToCommand starts CMD and gives it the stream.
 func (j *job) sendToCommand(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
-	digest, err := digestOf(snap)
+	digest, err := snap.SHA256()
 	if err != nil {
 		return stream.Summary{}, err
 	}
-	cmd, facts := j.command, streamFacts{imageSize: snap.Size(), sha256: digest.String()}
+	cmd, facts := j.command, streamFacts{imageSize: snap.Size(), sha256: stream.Digest(digest).String()}
 	facts.size, _ = j.writerOptions(snap).StreamSize()
 	j.con.yieldTerminal()
 	p, err := guard.Start(ctx, guard.Command{

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,7 +53,7 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	err = engine.CheckDestination(cmd.file(), cmd.DB)
-	if err != nil && !(cmd.SetAside && engine.IsKind(err, engine.KindExists)) {
+	if err != nil && !(cmd.SetAside && errors.Is(err, engine.KindExists)) {
 		return cmd.advise(err)
 	}
 	var result restoreResult
@@ -139,9 +140,9 @@ func unusedName(name string) string {
 // advise adds a hint to the error of a database that exists or is in use.
 func (cmd *restoreCmd) advise(err error) error {
 	switch {
-	case engine.IsKind(err, engine.KindBusy):
+	case errors.Is(err, engine.KindBusy):
 		return &fault{kind: string(engine.KindBusy), err: err, hint: "stop the application, then try again"}
-	case !engine.IsKind(err, engine.KindExists):
+	case !errors.Is(err, engine.KindExists):
 		return err
 	}
 	if hint := insteadOf(cmd.DB); hint != "" {
@@ -156,7 +157,7 @@ func (cmd *restoreCmd) advise(err error) error {
 
 // inTheWay lists the files of the old database.
 func (cmd *restoreCmd) inTheWay() (names []string) {
-	for _, name := range databaseFiles(cmd.DB) {
+	for _, name := range engine.DatabaseFiles(cmd.DB) {
 		if _, err := os.Lstat(name); err == nil {
 			names = append(names, name)
 		}

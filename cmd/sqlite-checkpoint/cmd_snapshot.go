@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -31,7 +32,7 @@ func (cmd *snapshotCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	opts := engine.CheckpointOptions{Mode: engine.Mode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)}
+	opts := engine.CheckpointOptions{Mode: engine.CheckpointMode(cmd.Mode), BusyTimeout: engineTimeout(cmd.BusyTimeout)}
 	con.caution(ctx, cmd.DB)
 	did, checkpointErr := con.checkpoint(ctx, cmd.DB, opts)
 	backup, err := j.run(ctx)
@@ -52,7 +53,7 @@ func (cmd *snapshotCmd) describeCheckpoint(con *console, did engine.CheckpointRe
 	}
 	switch {
 	case err != nil:
-		result.Busy = result.Busy || engine.IsKind(err, engine.KindBusy)
+		result.Busy = result.Busy || errors.Is(err, engine.KindBusy)
 		result.Error = text(err.Error())
 		con.note("no checkpoint, but the backup has everything: " + err.Error())
 	case !did.WAL:

@@ -86,7 +86,7 @@ func (j *job) unchanged(ctx context.Context, snap *engine.Snapshot) (*datedCopy,
 	if len(copies) == 0 || copies[len(copies)-1].imageSize() != snap.Size() {
 		return nil, nil
 	}
-	digest, err := digestOf(snap)
+	digest, err := snap.SHA256()
 	if err != nil {
 		return nil, err
 	}

@@ -131,7 +131,7 @@ const formatImage stream.Format = "image"
 
 // publishImage makes the copy itself the destination.
 func (j *job) publishImage(snap *engine.Snapshot) (stream.Summary, error) {
-	digest, err := digestOf(snap)
+	digest, err := snap.SHA256()
 	if err != nil {
 		return stream.Summary{}, err
 	}
@@ -139,16 +139,7 @@ func (j *job) publishImage(snap *engine.Snapshot) (stream.Summary, error) {
 		Format: formatImage, ImageSize: snap.Size(), ImageSHA256: digest, Check: string(snap.Info().Level),
 		StreamSize: snap.Size(), StreamSHA256: digest,
 	}
-	return sum, snap.Commit(j.dest)
-}
-
-// digestOf waits for the digest of the image.
-func digestOf(snap *engine.Snapshot) (stream.Digest, error) {
-	hash, err := snap.Hash()
-	if err != nil {
-		return stream.Digest{}, err
-	}
-	return stream.Digest(hash.Sum(nil)), nil
+	return sum, snap.Commit()
 }
 
 // unpublish removes the file that was just published, because its sidecar could not be: a failure leaves nothing.

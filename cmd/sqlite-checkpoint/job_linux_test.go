@@ -26,7 +26,7 @@ func TestSendingGivesWay(t *testing.T) {
 	if out, err := exec.Command(testkit.Tool(t, "sqlite3"), db, "CREATE TABLE t(x); INSERT INTO t VALUES(zeroblob(100000));").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	snap, err := engine.TakeSnapshot(context.Background(), db, engine.Options{})
+	snap, err := engine.TakeSnapshot(context.Background(), db, engine.SnapshotOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,19 +3,16 @@ package main
 import (
 	"os"
 	"path/filepath"
-)
 
-// databaseFiles returns the names of a database and of the files that SQLite keeps beside it.
-func databaseFiles(database string) []string {
-	return []string{database, database + "-wal", database + "-shm", database + "-journal"}
-}
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+)
 
 // belongsTo reports whether name is that of the database or of a file beside it, existing or not.
 // Symbolic links to the database are followed.
 func belongsTo(name, database string) bool {
-	files := databaseFiles(database)
+	files := engine.DatabaseFiles(database)
 	if resolved, err := filepath.EvalSymlinks(database); err == nil {
-		files = append(files, databaseFiles(resolved)...)
+		files = append(files, engine.DatabaseFiles(resolved)...)
 	}
 	for _, file := range files {
 		if sameName(name, file) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -52,7 +53,7 @@ func (j *job) probe() (err error) {
 	j.target, err = stream.ProbeTarget(j.dest, j.con.stdout)
 	if j.target == stream.NewFile || err != nil && j.dest != "-" {
 		if known := engine.CheckDestination(j.source, j.dest); known != nil {
-			if hint := insteadOf(j.dest); hint != "" && engine.IsKind(known, engine.KindExists) {
+			if hint := insteadOf(j.dest); hint != "" && errors.Is(known, engine.KindExists) {
 				return &fault{kind: string(engine.KindExists), err: known, hint: hint}
 			}
 			return known
@@ -122,8 +123,8 @@ func (p *plan) checkNames() error {
 	return nil
 }
 
-func (p *plan) snapshotOptions() engine.Options {
-	opts := engine.Options{
+func (p *plan) snapshotOptions() engine.SnapshotOptions {
+	opts := engine.SnapshotOptions{
 		Check:        p.Check,
 		BusyTimeout:  engineTimeout(p.BusyTimeout),
 		PagesPerStep: int(p.PagesPerStep),

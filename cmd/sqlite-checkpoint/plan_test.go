@@ -38,20 +38,22 @@ func TestResolve(t *testing.T) {
 
 func TestSnapshotOptions(t *testing.T) {
 	flags := streamFlags{Check: engine.CheckFull, PagesPerStep: 7, BusyTimeout: 0, Tmpdir: "tmp"}
-	want := engine.Options{Check: engine.CheckFull, PagesPerStep: 7, BusyTimeout: -1, TempDir: "tmp"}
+	want := engine.SnapshotOptions{Check: engine.CheckFull, PagesPerStep: 7, BusyTimeout: -1, TempDir: "tmp"}
 	for _, c := range []struct {
 		name   string
-		change func(*plan, *streamFlags, *engine.Options)
+		change func(*plan, *streamFlags, *engine.SnapshotOptions)
 	}{
-		{"stream", func(*plan, *streamFlags, *engine.Options) {}},
-		{"busy timeout", func(_ *plan, f *streamFlags, o *engine.Options) {
+		{"stream", func(*plan, *streamFlags, *engine.SnapshotOptions) {}},
+		{"busy timeout", func(_ *plan, f *streamFlags, o *engine.SnapshotOptions) {
 			f.BusyTimeout, o.BusyTimeout = time.Second, time.Second
 		}},
-		{"image", func(p *plan, _ *streamFlags, o *engine.Options) { p.target, o.Destination = stream.NewFile, "to/b.db" }},
-		{"compressed", func(p *plan, f *streamFlags, o *engine.Options) {
+		{"image", func(p *plan, _ *streamFlags, o *engine.SnapshotOptions) {
+			p.target, o.Destination = stream.NewFile, "to/b.db"
+		}},
+		{"compressed", func(p *plan, f *streamFlags, o *engine.SnapshotOptions) {
 			p.target, f.Zstd, f.Tmpdir, o.TempDir = stream.NewFile, true, "", "to"
 		}},
-		{"compressed, by way of", func(p *plan, f *streamFlags, _ *engine.Options) { p.target, f.Zstd = stream.NewFile, true }},
+		{"compressed, by way of", func(p *plan, f *streamFlags, _ *engine.SnapshotOptions) { p.target, f.Zstd = stream.NewFile, true }},
 	} {
 		f, o := flags, want
 		p := plan{streamFlags: &f, dest: "to/b.db", target: stream.Stdout}

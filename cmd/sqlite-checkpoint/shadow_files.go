@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -41,7 +42,7 @@ const excludeName = "exclude"
 func (s *shadowing) writeExclude() error {
 	var text strings.Builder
 	for _, database := range s.databases {
-		for _, name := range databaseFiles(database) {
+		for _, name := range engine.DatabaseFiles(database) {
 			text.WriteString(escapePattern.Replace(name) + "\n")
 		}
 	}

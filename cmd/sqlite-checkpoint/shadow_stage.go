@@ -161,7 +161,7 @@ func (s *shadowing) copy(ctx context.Context) (err error) {
 	s.copies, err = s.stage.Fill(ctx, s.databases, stage.Options{
 		Jobs:     s.Jobs.orDefault(),
 		Take:     s.con.takeSnapshot,
-		Snapshot: engine.Options{Check: s.Check, BusyTimeout: engineTimeout(s.BusyTimeout)},
+		Snapshot: engine.SnapshotOptions{Check: s.Check, BusyTimeout: engineTimeout(s.BusyTimeout)},
 		Progress: func(done, total int64) { s.con.progress.show("copying", done, total) },
 	})
 	if err != nil {

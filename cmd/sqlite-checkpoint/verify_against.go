@@ -99,7 +99,7 @@ func (cmd *verifyCmd) takeAgainst(ctx context.Context, con *console) (*engine.Sn
 	if cmd.Against == "" {
 		return nil, nil
 	}
-	opts := engine.Options{Check: engine.CheckNone, TempDir: cmd.Tmpdir, Queryable: true}
+	opts := engine.SnapshotOptions{Check: engine.CheckNone, TempDir: cmd.Tmpdir, Queryable: true}
 	return con.takeSnapshot(ctx, cmd.Against, opts)
 }
 

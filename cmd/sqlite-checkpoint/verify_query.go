@@ -100,7 +100,7 @@ func (f *queryFlags) ask(ctx context.Context, image *engine.Image) (results []qu
 		answer, err := image.Query(ctx, sql, f.QueryTimeout)
 		var failed *engine.Error
 		switch {
-		case engine.IsKind(err, engine.KindQuery) && errors.As(err, &failed):
+		case errors.Is(err, engine.KindQuery) && errors.As(err, &failed):
 			wrong = append(wrong, failed.Err.Error())
 			continue
 		case err != nil:

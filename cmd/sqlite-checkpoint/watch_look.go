@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -44,7 +45,7 @@ func (f *watchFinder) look(ctx context.Context) (sight, error) {
 		if ctx.Err() != nil {
 			return s, context.Cause(ctx)
 		}
-		if engine.IsKind(err, engine.KindPattern) {
+		if errors.Is(err, engine.KindPattern) {
 			return s, err
 		}
 		if err != nil {
@@ -100,7 +101,7 @@ func (s *sight) add(f *watchFinder, root, path string) {
 	}
 	token, err := engine.TakeToken(absolute)
 	switch {
-	case engine.IsKind(err, engine.KindMissing) && path != root:
+	case errors.Is(err, engine.KindMissing) && path != root:
 		return // removed since it was found
 	case err != nil:
 		s.trouble(path, err)

@@ -23,9 +23,9 @@ type Options struct {
 	// Jobs is how many databases are copied at the same time.
 	Jobs int
 	// Snapshot says how. Its Destination and Progress are not used.
-	Snapshot engine.Options
+	Snapshot engine.SnapshotOptions
 	// Take takes a snapshot; nil means engine.TakeSnapshot.
-	Take func(ctx context.Context, source string, opts engine.Options) (*engine.Snapshot, error)
+	Take func(ctx context.Context, source string, opts engine.SnapshotOptions) (*engine.Snapshot, error)
 	// Progress, if not nil, is called with bytes, from several goroutines.
 	Progress func(done, total int64)
 }
@@ -190,18 +190,18 @@ func (f *filling) copy(ctx context.Context, number int, source string) Copy {
 		return Copy{Source: source, Err: err}
 	}
 	defer snap.Close()
-	hash, err := snap.Hash()
+	digest, err := snap.SHA256()
 	if err != nil {
 		return Copy{Source: source, Err: err}
 	}
-	if err := snap.Commit(temporary); err != nil {
+	if err := snap.Commit(); err != nil {
 		return Copy{Source: source, Err: err}
 	}
 	if err := f.stage.place(temporary, source, c.Modified); err != nil {
 		os.Remove(temporary)
 		return Copy{Source: source, Err: err}
 	}
-	c.Info, c.SHA256 = snap.Info(), hash.Sum(nil)
+	c.Info, c.SHA256 = snap.Info(), digest[:]
 	return c
 }
 

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,7 +18,7 @@ func (f fixture) round(check engine.Check, sources ...string) (copied []string) 
 	f.must(err)
 	defer s.Close()
 	f.must(s.Prune(Layout{Databases: sources, Points: true}))
-	copies, err := s.Fill(f.Context(), sources, Options{Jobs: 2, Snapshot: engine.Options{Check: check}})
+	copies, err := s.Fill(f.Context(), sources, Options{Jobs: 2, Snapshot: engine.SnapshotOptions{Check: check}})
 	f.must(err)
 	for _, c := range copies {
 		f.must(c.Err)
@@ -81,7 +82,7 @@ func TestOpenRefused(t *testing.T) {
 	f := newFixture(t)
 	s, err := Open(f.path("stage"))
 	f.must(err)
-	if _, err := Open(f.path("stage")); !engine.IsKind(err, engine.KindBusy) {
+	if _, err := Open(f.path("stage")); !errors.Is(err, engine.KindBusy) {
 		t.Errorf("in use: %v", err)
 	}
 	f.must(s.Close())

@@ -3,6 +3,7 @@ package stage
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -221,7 +222,7 @@ func TestFillFailure(t *testing.T) {
 	copies := f.fill(s, bad, f.path("app/missing.db"), good)
 	f.must(copies[2].Err)
 	for i, kind := range []engine.Kind{engine.KindNotDatabase, engine.KindMissing} {
-		if !engine.IsKind(copies[i].Err, kind) {
+		if !errors.Is(copies[i].Err, kind) {
 			t.Errorf("%v, want %s", copies[i].Err, kind)
 		}
 		if _, err := os.Lstat(s.Path(copies[i].Source)); !os.IsNotExist(err) {
