@@ -2,10 +2,10 @@
 //
 // [TakeSnapshot] copies a database that may be in use, through SQLite's online backup API and inside one read
 // transaction, into a private file, and has SQLite check that very file: a [Snapshot] that you hold is one that has
-// passed. [Install] is the inverse, [Verify] the proof without the installation. [Inspect] tells what a database
-// is from plain reads, [Checkpoint] folds its write-ahead log back, and [FindDatabases] finds the databases below a directory.
+// passed. [Predict] says whether it would work, and touches nothing. [Install] is the inverse, [Verify] the proof
+// without the installation. [Inspect] tells what a database is from plain reads, [Checkpoint] folds its write-ahead log back, and [FindDatabases] finds the databases below a directory.
 //
-// TakeSnapshot, Inspect and Verify change nothing about the source: not a byte, not a modification time, not a
+// TakeSnapshot, Predict, Inspect and Verify change nothing about the source: not a byte, not a modification time, not a
 // directory entry. Called by root they read with the identity of the database's owner. (SQLite then sets the owner of an
 // existing -wal and -shm to what it is already, which moves their change time.)
 //

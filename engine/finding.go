@@ -34,7 +34,8 @@ const (
 func (s *sourceFile) surroundings() (found []Finding) {
 	if links := osfile.HardLinks(s.info); links > 1 {
 		found = append(found, Finding{FindingHardLinks, fmt.Sprintf(
-			"%s has %d hard links: a writer that uses another name has another -wal, which was not read", s.name, links)})
+			"%s has %d hard links: a writer that uses another name has another -wal, which was not read",
+			s.name, links)})
 	}
 	if osfile.MountPoint(s.path) {
 		found = append(found, Finding{FindingMounted, fmt.Sprintf(

@@ -111,7 +111,8 @@ func (k *checker) fillSchema(ctx context.Context, rows []sqlitefile.SchemaRow) e
 			sql = row.SQL
 		}
 		_, err := k.conn.Exec("INSERT INTO sqlite_schema SELECT ?, ?, ?,"+
-			" coalesce((SELECT rootpage FROM sqlite_schema WHERE name = ?), 0), ?", []driver.Value{row.Kind, "new " + row.Name, row.Table, fmt.Sprintf("t%d", i), sql})
+			" coalesce((SELECT rootpage FROM sqlite_schema WHERE name = ?), 0), ?",
+			[]driver.Value{row.Kind, "new " + row.Name, row.Table, fmt.Sprintf("t%d", i), sql})
 		if err != nil {
 			return err
 		}

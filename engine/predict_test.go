@@ -135,7 +135,8 @@ func writtenBy(t *testing.T, db string, version uint32) {
 
 func TestWALResetBug(t *testing.T) {
 	for version, want := range map[uint32]bool{
-		0: false, 3006023: false, 3007000: true, 3040001: true, 3044005: true, 3044006: false, 3044007: false, 3045000: true,
+		0: false, 3006023: false, 3007000: true, 3040001: true, 3044005: true, 3044006: false, 3044007: false,
+		3045000: true,
 		3050006: true, 3050007: false, 3051000: true, 3051002: true, 3051003: false, 3052000: false,
 	} {
 		if got := hasWALResetBug(version); got != want {
@@ -166,16 +167,19 @@ func TestPredictTempDir(t *testing.T) {
 	}
 }
 
-// TestReadSchema compares with what SQLite reads: rows that spill, interior pages, every encoding, pages in the WAL alone.
+// TestReadSchema compares with what SQLite reads: rows that spill, interior pages, every encoding, pages
+// in the WAL alone.
 func TestReadSchema(t *testing.T) {
 	long := strings.Repeat("a long default that spills into overflow pages ", 400)
 	for i, mode := range []string{"DELETE", "WAL"} {
-		for j, shape := range []string{"", "PRAGMA page_size=512;", "PRAGMA page_size=65536;", "PRAGMA encoding='UTF-16le';",
-			"PRAGMA encoding='UTF-16be'; PRAGMA page_size=1024;"} {
+		for j, shape := range []string{"", "PRAGMA page_size=512;", "PRAGMA page_size=65536;",
+			"PRAGMA encoding='UTF-16le';", "PRAGMA encoding='UTF-16be'; PRAGMA page_size=1024;"} {
 			db := filepath.Join(t.TempDir(), "app.db")
-			script := []string{shape, "PRAGMA journal_mode=" + mode + ";", "CREATE TABLE \u00e9(x DEFAULT '" + long + "');"}
+			script := []string{shape, "PRAGMA journal_mode=" + mode + ";",
+				"CREATE TABLE \u00e9(x DEFAULT '" + long + "');"}
 			for n := range 50 * (1 + j) {
-				script = append(script, fmt.Sprintf("CREATE TABLE t%d(x UNIQUE, y DEFAULT 'some text to fill pages with');", n),
+				script = append(script,
+					fmt.Sprintf("CREATE TABLE t%d(x UNIQUE, y DEFAULT 'some text to fill pages with');", n),
 					fmt.Sprintf("CREATE INDEX i%d ON t%[1]d(y);", n))
 			}
 			shell := open(t, db, script...)

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// TestSoakWALReset checkpoints, in every mode and without a pause, beside applications whose SQLite is Debian's, which has
-// the WAL-reset bug: for seconds, for half a minute in the long form. Every commit must be there in the end.
+// TestSoakWALReset checkpoints, in every mode and without a pause, beside applications whose SQLite is
+// Debian's, which has the WAL-reset bug: for seconds, for half a minute in the long form. Every commit
+// must be there in the end.
 func TestSoakWALReset(t *testing.T) {
 	length := 3 * time.Second
 	if n, err := strconv.Atoi(os.Getenv("SOAK")); err == nil {
@@ -38,7 +39,8 @@ func TestSoakWALReset(t *testing.T) {
 	}
 	all.Wait()
 	want := fmt.Sprintf("ok\n%d\n%d", commits[0], commits[1])
-	got := s.sql(s.db, ".timeout 60000", "PRAGMA integrity_check;", "SELECT count(*) FROM t WHERE who=0;", "SELECT count(*) FROM t WHERE who=1;")
+	got := s.sql(s.db, ".timeout 60000", "PRAGMA integrity_check;",
+		"SELECT count(*) FROM t WHERE who=0;", "SELECT count(*) FROM t WHERE who=1;")
 	t.Logf("SQLite %s: %d commits beside %d checkpoints (passive, restart, truncate)", version, commits, checkpoints)
 	if got != want {
 		t.Errorf("the database says %q, want %q", got, want)

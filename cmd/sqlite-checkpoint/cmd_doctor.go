@@ -100,10 +100,11 @@ var errNoDatabase = fmt.Errorf("no SQLite database: %w", fs.ErrNotExist)
 
 // perhapsDatabase reports whether a file that this user cannot read has the name of a database, or a -wal beside it.
 func perhapsDatabase(entry engine.Skipped) bool {
-	if info, err := os.Lstat(entry.Path); entry.Reason != engine.SkipUnreadable || err != nil || !info.Mode().IsRegular() {
+	info, err := os.Lstat(entry.Path)
+	if entry.Reason != engine.SkipUnreadable || err != nil || !info.Mode().IsRegular() {
 		return false
 	}
-	_, err := os.Lstat(entry.Path + "-wal")
+	_, err = os.Lstat(entry.Path + "-wal")
 	return err == nil || slices.Contains([]string{".db", ".db3", ".sqlite", ".sqlite3"}, filepath.Ext(entry.Path))
 }
 

@@ -89,7 +89,8 @@ func diagnosis(name string, p engine.Prediction) doctorDatabase {
 	}
 	for _, f := range p.Findings {
 		about := findings[f.Code]
-		d.Findings = append(d.Findings, doctorFinding{string(f.Code), about.severity, text(f.Evidence), text(about.remedy)})
+		d.Findings = append(d.Findings,
+			doctorFinding{string(f.Code), about.severity, text(f.Evidence), text(about.remedy)})
 	}
 	if p.Err == nil && len(d.Findings) > 0 {
 		d.Verdict = verdictReadyBut

@@ -2,10 +2,9 @@ package main
 
 import (
 	"go/ast"
+	"go/token"
 	"strconv"
 	"testing"
-
-	"go/token"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
@@ -15,7 +14,8 @@ func TestEveryFindingHasARemedy(t *testing.T) {
 	values(sources(t, "../../engine/finding.go"), func(spec *ast.ValueSpec) {
 		for i, value := range spec.Values {
 			literal, ok := value.(*ast.BasicLit)
-			if kind, named := spec.Type.(*ast.Ident); !ok || literal.Kind != token.STRING || !named || kind.Name != "FindingCode" {
+			kind, named := spec.Type.(*ast.Ident)
+			if !ok || literal.Kind != token.STRING || !named || kind.Name != "FindingCode" {
 				continue
 			}
 			found++

@@ -235,4 +235,18 @@ var table = []mutant{
 		`if err := errors.Join(removeFile(c.path+dated.SidecarSuffix), removeFile(c.path)); err != nil {`},
 	{"a dated copy that is damaged stands for an unchanged database", "./cmd/sqlite-checkpoint TestScripts/dated-backup",
 		`if !newest.proven || newest.digest != digest {`, `if newest.digest = digest; false {`},
+
+	// What is predicted.
+	{"doctor takes a file that cannot be read for one that can", "./integration TestDoctorForesees",
+		`o.err = s.checkReadable(o.how)`, ``},
+	{"doctor finds room that backup does not find", "./integration TestFaults/061",
+		`if err := spaceBeside(p.TempDir, stamps, p.Size)(p.Space); err != nil {`, `if err := error(nil); err != nil {`},
+	{"doctor does not see that a check will be weaker", "./engine TestCheckLadder",
+		`if err == nil && level == LevelStructural {`, `if err == nil && level == LevelNone {`},
+	{"doctor takes a lock", "./integration TestDoctorTouchesNothing",
+		`o.locks = probeLocks(s.file)`, "s.lock()\no.locks = probeLocks(s.file)"},
+	{"info and backup read a database in two ways", "./engine TestSnapshotStates",
+		`o.how = state.access()`, `o.how = sourceState{walHeader: state.walHeader, wal: state.wal, shm: true}.access()`},
+	{"a SQLite that has been mended is blamed", "./engine TestWALResetBug",
+		`if version >= mended && version/minor == mended/minor {`, `if version == mended {`},
 }
