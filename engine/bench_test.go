@@ -67,7 +67,7 @@ func BenchmarkCheckImage(b *testing.B) {
 		b.Run(string(check), func(b *testing.B) {
 			b.SetBytes(size)
 			for b.Loop() {
-				if _, _, err := checkImage(context.Background(), openFile(b, path), path, check, Background); err != nil {
+				if _, _, err := checkImage(context.Background(), openFile(b, path), path, check, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -18,8 +18,8 @@ const maxFindings = 10
 const maxMapped = 0x7fff0000
 
 // checkImage has SQLite check the private file and returns the level it has passed, with the reason if that is less than
-// was asked for. name is what messages call the database, start how its goroutines begin.
-func checkImage(ctx context.Context, image *os.File, name string, check Check, start starter) (Level, string, error) {
+// was asked for. name is what messages call the database, start how goroutines are started.
+func checkImage(ctx context.Context, image *os.File, name string, check Check, start goFunc) (Level, string, error) {
 	if check == CheckNone {
 		return LevelNone, "", nil
 	}

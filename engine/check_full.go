@@ -19,7 +19,7 @@ const maxParts = 500
 
 // full does what PRAGMA integrity_check does, on all cores: one check of the structure of everything, the freelist and
 // unused pages included, beside one check of the contents of each table and its indexes.
-func (k *checker) full(ctx context.Context, image *os.File, start starter) error {
+func (k *checker) full(ctx context.Context, image *os.File, start goFunc) error {
 	if n, err := k.conn.queryInt(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"); err != nil || n > maxParts {
 		if err != nil {
 			return err
@@ -37,7 +37,7 @@ func (k *checker) full(ctx context.Context, image *os.File, start starter) error
 	var workers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), maxCheckers, len(results)) {
 		workers.Add(1)
-		start(func() {
+		start.run(func() {
 			defer workers.Done()
 			c, err := openImage(ctx, image)
 			if err == nil {

@@ -19,9 +19,8 @@ const (
 	stepBytes     = 4 << 20
 	mostStepBytes = 16 * stepBytes
 
-	// niceFor is how long a copy gives way to whoever wants the CPU. A longer one keeps the WAL from starting over, and an application's
-	// own checkpoint, which may lock writers out, from ending.
-	niceFor = 2 * time.Second
+	// lowPriorityTime is how long SnapshotOptions.GoCopy copies.
+	lowPriorityTime = 2 * time.Second
 )
 
 // copyPages copies the pinned database into the private file, which must be empty. The transaction on the
@@ -42,8 +41,8 @@ func copyPages(ctx context.Context, p *readTx, f *os.File, opts SnapshotOptions)
 		return 0, copyError(p.source.name, dst, err)
 	}
 	c := copier{tx: p, backup: backup, step: opts.step(p.pageSize), left: int(p.pages), progress: opts.progress}
-	if p.source.header.WAL() { // in rollback mode writers wait
-		politely(func() { err = c.steps(ctx, niceFor) })()
+	if opts.GoCopy != nil && p.source.header.WAL() { // in rollback mode writers wait
+		goFunc(opts.GoCopy).run(func() { err = c.steps(ctx, lowPriorityTime) })()
 	}
 	if err == nil {
 		err = c.steps(ctx, forever)

@@ -16,11 +16,11 @@ type digest struct {
 	err    error
 }
 
-// startDigest begins to hash, in the background, size bytes of the file, which stays the caller's but must not be closed before wait or stop has returned.
-func startDigest(ctx context.Context, file *os.File, size int64) *digest {
+// startDigest starts to hash size bytes of the file, which must stay open until wait or stop has returned.
+func startDigest(ctx context.Context, file *os.File, size int64, start goFunc) *digest {
 	ctx, cancel := context.WithCancel(ctx)
 	d := &digest{cancel: cancel}
-	d.ended = Background(func() { d.hash, d.err = hashFile(ctx, file, size) })
+	d.ended = start.run(func() { d.hash, d.err = hashFile(ctx, file, size) })
 	return d
 }
 

@@ -63,6 +63,13 @@ type SnapshotOptions struct {
 	Destination string
 	// Queryable keeps the private copy's name until Close, for Snapshot.Image.
 	Queryable bool
+	// Go, if not nil, starts goroutines instead of the go statement: for the check and the digest, when the
+	// source is free and only the caller waits.
+	Go func(f func())
+	// GoCopy, if not nil, starts the goroutine that copies for the first two seconds, if the source is in WAL
+	// mode, where no writer waits for the copy. The rest is copied by the caller's goroutine: a long read
+	// transaction keeps the WAL from restarting.
+	GoCopy func(f func())
 	// Progress, if not nil, is called at most once a step, by one goroutine at a time, not always the caller's.
 	// During PhaseCopy the source is locked: a call that waits makes writers wait.
 	Progress func(Progress)

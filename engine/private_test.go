@@ -56,7 +56,7 @@ func TestSwappedImage(t *testing.T) {
 			_, err = copyPages(context.Background(), p, ours, SnapshotOptions{})
 			wantKind(t, err, KindTemp)
 			for _, check := range []Check{CheckAuto, CheckFull} {
-				_, _, err = checkImage(context.Background(), ours, "app.db", check, inForeground)
+				_, _, err = checkImage(context.Background(), ours, "app.db", check, nil)
 				wantKind(t, err, KindTemp)
 			}
 			after := picture.Take(t, filepath.Dir(victim))
@@ -77,7 +77,7 @@ func TestSwappedForFIFO(t *testing.T) {
 	defer ours.Close()
 	must(t, os.Rename(name, name+".moved"))
 	must(t, mkfifo(name))
-	_, _, err = checkImage(context.Background(), ours, "app.db", CheckAuto, inForeground)
+	_, _, err = checkImage(context.Background(), ours, "app.db", CheckAuto, nil)
 	wantKind(t, err, KindTemp)
 	other, err := os.OpenFile(name, os.O_WRONLY, 0) // lets it go on
 	must(t, err)

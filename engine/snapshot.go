@@ -71,9 +71,9 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 		return databaseError("open", s.source, err)
 	}
 	s.warn(src)
-	s.digest = startDigest(ctx, s.file, s.info.Size)
+	s.digest = startDigest(ctx, s.file, s.info.Size, opts.Go)
 	opts.progress(Progress{Phase: PhaseCheck, Total: s.info.Size})
-	if err := s.check(ctx, opts.Check); err != nil {
+	if err := s.check(ctx, opts.Check, opts.Go); err != nil {
 		return err
 	}
 	if opts.Destination == "" && !opts.Queryable {
@@ -82,10 +82,10 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 	return nil
 }
 
-// check checks the copy, in the background: the source is free, and its application goes first.
-func (s *Snapshot) check(ctx context.Context, check Check) (err error) {
-	Background(func() {
-		s.info.Level, s.info.Reason, err = checkImage(ctx, s.file, s.source, check, Background)
+// check checks the copy. The source is free by then.
+func (s *Snapshot) check(ctx context.Context, check Check, start goFunc) (err error) {
+	start.run(func() {
+		s.info.Level, s.info.Reason, err = checkImage(ctx, s.file, s.source, check, start)
 	})()
 	return err
 }

@@ -43,7 +43,7 @@ func (l *stagedImage) stage(ctx context.Context, r io.Reader) (Info, error) {
 		return Info{}, err
 	}
 	l.report(Progress{Phase: PhaseCheck, Total: size})
-	info.Level, info.Reason, err = checkImage(ctx, l.file, l.name, l.check, inForeground)
+	info.Level, info.Reason, err = checkImage(ctx, l.file, l.name, l.check, nil)
 	return info, err
 }
 

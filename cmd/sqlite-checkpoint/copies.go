@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
-	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -158,7 +157,7 @@ func (d *copyDir) prove(ctx context.Context, con *console) error {
 	queue := make(chan *datedCopy)
 	var waits []func()
 	for range min(runtime.GOMAXPROCS(0), len(d.copies)) {
-		waits = append(waits, engine.Background(func() {
+		waits = append(waits, background(func() {
 			for c := range queue {
 				c.prove(ctx, done)
 			}

@@ -98,7 +98,7 @@ func (j *job) send(dst io.Writer, snap *engine.Snapshot) (stream.Summary, error)
 		return stream.Summary{}, err
 	}
 	defer w.Close()
-	engine.Background(func() { _, err = io.Copy(w, j.con.progress.follow(snap, "sending", snap.Size())) })()
+	background(func() { _, err = io.Copy(w, j.con.progress.follow(snap, "sending", snap.Size())) })()
 	if err != nil {
 		return stream.Summary{}, err
 	}
@@ -116,7 +116,7 @@ func (j *job) writerOptions(snap *engine.Snapshot) stream.WriterOptions {
 		Check:     string(snap.Info().Level),
 		Hash:      snap.Hash,
 		NoTrailer: j.NoTrailer,
-		Go:        func(f func()) { engine.Background(f) },
+		Go:        func(f func()) { background(f) },
 		// Nobody else gets to see it.
 		NoStreamHash: j.sidecarPath == "" && !j.con.wantsJSON(),
 	}

@@ -20,6 +20,8 @@ func (c *console) takeSnapshot(ctx context.Context, source string, opts engine.S
 		}
 		follow(at)
 	}
+	opts.Go = func(f func()) { background(f) }
+	opts.GoCopy = func(f func()) { yielding(f) }
 	return engine.TakeSnapshot(ctx, source, opts)
 }
 

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+// background starts f in a goroutine and returns a function that waits for its end.
+func background(f func()) (wait func()) { return goWait(f) }
+
+func yielding(f func()) (wait func()) { return goWait(f) }
