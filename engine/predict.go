@@ -37,6 +37,9 @@ type Prediction struct {
 // predictAttempts is how often a database that changes under the reader is looked at anew.
 const predictAttempts = 5
 
+// predictPatience is how long a lock, or a journal, must stay to be more than a commit.
+const predictPatience = 250 * time.Millisecond
+
 // Predict makes the same look and the same decisions as TakeSnapshot with the same options, up to its first lock. It
 // never opens the database with SQLite, takes no lock, makes no file and changes nothing. Its error is the context's.
 func Predict(ctx context.Context, source string, opts SnapshotOptions) (Prediction, error) {
@@ -47,12 +50,18 @@ func Predict(ctx context.Context, source string, opts SnapshotOptions) (Predicti
 		return p, ctx.Err()
 	}
 	defer src.Close()
-	for range predictAttempts {
-		before := src.fileStates()
-		p = Prediction{TempDir: p.TempDir}
-		if err = p.predict(ctx, src); err == nil || src.fileStates() == before {
-			break
+	err = retry(ctx, predictPatience, func() (err error) {
+		for range predictAttempts {
+			before := src.fileStates()
+			p = Prediction{TempDir: p.TempDir}
+			if err = p.predict(ctx, src); err == nil || src.fileStates() == before {
+				break
+			}
 		}
+		return err
+	})
+	if errors.Is(err, osfile.ErrLocked) {
+		err = src.lockedError()
 	}
 	if err != nil {
 		p.Err = databaseError("open", source, err)
@@ -73,9 +82,6 @@ func (p *Prediction) predict(ctx context.Context, s *sourceFile) error {
 	p.Size = in.PageCount * int64(in.PageSize)
 	for _, found := range [][]Finding{s.surroundings(), in.application(), in.walFindings(s)} {
 		p.Findings = append(p.Findings, found...)
-	}
-	if errors.Is(look.err, osfile.ErrLocked) {
-		return s.lockedError()
 	}
 	if look.err != nil {
 		return look.err
@@ -111,14 +117,14 @@ func (p *Prediction) predictCopy(ctx context.Context, s *sourceFile, how access)
 	return p.predictCheck(ctx, s)
 }
 
-// lockedError names who holds the database, if one process does. It may be no more than a commit.
+// lockedError names who holds the database, if one process does.
 func (s *sourceFile) lockedError() error {
 	exclusive, pid := exclusiveHolder(s.file)
 	if !exclusive || pid == 0 {
 		return osfile.ErrLocked
 	}
 	return &Error{Kind: KindExclusive, Op: "open", Path: s.name,
-		Err: fmt.Errorf("%w exclusively at this moment, by process %d%s", osfile.ErrLocked, pid, commandOf(pid))}
+		Err: fmt.Errorf("%w exclusively by process %d%s", osfile.ErrLocked, pid, commandOf(pid))}
 }
 
 // checkWritable asks whether a private directory can be made in dir, without making one.

@@ -200,3 +200,19 @@ func TestReadSchema(t *testing.T) {
 		}
 	}
 }
+
+// A writer that commits without a pause is no reason to predict a failure: a backup waits for it.
+func TestPredictBesideWriter(t *testing.T) {
+	for _, mode := range []string{"DELETE", "WAL"} {
+		db := filepath.Join(t.TempDir(), "app.db")
+		sqlite(t, db, "PRAGMA journal_mode="+mode+";", "CREATE TABLE t(x);")
+		stop := keepWriting(t, db)
+		for range 100 {
+			p, err := Predict(t.Context(), db, SnapshotOptions{})
+			if err != nil || p.Err != nil {
+				t.Fatalf("%s: %v, %v", mode, p.Err, err)
+			}
+		}
+		stop()
+	}
+}
