@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -142,7 +143,8 @@ func TestSchedulersSayWhatWasChecked(t *testing.T) {
 	for _, name := range []string{
 		"sqlite-checkpoint@.service", "sqlite-checkpoint@.timer", "crontab", "sqlite-checkpoint-copies@.service",
 		"sqlite-checkpoint-copies@.timer", "crontab-copies", "Dockerfile", "kubernetes-cronjob.yaml",
-		"kubernetes-sidecar.yaml", "sqlite-checkpoint-watch.service", directoryUnit, "kubernetes-directory.yaml", "alerts.yaml",
+		"kubernetes-sidecar.yaml", "sqlite-checkpoint-watch.service", directoryUnit, "kubernetes-directory.yaml",
+		"sqlite-checkpoint-proof@.service", "sqlite-checkpoint-proof@.timer", "alerts.yaml",
 		"docker-compose.yaml", "kubernetes-daemonset.yaml", "kubernetes-indexed-job.yaml", "sqlite-checkpoint.nomad.hcl",
 		"autorestic.yaml", "backrest-hook", "borgmatic.yaml", "resticprofile.yaml",
 	} {
@@ -235,17 +237,22 @@ func TestSystemdService(t *testing.T) {
 // sandboxed is the command line that runs a command as the service would.
 func (s *site) sandboxed(unit, command string) []string {
 	s.Helper()
-	for name, value := range map[string]string{
-		"AmbientCapabilities": "CAP_DAC_READ_SEARCH", "CapabilityBoundingSet": "CAP_DAC_READ_SEARCH",
-		"NoNewPrivileges": "yes", "ProtectSystem": "strict", "SecureBits": "no-setuid-fixup", "SystemCallErrorNumber": "EPERM",
-	} {
+	settled := map[string]string{"NoNewPrivileges": "yes", "ProtectSystem": "strict", "SystemCallErrorNumber": "EPERM"}
+	capability := "-all"
+	if setting(s, unit, "CapabilityBoundingSet") != "" {
+		capability += ",+dac_read_search"
+		maps.Copy(settled, map[string]string{
+			"AmbientCapabilities": "CAP_DAC_READ_SEARCH", "CapabilityBoundingSet": "CAP_DAC_READ_SEARCH",
+			"SecureBits": "no-setuid-fixup",
+		})
+	}
+	for name, value := range settled {
 		if is := setting(s, unit, name); is != value {
 			s.Fatalf("%s=%s, but the test does what %s would do", name, is, value)
 		}
 	}
 	mounts := `for dir in repository cache lib "$TMPDIR" calls; do mount --bind "$dir" "$dir"; done
 mount --bind app app; mount -o remount,bind,ro app; mount -o remount,bind,ro /; ! touch app/x 2>/dev/null; exec "$@"`
-	const capability = "-all,+dac_read_search"
 	allowed := s.allowed(settings(unit, "SystemCallFilter"))
 	seen := slices.DeleteFunc(slices.Clone(allowed), func(call string) bool { return call == "mmap" || call == "mprotect" })
 	return []string{
