@@ -17,12 +17,25 @@ const maxFindings = 10
 // maxMapped is the most that SQLite maps of a file, in bytes.
 const maxMapped = 0x7fff0000
 
-// checkImage has SQLite check the private file and returns the level it has passed, with the reason if that is less than
-// was asked for. name is what messages call the database, start how goroutines are started.
-func checkImage(ctx context.Context, image *os.File, name string, check Check, start goFunc) (Level, string, error) {
+// checkImage has SQLite check the private file. It returns the level that the file has passed, and the
+// reason if that is less than was asked for. name is what messages call the database, start how goroutines
+// are started. A check that is interrupted fails with the interruption, whatever SQLite says meanwhile.
+func checkImage(
+	ctx context.Context, image *os.File, name string, check Check, start goFunc,
+) (level Level, reason string, err error) {
 	if check == CheckNone {
 		return LevelNone, "", nil
 	}
+	level, reason, err = runCheck(ctx, image, name, check, start)
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return level, reason, err
+}
+
+func runCheck(
+	ctx context.Context, image *os.File, name string, check Check, start goFunc,
+) (Level, string, error) {
 	c, err := openImage(ctx, image)
 	if err != nil {
 		return "", "", checkError(name, err)
@@ -217,7 +230,7 @@ func (k *checker) unknownTables(ctx context.Context) (map[string]bool, error) {
 		if err == nil {
 			continue
 		}
-		if primary, _ := resultCode(err); primary != codeError {
+		if primary, _ := resultCode(err); primary != codeError && !tooCostly(err) {
 			return nil, err
 		}
 		unknown[table] = true

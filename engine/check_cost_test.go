@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -42,6 +43,66 @@ func TestCheckCost(t *testing.T) {
 				wantKind(t, err, KindCheckIncomplete)
 			}
 		}
+	}
+}
+
+// A lateCancel is canceled from a moment on, which nobody is told.
+type lateCancel struct {
+	context.Context
+	from time.Time
+}
+
+func (c lateCancel) Err() error {
+	if time.Now().Before(c.from) {
+		return nil
+	}
+	return context.Canceled
+}
+
+// TestInterruptedCheck: a check that fails after it was interrupted reports the interruption.
+func TestInterruptedCheck(t *testing.T) {
+	db := newRollback(t)
+	sqlite(t, db, "CREATE TABLE g(a, b TEXT AS (a) NOT NULL); INSERT INTO g(a) SELECT value FROM generate_series(1,1000);")
+	generate(t, db, "iif(a < 1000, length(hex(zeroblob(400000))), hex(zeroblob(400000000)))") // slow, then too long
+	for _, check := range []Check{CheckQuick, CheckFull} {
+		_, _, err := checkImage(context.Background(), openFile(t, db), db, check, nil)
+		wantKind(t, err, KindCheckIncomplete)
+		_, _, err = checkImage(lateCancel{context.Background(), time.Now().Add(50 * time.Millisecond)}, openFile(t, db), db, check, nil)
+		if err != context.Canceled {
+			t.Errorf("%s: %v", check, err)
+		}
+	}
+}
+
+// TestCheckOfManyTables: a full check of many tables costs about what one integrity_check does.
+func TestCheckOfManyTables(t *testing.T) {
+	db := newRollback(t)
+	var tables strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&tables, "CREATE TABLE m%d(x); ", i)
+	}
+	sqlite(t, db, "BEGIN; "+tables.String()+"COMMIT;")
+	image := openFile(t, db)
+	quickest := func(check func() error) time.Duration {
+		best := time.Hour
+		for range 5 {
+			start := time.Now()
+			if err := check(); err != nil {
+				t.Fatal(err)
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	c, err := openImage(t.Context(), image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	one := quickest(func() error { return (&checker{conn: c, name: db}).run(t.Context(), "integrity_check", "") })
+	full := quickest(func() error { _, _, err := checkImage(t.Context(), image, db, CheckFull, nil); return err })
+	if full > 10*one+50*time.Millisecond {
+		t.Errorf("the full check takes %v, one integrity_check %v", full, one)
 	}
 }
 

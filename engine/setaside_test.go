@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -105,5 +107,34 @@ func TestInstallOwnerAndMode(t *testing.T) {
 	info, _ := os.Stat(dst)
 	if owner := ownerOf(info); info.Mode().Perm() != 0o660 || *owner != (Owner{1000, 1001}) {
 		t.Errorf("mode %v, owner %v", info.Mode(), owner)
+	}
+}
+
+// TestLeaseOnFUSE: where another machine or container may have a file open, nothing proves that nobody has.
+func TestLeaseOnFUSE(t *testing.T) {
+	const inside = "SQLITE_CHECKPOINT_TEST_FUSE"
+	if db := os.Getenv(inside); db != "" {
+		_, err := takeLease(db)
+		wantKind(t, err, KindBusy)
+		if !strings.Contains(fmt.Sprint(err), "cannot tell on fuse") {
+			t.Errorf("%v", err)
+		}
+		return
+	}
+	testkit.NeedsRoot(t)
+	real, through := t.TempDir(), t.TempDir()
+	writeFile(t, filepath.Join(real, "app.db"), image(t))
+	if held, err := takeLease(filepath.Join(real, "app.db")); err != nil {
+		t.Fatalf("without FUSE: %v", err)
+	} else {
+		held.Close()
+	}
+	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec",
+		`"$0" "$1" "$2"; shift 2; "$@"`, testkit.Tool(t, "bindfs"), real, through,
+		os.Args[0], "-test.v", "-test.run=^TestLeaseOnFUSE$")
+	cmd.Env = append(os.Environ(), inside+"="+filepath.Join(through, "app.db"))
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestLeaseOnFUSE") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
