@@ -37,8 +37,8 @@ type Comparison struct {
 	Uncounted []string    // virtual tables whose module is missing here
 }
 
-// Compare compares the image with another one, such as the snapshot of the live database. Errors name the database
-// that they are about.
+// Compare compares the image with another one, such as the snapshot of the live database. Errors
+// name the database that they are about.
 func (i *Image) Compare(ctx context.Context, there *Image) (Comparison, error) {
 	a, err := i.survey(ctx)
 	if err != nil {
@@ -103,7 +103,8 @@ func (i *Image) survey(ctx context.Context) (*survey, error) {
 	return s, nil
 }
 
-// read reads the schema and counts the rows. What SQLite keeps for itself (sqlite_stat1 ...) is left out.
+// read reads the schema and counts the rows. What SQLite keeps for itself (sqlite_stat1 ...) is
+// left out.
 func (s *survey) read(ctx context.Context, c *conn) error {
 	objects, err := c.query(ctx, `SELECT type, name, tbl_name || ': ' || sql FROM sqlite_schema
 		WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
@@ -131,7 +132,8 @@ func (s *survey) read(ctx context.Context, c *conn) error {
 	return nil
 }
 
-// count counts the rows of a table. A column can have the name rowid; then there is no number, or any.
+// count counts the rows of a table. A column can have the name rowid; then there is no number, or
+// any.
 func count(ctx context.Context, c *conn, name string, withoutRowID bool) (*Table, error) {
 	rows, err := c.queryInt(ctx, "SELECT count(*) FROM "+quote(name))
 	if err != nil || withoutRowID {

@@ -12,7 +12,8 @@ func TestCompare(t *testing.T) {
 		"CREATE TABLE w(x PRIMARY KEY) WITHOUT ROWID", "INSERT INTO w VALUES('a')",
 		"CREATE VIRTUAL TABLE f USING fts5(x)", "INSERT INTO f VALUES('one'), ('two')", "ANALYZE",
 	}
-	there := landed(t, append(slices.Clone(same), "INSERT INTO t(id) VALUES(1), (2), (7)", "INSERT INTO f VALUES('three')",
+	there := landed(t, append(slices.Clone(same),
+		"INSERT INTO t(id) VALUES(1), (2), (7)", "INSERT INTO f VALUES('three')",
 		"CREATE TABLE sessions(x)", "INSERT INTO sessions VALUES(1)", "CREATE VIEW v AS SELECT 1",
 		"CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END", "CREATE TABLE changed(a, b)")...)
 	here := landed(t, append(slices.Clone(same), "INSERT INTO t(id) VALUES(1)", "CREATE TABLE older(x)",

@@ -14,8 +14,8 @@ type Image struct {
 	close func() error
 }
 
-// Land reads r to its end into a private temporary file and checks what arrived, as Install would. name is what
-// errors call it. r must give io.EOF only if the image is whole.
+// Land reads r to its end into a private temporary file and checks what arrived, as Install would.
+// name is what errors call it. r must give io.EOF only if the image is whole.
 func Land(ctx context.Context, r io.Reader, name string, opts VerifyOptions) (*Image, error) {
 	l := &stagedImage{
 		where: chooseTempDir(opts.TempDir), name: name, check: opts.Check, size: opts.Size, progress: opts.Progress,
@@ -28,7 +28,8 @@ func Land(ctx context.Context, r io.Reader, name string, opts VerifyOptions) (*I
 	return &Image{name, info, l.file, l.Close}, nil
 }
 
-// Image returns the copy for queries. It needs SnapshotOptions.Queryable and is valid until the snapshot is closed.
+// Image returns the copy for queries. It needs SnapshotOptions.Queryable and is valid until the
+// snapshot is closed.
 func (s *Snapshot) Image() *Image {
 	return &Image{s.source, s.info, s.file, func() error { return nil }}
 }

@@ -15,7 +15,8 @@ import (
 const (
 	// DefaultQueryTimeout is how long a query may take where no other limit is given.
 	DefaultQueryTimeout = time.Minute
-	// interruptGrace is how long SQLite may take to notice an interrupt, which it looks for between two opcodes.
+	// interruptGrace is how long SQLite may take to notice an interrupt, which it looks for between
+	// two opcodes.
 	interruptGrace = 3 * time.Second
 )
 
@@ -25,7 +26,8 @@ const (
 	maxAnswerValue   = 256 // characters, or bytes of a blob
 )
 
-// An Answer is the first row that a query gave: at most 8 columns, and 256 characters of each value.
+// An Answer is the first row that a query gave: at most 8 columns, and 256 characters of each
+// value.
 type Answer struct {
 	Row     []any // nil, int64, float64, string or []byte; no element if there was no row
 	Elapsed time.Duration
@@ -49,7 +51,8 @@ func (a Answer) Holds() bool {
 	return false
 }
 
-// CheckQuery fails with KindBadQuery unless sql is one SELECT. What depends on the schema is not looked at.
+// CheckQuery fails with KindBadQuery unless sql is one SELECT. What depends on the schema is not
+// looked at.
 func CheckQuery(sql string) error {
 	c, err := openConn("/", "mode=memory")
 	if err != nil {
@@ -72,8 +75,8 @@ func CheckQuery(sql string) error {
 	return nil
 }
 
-// prepare returns how many parameters the first statement of sql has. That it names what an empty database does not
-// have is no error.
+// prepare returns how many parameters the first statement of sql has. That it names what an empty
+// database does not have is no error.
 func prepare(c *conn, sql string) (inputs int, err error) {
 	statement, err := c.Prepare(sql)
 	if err != nil {
@@ -94,10 +97,11 @@ func limited(sql string, rows int) string {
 	return fmt.Sprintf("SELECT * FROM %s LIMIT %d", enclosed(sql), rows)
 }
 
-// Query runs one SELECT on the image and returns its first row. The connection is read-only, trusts nothing that the
-// schema says, and is interrupted after the timeout (0 means DefaultQueryTimeout): a query that cannot be answered
-// then, or at all, fails with KindQuery. If SQLite does not notice the interrupt, because it is busy with one long
-// opcode, Query returns all the same, and the thread stays until the opcode has ended.
+// Query runs one SELECT on the image and returns its first row. The connection is read-only, trusts
+// nothing that the schema says, and is interrupted after the timeout (0 means DefaultQueryTimeout):
+// a query that cannot be answered then, or at all, fails with KindQuery. If SQLite does not notice
+// the interrupt, because it is busy with one long opcode, Query returns all the same, and the
+// thread stays until the opcode has ended.
 func (i *Image) Query(ctx context.Context, sql string, timeout time.Duration) (Answer, error) {
 	if err := CheckQuery(sql); err != nil {
 		return Answer{}, err
@@ -125,7 +129,8 @@ func (i *Image) Query(ctx context.Context, sql string, timeout time.Duration) (A
 	return answer, nil
 }
 
-// abandonable calls f and returns its results, or the context's error if f has not returned some time after its end.
+// abandonable calls f and returns its results, or the context's error if f has not returned some
+// time after its end.
 func abandonable(ctx context.Context, f func() ([]driver.Value, error)) ([]driver.Value, error) {
 	type result struct {
 		row []driver.Value
@@ -195,15 +200,16 @@ func (c *conn) columns(ctx context.Context, sql string) (int, error) {
 	return count, nil
 }
 
-// shortened cuts the values of a query, which is evaluated once. The driver would make times and booleans of values
-// in columns that are declared so, but not of expressions.
+// shortened cuts the values of a query, which is evaluated once. The driver would make times and
+// booleans of values in columns that are declared so, but not of expressions.
 func shortened(sql string, columns int) string {
 	var names, values []string
 	for n := range columns {
 		name := fmt.Sprintf("c%d", n)
 		names = append(names, name)
 		if n < maxAnswerColumns {
-			values = append(values, fmt.Sprintf(`CASE WHEN typeof(%[1]s) IN ('text', 'blob') AND octet_length(%[1]s) > %[2]d
+			values = append(values, fmt.Sprintf(`CASE
+				WHEN typeof(%[1]s) IN ('text', 'blob') AND octet_length(%[1]s) > %[2]d
 				THEN substr(%[1]s, 1, %[2]d) ELSE %[1]s END`, name, maxAnswerValue))
 		}
 	}

@@ -72,10 +72,12 @@ func TestQueryRefuses(t *testing.T) {
 	image := landed(t, "CREATE TABLE t(x)", "INSERT INTO t VALUES(1)")
 	other := filepath.Join(t.TempDir(), "other.db")
 	for _, sql := range []string{
-		"", ";", "-- nothing", "SELEC 1", "SELECT 1; SELECT 2", "SELECT 1; DROP TABLE t", "SELECT x FROM t; DROP TABLE t",
+		"", ";", "-- nothing", "SELEC 1", "SELECT 1; SELECT 2", "SELECT 1; DROP TABLE t",
+		"SELECT x FROM t; DROP TABLE t",
 		"SELECT 1) UNION ALL SELECT * FROM (SELECT 2", "SELECT 1); DROP TABLE t; SELECT (1",
 		"DELETE FROM t", "DELETE FROM t RETURNING x", "WITH c AS (SELECT 1) INSERT INTO t SELECT * FROM c",
-		"CREATE TABLE u(x)", "PRAGMA user_version", "PRAGMA query_only=OFF", "ANALYZE t", "REINDEX t", "t", "SAVEPOINT t", "VACUUM INTO '" + other + "'",
+		"CREATE TABLE u(x)", "PRAGMA user_version", "PRAGMA query_only=OFF", "ANALYZE t", "REINDEX t", "t",
+		"SAVEPOINT t", "VACUUM INTO '" + other + "'",
 		"ATTACH '" + other + "' AS o", "BEGIN",
 		"EXPLAIN SELECT 1", "SELECT ?", "SELECT :a", "SELECT no_such_function(1)",
 		"SELECT writefile('" + other + "', 'x')",
@@ -92,7 +94,8 @@ func TestQueryRefuses(t *testing.T) {
 	}
 }
 
-// What the schema hides behind a name that a query uses can neither run for ever nor reach anything unsafe.
+// What the schema hides behind a name that a query uses can neither run for ever nor reach anything
+// unsafe.
 func TestQueryHostileSchema(t *testing.T) {
 	bomb := []string{"CREATE TABLE t(x)", "CREATE VIEW v0 AS SELECT * FROM t"}
 	for n := range 30 {
@@ -100,7 +103,8 @@ func TestQueryHostileSchema(t *testing.T) {
 	}
 	image := landed(t, append(bomb,
 		"CREATE VIEW endless AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c) SELECT count(*) FROM c",
-		"CREATE VIEW large AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c) SELECT group_concat(n) FROM c",
+		"CREATE VIEW large AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c) "+
+			"SELECT group_concat(n) FROM c",
 		"CREATE VIEW unsafe AS SELECT name FROM dbstat",
 		"CREATE VIEW self AS SELECT * FROM self")...)
 	for _, view := range []string{"v30", "endless", "large", "unsafe", "self"} {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// What a repository may give back in place of the backup. Each is refused with its reason in one line.
+// What a repository may give back in place of the backup. Each is refused with its reason in one
+// line.
 var planted = []struct {
 	fault, command string
 	code           int
@@ -28,7 +29,8 @@ var planted = []struct {
 	{"a bare image", `cat image.db`, 8, "no trailer"},
 }
 
-// plant makes the files that the commands read, and a repository in which the newest app.db is another host's.
+// plant makes the files that the commands read, and a repository in which the newest app.db is
+// another host's.
 func (b *bench) plant() {
 	b.Helper()
 	b.sqlite("app.db", "CREATE TABLE users(name); CREATE INDEX by_name ON users(name); CREATE TABLE log(n);",
@@ -50,7 +52,8 @@ func (b *bench) plant() {
 			sqlite3 $1.db "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'by_name'"
 			sqlite3 $1.db "$2"
 			sqlite3 $1.db "PRAGMA writable_schema = ON;
-				INSERT INTO sqlite_schema VALUES('index', 'by_name', 'users', $root, 'CREATE INDEX by_name ON users(name)')"
+				INSERT INTO sqlite_schema
+				VALUES('index', 'by_name', 'users', $root, 'CREATE INDEX by_name ON users(name)')"
 			stream $1.db $1
 		}
 		misfit index "UPDATE users SET name = 'somebody else' WHERE rowid = 5000"

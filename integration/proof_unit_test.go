@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// The weekly proof in its sandbox: a backup gives its proof, and one that is not there leaves the time of the last.
+// The weekly proof in its sandbox: a backup gives its proof, and one that is not there leaves the
+// time of the last.
 func TestProofService(t *testing.T) {
 	s := newSite(t)
 	for _, name := range []string{"sqlite-checkpoint-proof@.service", "sqlite-checkpoint-proof@.timer"} {
@@ -24,8 +25,10 @@ func TestProofService(t *testing.T) {
 	s.finish(s.other(tool(t, "systemd-analyze"), "calendar", calendar)).exits(0)
 
 	unit, database := s.example("sqlite-checkpoint-proof@.service"), s.path("app/app.db")
-	s.bash("restic backup --stdin-filename '" + database + "' --stdin-from-command -- sqlite-checkpoint backup app/app.db -").exits(0)
-	s.bash(fmt.Sprintf("mkdir -p cache lib/sqlite-checkpoint && chown -R %d repository cache lib && chmod -R go= app", nobody)).exits(0)
+	s.bash("restic backup --stdin-from-command --stdin-filename '" + database +
+		"' -- sqlite-checkpoint backup app/app.db -").exits(0)
+	s.bash(fmt.Sprintf("mkdir -p cache lib/sqlite-checkpoint; chown -R %d repository cache lib; chmod -R go= app",
+		nobody)).exits(0)
 	s.write("calls", nil)
 	s.check(os.Chmod(s.path("calls"), 0o666))
 	host, err := os.Hostname()

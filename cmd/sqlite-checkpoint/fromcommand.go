@@ -45,11 +45,12 @@ func (f *fromFlags) open(ctx context.Context, source string, proof proofFlags) (
 	return in, nil
 }
 
-// endGrace is how long a command may take to exit after TERM, once nobody reads its output any more.
+// endGrace is how long a command may take to exit after TERM, once nobody reads its output any
+// more.
 const endGrace = 2 * time.Second
 
-// openCommand is openInput for the stdout of a command. The guard keeps the write end until CMD and all that it has
-// started have exited: there is no EOF before.
+// openCommand is openInput for the stdout of a command. The guard keeps the write end until CMD and
+// all that it has started have exited: there is no EOF before.
 func openCommand(ctx context.Context, argv []string, proof proofFlags) (*input, error) {
 	opts, err := proof.options("-")
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// A report is the file that --report names. It says how the last run ended. A nil report does nothing.
+// A report is the file that --report names. It says how the last run ended. A nil report does
+// nothing.
 type report struct {
 	path     string
 	command  string
@@ -83,8 +84,8 @@ func (r *report) check() error {
 	return nil
 }
 
-// recall finds the last success in the report of an earlier run. A command line that does not parse is taken for one
-// of the same command and source.
+// recall finds the last success in the report of an earlier run. A command line that does not parse
+// is taken for one of the same command and source.
 func (r *report) recall() {
 	data, err := os.ReadFile(r.path)
 	if err != nil {

@@ -82,7 +82,8 @@ func (r *againstResult) lines() []string {
 	if r.Behind == 0 {
 		return []string{fmt.Sprintf("against %s: %s, none behind", r.Database, tables)}
 	}
-	lines := []string{fmt.Sprintf("against %s: %s, %s behind", r.Database, tables, plural(int(r.Behind), "row", "rows"))}
+	behind := plural(int(r.Behind), "row", "rows")
+	lines := []string{fmt.Sprintf("against %s: %s, %s behind", r.Database, tables, behind)}
 	for _, table := range r.Tables {
 		if table.Behind > 0 {
 			lines = append(lines, table.String())
@@ -103,7 +104,8 @@ func (cmd *verifyCmd) takeAgainst(ctx context.Context, con *console) (*engine.Sn
 	return con.takeSnapshot(ctx, cmd.Against, opts)
 }
 
-// compare compares the image with the copy of the database. The error says what is not as it has to be.
+// compare compares the image with the copy of the database. The error says what is not as it has to
+// be.
 func (cmd *verifyCmd) compare(ctx context.Context, image, live *engine.Image) (*againstResult, error) {
 	found, err := image.Compare(ctx, live)
 	if err != nil {

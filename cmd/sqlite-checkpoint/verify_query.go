@@ -67,7 +67,8 @@ func (cmd *verifyCmd) lands() bool {
 	return cmd.Check != engine.CheckNone || len(cmd.Query) > 0 || cmd.Against != ""
 }
 
-// prove lands the image in the temp directory, where SQLite reads it. Only a checked image is queried.
+// prove lands the image in the temp directory, where SQLite reads it. Only a checked image is
+// queried.
 func (cmd *verifyCmd) prove(ctx context.Context, con *console, in *input, src string, live *engine.Snapshot) (
 	info engine.Info, e evidence, err error) {
 	opts := engine.VerifyOptions{Check: cmd.Check, TempDir: cmd.Tmpdir, Progress: con.progress.engine}
@@ -118,7 +119,8 @@ func (f *queryFlags) ask(ctx context.Context, image *engine.Image) (results []qu
 	return results, nil
 }
 
-// proofFault is what an image was found to lack: the first reason in the message, all of them in the findings.
+// proofFault is what an image was found to lack: the first reason in the message, all of them in
+// the findings.
 func proofFault(kind, what string, reasons []string) error {
 	f := &fault{kind: kind, err: fmt.Errorf("%s: %s", what, reasons[0])}
 	if len(reasons) > 1 {
