@@ -32,6 +32,7 @@ type watcher struct {
 	result   watchResult
 
 	lookAt, saveAt, aliveAt time.Time
+	countAt                 time.Time     // for systemd, while all slots are taken
 	alive                   time.Duration // how often systemd wants to hear of us, 0 for never
 	dirty                   bool          // there is something to save
 	status                  string        // the last one told to systemd
@@ -88,8 +89,9 @@ func (w *watcher) turn(ctx context.Context) error {
 		}
 	}
 	w.enforce(now)
-	for _, j := range w.schedule.Due(now) {
-		if len(w.children) >= w.Jobs {
+	for len(w.children) < w.Jobs {
+		j := w.schedule.NextDue(now)
+		if j == nil {
 			break
 		}
 		w.start(j, time.Now())
@@ -147,8 +149,10 @@ func (w *watcher) wakeAt() time.Time {
 	if w.Once {
 		next = time.Now().Add(time.Hour)
 	}
-	if at, ok := w.schedule.Next(); ok && len(w.children) < w.Jobs {
-		consider(later(at, time.Now()))
+	if len(w.children) < w.Jobs {
+		if at, ok := w.schedule.Next(); ok {
+			consider(later(at, time.Now()))
+		}
 	}
 	if w.dirty {
 		consider(w.saveAt)
@@ -227,6 +231,10 @@ func (w *watcher) notify(now time.Time) {
 		w.aliveAt = now.Add(w.alive)
 		daemon.SdNotify(false, daemon.SdNotifyWatchdog)
 	}
+	if len(w.children) == w.Jobs && now.Before(w.countAt) {
+		return
+	}
+	w.countAt = now.Add(time.Second)
 	n := w.schedule.Count()
 	status := fmt.Sprintf("STATUS=%d databases, %d running, %d failing", n.Databases, n.Running, n.Failing)
 	if status != w.status {

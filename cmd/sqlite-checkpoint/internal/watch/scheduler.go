@@ -30,6 +30,7 @@ const firstPause = time.Minute
 type Scheduler struct {
 	options Options
 	jobs    map[string]*Job
+	queue   []*Job // that were due when nothing was left in it
 }
 
 // A Job is what the command runs for: one database, or all of them, whose job has no name.
@@ -99,6 +100,7 @@ func (s *Scheduler) jobOf(path string) *Job {
 // Look tells the scheduler the tokens of all databases. If some may be missing because not
 // everything could be searched, complete is false and nothing is forgotten.
 func (s *Scheduler) Look(now time.Time, tokens map[string]engine.Token, complete bool) {
+	s.queue = nil
 	for path, token := range tokens {
 		j := s.jobOf(path)
 		db := j.databases[path]
@@ -197,10 +199,31 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Due lists the jobs that are due, the one that waits longest first.
-func (s *Scheduler) Due(now time.Time) (due []*Job) {
+// NextDue is a job that is due, nil if none is. To look at all of 10,000 for each run would take
+// longer than the runs: they are looked at when all that were due the last time have been given out.
+func (s *Scheduler) NextDue(now time.Time) *Job {
+	if len(s.queue) == 0 {
+		s.queue = s.due(now)
+	}
+	for len(s.queue) > 0 {
+		j := s.queue[0]
+		s.queue = s.queue[1:]
+		if s.isDue(j, now) {
+			return j
+		}
+	}
+	return nil
+}
+
+func (s *Scheduler) isDue(j *Job, now time.Time) bool {
+	at, ok := s.when(j)
+	return ok && !at.After(now)
+}
+
+// due lists the jobs that are due, the one that waits longest first.
+func (s *Scheduler) due(now time.Time) (due []*Job) {
 	for _, j := range s.jobs {
-		if at, ok := s.when(j); ok && !at.After(now) {
+		if s.isDue(j, now) {
 			due = append(due, j)
 		}
 	}
@@ -252,6 +275,7 @@ func (s *Scheduler) Cancel(j *Job) { j.running = false }
 
 // All makes every job due that is not running.
 func (s *Scheduler) All() {
+	s.queue = nil
 	for _, j := range s.jobs {
 		j.forced = !j.running
 	}

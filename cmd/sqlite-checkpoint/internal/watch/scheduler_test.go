@@ -81,13 +81,15 @@ func (d *day) until(limit time.Duration) []string {
 		if since%d.poll == 0 {
 			d.s.Look(d.now, d.tokens, true)
 		}
-		for _, j := range d.s.Due(d.now) {
-			if len(d.running) < d.jobs {
-				_, took := d.outcome(j.Name)
-				d.s.Begin(j, d.now, nil)
-				d.running[j] = d.now.Add(took)
-				d.runs = append(d.runs, fmt.Sprintf("%s@%v", j.Name, since))
+		for len(d.running) < d.jobs {
+			j := d.s.NextDue(d.now)
+			if j == nil {
+				break
 			}
+			_, took := d.outcome(j.Name)
+			d.s.Begin(j, d.now, nil)
+			d.running[j] = d.now.Add(took)
+			d.runs = append(d.runs, fmt.Sprintf("%s@%v", j.Name, since))
 		}
 	}
 	return d.runs
@@ -189,7 +191,7 @@ func TestFreshTokens(t *testing.T) {
 	d := newDay(t, Options{Each: true, Every: time.Minute}, "a")
 	d.s.Look(d.now, d.tokens, true)
 	run := func(doubt engine.Doubt) {
-		due := d.s.Due(d.now)
+		due := d.s.due(d.now)
 		if len(due) != 1 {
 			t.Fatalf("%d due", len(due))
 		}
@@ -201,13 +203,13 @@ func TestFreshTokens(t *testing.T) {
 		d.now = d.now.Add(time.Hour)
 	}
 	run("")
-	if due := d.s.Due(d.now); len(due) != 0 {
+	if due := d.s.due(d.now); len(due) != 0 {
 		t.Error("due although nothing was committed")
 	}
 	d.commit("a")
 	d.s.Look(d.now, d.tokens, true)
 	run(engine.DoubtRecent)
-	if due := d.s.Due(d.now); len(due) != 1 {
+	if due := d.s.due(d.now); len(due) != 1 {
 		t.Error("a doubted token was taken for what the command covers")
 	}
 }
@@ -252,7 +254,7 @@ func TestOnceAtLeast(t *testing.T) {
 	}{{30 * time.Minute, 0}, {2 * time.Hour, 1}} {
 		s := New(d.s.options, state, start.Add(test.later))
 		s.Look(start.Add(test.later), d.tokens, true)
-		if _, waits := s.Next(); len(s.Due(start.Add(test.later))) != test.due || waits != (test.due > 0) {
+		if _, waits := s.Next(); len(s.due(start.Add(test.later))) != test.due || waits != (test.due > 0) {
 			t.Errorf("after %v: waits %v, want %d due", test.later, waits, test.due)
 		}
 	}
