@@ -8,8 +8,9 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// checkAuxFiles looks, for root, at the files that SQLite would open beside the database, and give to its owner whatever they
-// are: whoever may write to the directory can put there a link to a file of another user's, or that file itself.
+// checkAuxFiles checks, for root, the files that SQLite would open beside the database and chown to
+// its owner: whoever can write to the directory could put a link to another user's file there, or
+// that file itself.
 func (s *sourceFile) checkAuxFiles() error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -26,7 +27,8 @@ func (s *sourceFile) checkAuxFiles() error {
 	return nil
 }
 
-// foreign says why the database's application cannot have made the file, nothing if it can.
+// foreign says why the application of the database cannot have created the file; it is empty if it
+// can have.
 func (s *sourceFile) foreign(info fs.FileInfo) string {
 	const othersMayWrite = 0o022
 	switch uid := ownerID(info); {

@@ -10,7 +10,8 @@ import (
 
 // Run one with: go test -run '^$' -bench Copy -cpuprofile cpu.prof ./engine
 
-// benchDatabase makes a rollback-mode database of about 64 MB: three tables of 50, 30 and 20 % of the rows, five indexes.
+// benchDatabase makes a rollback-mode database of about 64 MB: three tables of 50, 30 and 20 % of
+// the rows, five indexes.
 func benchDatabase(b *testing.B) (path string, size int64) {
 	b.Helper()
 	const rows = 330_000
@@ -89,7 +90,8 @@ func BenchmarkHashFile(b *testing.B) {
 	}
 }
 
-// BenchmarkSnapshotSmall is all of it, for a database so small that what counts is the number of system calls.
+// BenchmarkSnapshotSmall is all of it, for a database so small that what counts is the number of
+// system calls.
 func BenchmarkSnapshotSmall(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "small.db")
 	sqlite(b, path, "CREATE TABLE t (a, b);", "INSERT INTO t VALUES (1, 2);")

@@ -17,9 +17,10 @@ const maxFindings = 10
 // maxMapped is the most that SQLite maps of a file, in bytes.
 const maxMapped = 0x7fff0000
 
-// checkImage has SQLite check the private file. It returns the level that the file has passed, and the
-// reason if that is less than was asked for. name is what messages call the database, start how goroutines
-// are started. A check that is interrupted fails with the interruption, whatever SQLite says meanwhile.
+// checkImage has SQLite check the private file. It returns the level that the file has passed, and
+// the reason if that is less than was asked for. name is what messages call the database, start how
+// goroutines are started. A check that is interrupted fails with the interruption, whatever SQLite
+// says meanwhile.
 func checkImage(
 	ctx context.Context, image *os.File, name string, check Check, start goFunc,
 ) (level Level, reason string, err error) {
@@ -52,14 +53,15 @@ func runCheck(
 	}
 }
 
-// maxPattern is how long a pattern of LIKE may be, in bytes: the work goes with its length times the text's.
+// maxPattern is how long a pattern of LIKE may be, in bytes: the work goes with its length times
+// the text's.
 const maxPattern = 1000
 
 // openImage opens a private image for a check.
 //
-// The connection is read-only on purpose: only then does the check not run the CHECK constraints of a hostile schema.
-// Generated columns are computed, so no value may be much longer than the image: none that is stored is. Mapping the
-// file is safe because nobody else can cut it short.
+// The connection is read-only on purpose: only then does the check not run the CHECK constraints of
+// a hostile schema. Generated columns are computed, so no value may be much longer than the image:
+// none that is stored is. Mapping the file is safe because nobody else can cut it short.
 func openImage(ctx context.Context, image *os.File) (*conn, error) {
 	info, err := image.Stat()
 	if err != nil {
@@ -102,7 +104,8 @@ func (k *checker) exactly(ctx context.Context, level Level, check func() error) 
 	return level, "", nil
 }
 
-// auto runs quick_check and, where the application's collations or virtual tables are missing, what is left of it.
+// auto runs quick_check and, where the application's collations or virtual tables are missing, what
+// is left of it.
 func (k *checker) auto(ctx context.Context) (Level, string, error) {
 	err := k.withCollations(func() error { return k.run(ctx, "quick_check", "") })
 	if primary, _ := resultCode(err); primary == codeError || primary == codeTooBig {
@@ -146,7 +149,8 @@ type findings struct{ rows []string }
 
 func (f *findings) Error() string { return "SQLite's check found damage" }
 
-// list is what to show: at most maxFindings, without the heading that SQLite puts in one row with the first.
+// list is what to show: at most maxFindings, without the heading that SQLite puts in one row with
+// the first.
 func (f *findings) list() []string {
 	var all []string
 	for _, row := range f.rows {
@@ -161,8 +165,8 @@ func (f *findings) list() []string {
 
 var noCollation = regexp.MustCompile(`no such collation sequence: (.+)$`)
 
-// withCollations runs check and puts a placeholder for each collation that it misses. The placeholder's order is
-// not the application's, so what it passes is less than a quick check.
+// withCollations runs check and puts a placeholder for each collation that it misses. The
+// placeholder's order is not the application's, so what it passes is less than a quick check.
 func (k *checker) withCollations(check func() error) error {
 	for known := map[string]bool{}; ; {
 		err := check()
@@ -182,8 +186,8 @@ func (k *checker) withCollations(check func() error) error {
 	}
 }
 
-// eachTable checks table by table and leaves out the virtual ones that cannot be opened or checked here; the tables in
-// which they keep their data are checked like any other.
+// eachTable checks table by table and leaves out the virtual ones that cannot be opened or checked
+// here; the tables in which they keep their data are checked like any other.
 func (k *checker) eachTable(ctx context.Context) error {
 	unknown, err := k.unknownTables(ctx)
 	if err != nil {
@@ -211,14 +215,15 @@ func (k *checker) eachTable(ctx context.Context) error {
 	return nil
 }
 
-// tooCostly reports whether the check gave up on a value that exceeds the limits of openImage. The structure of all tables
-// has been checked by then.
+// tooCostly reports whether the check gave up on a value that exceeds the limits of openImage. The
+// structure of all tables has been checked by then.
 func tooCostly(err error) bool {
 	primary, _ := resultCode(err)
 	return primary == codeTooBig || err != nil && strings.Contains(err.Error(), "LIKE or GLOB pattern too complex")
 }
 
-// unknownTables finds the virtual tables that cannot be opened here, by trying. The reasons say why.
+// unknownTables finds the virtual tables that cannot be opened here, by trying. The reasons say
+// why.
 func (k *checker) unknownTables(ctx context.Context) (map[string]bool, error) {
 	tables, err := k.conn.queryStrings(ctx, "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage = 0")
 	if err != nil {

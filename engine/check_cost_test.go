@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestCheckCost: what a hostile generated column computes costs no more than the size of the database allows, and
-// values that are really stored pass.
+// TestCheckCost: what a hostile generated column computes costs no more than the size of the
+// database allows, and values that are really stored pass.
 func TestCheckCost(t *testing.T) {
 	const bomb = "CREATE TABLE g(a, b TEXT AS (%s) NOT NULL); INSERT INTO g(a) VALUES(1),(2);"
 	pattern := strings.Repeat("0", 40000)

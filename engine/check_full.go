@@ -11,14 +11,17 @@ import (
 	"sync"
 )
 
-// maxCheckers is how many connections check one image at the same time: each has a page cache of its own.
+// maxCheckers is how many connections check one image at the same time: each has a page cache of
+// its own.
 const maxCheckers = 8
 
-// maxParts is how many tables are checked each by itself: every such check goes through the list of all tables.
+// maxParts is how many tables are checked each by itself: every such check goes through the list of
+// all tables.
 const maxParts = 500
 
-// full does what PRAGMA integrity_check does, on all cores: one check of the structure of everything, the freelist and
-// unused pages included, beside one check of the contents of each table and its indexes.
+// full does what PRAGMA integrity_check does, on all cores: one check of the structure of
+// everything, the freelist and unused pages included, beside one check of the contents of each
+// table and its indexes.
 func (k *checker) full(ctx context.Context, image *os.File, start goFunc) error {
 	if n, err := k.conn.queryInt(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"); err != nil || n > maxParts {
 		if err != nil {
@@ -42,7 +45,8 @@ func (k *checker) full(ctx context.Context, image *os.File, start goFunc) error 
 			c, err := openImage(ctx, image)
 			if err == nil {
 				defer c.Close()
-				// Each search in an index would measure all cells of the pages it meets, which the check itself does once.
+				// Each search in an index would measure all cells of the pages it meets, which the
+				// check itself does once.
 				err = c.exec(ctx, "PRAGMA cell_size_check=OFF")
 			}
 			for job := range jobs {
@@ -72,13 +76,14 @@ func checkPart(ctx context.Context, c *conn, job int, tables []string) error {
 	return part.run(ctx, "integrity_check", tables[job-1])
 }
 
-// stops tells whether err makes the other parts' results worthless: a check that could not be done.
+// stops reports whether err, a check that could not be done, makes the other results worthless.
 func stops(err error) bool {
 	var found *findings
 	return err != nil && !errors.As(err, &found)
 }
 
-// merge puts the parts' findings together. What is found both in the structure and in a table is told once.
+// merge puts the parts' findings together. What is found both in the structure and in a table is
+// told once.
 func merge(results []error) error {
 	var all []string
 	var cancelled error
@@ -103,8 +108,8 @@ func merge(results []error) error {
 	return cancelled
 }
 
-// tablesBySize lists all tables, those with most rows first, as far as that is cheap to know: what takes long has
-// to begin early.
+// tablesBySize lists all tables, those with most rows first, as far as that is cheap to know: what
+// takes long has to begin early.
 func (k *checker) tablesBySize(ctx context.Context) ([]string, error) {
 	tables, err := k.conn.queryStrings(ctx, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rootpage = 0")
 	if err != nil {

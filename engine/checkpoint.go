@@ -9,36 +9,38 @@ import (
 	"time"
 )
 
-// A CheckpointMode is a kind of checkpoint. See https://www.sqlite.org/pragma.html#pragma_wal_checkpoint.
+// A CheckpointMode is a mode of checkpointing. See
+// https://www.sqlite.org/pragma.html#pragma_wal_checkpoint.
 type CheckpointMode string
 
 const (
-	CheckpointPassive  CheckpointMode = "passive"  // as much as is possible without waiting for anybody
+	CheckpointPassive  CheckpointMode = "passive"  // as much as possible without waiting
 	CheckpointFull     CheckpointMode = "full"     // all of the WAL, waiting for writers and readers
-	CheckpointRestart  CheckpointMode = "restart"  // likewise, and the next writer starts the WAL from its beginning
-	CheckpointTruncate CheckpointMode = "truncate" // likewise, and the WAL is 0 bytes long afterwards
+	CheckpointRestart  CheckpointMode = "restart"  // like full, and the next writer restarts the WAL
+	CheckpointTruncate CheckpointMode = "truncate" // like restart, and the WAL is truncated to 0 bytes
 )
 
 // CheckpointOptions of [Checkpoint]. The zero value asks for a passive checkpoint.
 type CheckpointOptions struct {
 	Mode CheckpointMode
-	// BusyTimeout bounds the wait for other connections. Zero means DefaultBusyTimeout, negative not to wait.
+	// BusyTimeout bounds the wait for other connections. Zero means DefaultBusyTimeout, negative
+	// not to wait.
 	BusyTimeout time.Duration
 }
 
 // CheckpointResult is what a checkpoint has done. Counts are WAL frames; each holds one page.
 type CheckpointResult struct {
-	WAL          bool // false: the database is not in WAL mode, and nothing was done
-	Busy         bool // a full, restart or truncate checkpoint was blocked until the timeout
+	WAL          bool // false: not in WAL mode, nothing was done
+	Busy         bool // blocked until the timeout, unless the mode is passive
 	Pages        int  // in the WAL
 	Checkpointed int  // of these, now in the database file
-	Complete     bool // nothing is left to be checkpointed
+	Complete     bool // all of the WAL has been checkpointed
 }
 
-// Checkpoint folds the write-ahead log of the database path back into it. It is the one function of this package that
-// writes to a source, and closes its connection like any application: on a database that nobody else has open
-// the -wal and -shm are gone afterwards. A checkpoint that others block is no error; a database that cannot even be opened
-// in time is KindBusy.
+// Checkpoint checkpoints the write-ahead log of the database path. It is the only function of this
+// package that writes to a source. It closes its connection like any application: if no other
+// connection is open, the -wal and -shm are removed. A checkpoint that others block is not an
+// error; a database that cannot be opened in time is KindBusy.
 func Checkpoint(ctx context.Context, path string, opts CheckpointOptions) (CheckpointResult, error) {
 	src, err := openSource("checkpoint", path)
 	if err != nil {
@@ -82,8 +84,9 @@ func (s *sourceFile) checkpoint(ctx context.Context, opts CheckpointOptions) (re
 	return result, err
 }
 
-// openForCheckpoint opens the database for writing, unless its WAL is empty. Until it has done so it holds a lock, so that no
-// application that closes removes the files that were looked at: they would be made anew.
+// openForCheckpoint opens the database for writing, unless its WAL is empty. Until then it holds
+// our lock, so that no application that closes removes the -wal and -shm that were found: SQLite
+// would create new ones.
 func (s *sourceFile) openForCheckpoint() (*conn, error) {
 	locked, err := s.lock()
 	if err != nil {
@@ -105,18 +108,19 @@ func (s *sourceFile) openForCheckpoint() (*conn, error) {
 	return s.connect("mode=rw", "_busy_timeout=0")
 }
 
-// errCheckpointing goes with a result that is busy. SQLite calls no busy handler for it.
+// errCheckpointing comes with a result that is busy. SQLite does not call the busy handler in this
+// case.
 var errCheckpointing = errors.New("another connection is checkpointing")
 
-// A checkpoint that readers are in the way of keeps writers out while it waits, so it waits for a slice of time only, and then lets
-// them go on for a pause.
+// A checkpoint that readers are in the way of keeps writers out while it waits, so it waits for a
+// slice of time only, and then lets them go on for a pause.
 const (
 	waitSlice = 15 * time.Millisecond
 	waitPause = 10 * waitSlice
 )
 
-// checkpointWaiting runs a checkpoint that others can block. A passive one before each attempt leaves it little to do while
-// writers wait.
+// checkpointWaiting runs a checkpoint that others can block. A passive checkpoint before each
+// attempt leaves little work for the time in which writers wait.
 func checkpointWaiting(ctx context.Context, c *conn, opts CheckpointOptions) (result CheckpointResult, err error) {
 	timeout := opts.BusyTimeout
 	if timeout == 0 {
@@ -174,7 +178,8 @@ func runCheckpoint(ctx context.Context, c *conn, mode CheckpointMode) (Checkpoin
 	return CheckpointResult{WAL: true, Busy: busy, Pages: pages, Checkpointed: checkpointed, Complete: !busy && pages == checkpointed}, nil
 }
 
-// checkOwner refuses to make a -wal or -shm that the application could not write: new ones belong to the caller.
+// checkOwner refuses to create a -wal or -shm that the application could not write: they would
+// belong to the caller.
 func (s *sourceFile) checkOwner() error {
 	uid := os.Geteuid()
 	if s.owner != nil || uid == ownerID(s.info) {

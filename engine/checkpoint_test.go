@@ -57,8 +57,9 @@ func oldReader(t *testing.T, db string) {
 	open(t, db, "BEGIN; SELECT count(*) FROM t;")
 }
 
-// TestCheckpointBesideAnother: SQLite answers "busy, -1, -1" while another connection checkpoints, which is not to have no WAL. Only a
-// passive checkpoint was not to wait for that one, and is not busy.
+// TestCheckpointBesideAnother: SQLite answers "busy, -1, -1" while another connection checkpoints,
+// which is not to have no WAL. Only a passive checkpoint was not to wait for that one, and is not
+// busy.
 func TestCheckpointBesideAnother(t *testing.T) {
 	db := newWAL(t)
 	open(t, db, addRows)
@@ -126,7 +127,8 @@ func TestCheckpointMissing(t *testing.T) {
 	}
 }
 
-// TestCheckpointLetsWritersIn: a checkpoint that a reader is in the way of keeps no writer waiting for long.
+// TestCheckpointLetsWritersIn: a checkpoint that a reader is in the way of keeps no writer waiting
+// for long.
 func TestCheckpointLetsWritersIn(t *testing.T) {
 	for _, mode := range []CheckpointMode{CheckpointFull, CheckpointRestart, CheckpointTruncate} {
 		db := newWAL(t)

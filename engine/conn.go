@@ -12,11 +12,13 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// A conn is one raw SQLite connection, without the pool of database/sql. It must be used by one goroutine only.
+// A conn is one raw SQLite connection, without the pool of database/sql. It must be used by one
+// goroutine only.
 type conn struct{ *sqlite3.SQLiteConn }
 
-// openConn opens exactly the file path, which must be absolute; parameters are SQLite's URI keys and the driver's.
-// The driver reads the schema while it opens, so every error a database can cause may come from here.
+// openConn opens exactly the file path, which must be absolute; parameters are SQLite's URI keys
+// and the driver's. The driver reads the schema while it opens, so every error a database can cause
+// may come from here.
 func openConn(path string, parameters ...string) (*conn, error) {
 	c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + escapePath(path) + "?" + strings.Join(parameters, "&"))
 	if err != nil {
@@ -25,8 +27,8 @@ func openConn(path string, parameters ...string) (*conn, error) {
 	return &conn{c.(*sqlite3.SQLiteConn)}, nil
 }
 
-// escapePath encodes every byte that could mean something in a URI, so that no file name is ever read as options.
-// See https://www.sqlite.org/uri.html.
+// escapePath encodes every byte that could mean something in a URI, so that no file name is ever
+// read as options. See https://www.sqlite.org/uri.html.
 func escapePath(path string) string {
 	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-"
 	var b strings.Builder
@@ -112,8 +114,8 @@ const (
 	codeIOCorruptFS       = 8458
 )
 
-// resultCode is SQLite's code for err: the primary one, and the extended one, which the driver puts in
-// either of two places. Both are 0 if err is not SQLite's.
+// resultCode is SQLite's code for err: the primary one, and the extended one, which the driver puts
+// in either of two places. Both are 0 if err is not SQLite's.
 func resultCode(err error) (primary, extended int) {
 	var e sqlite3.Error
 	if !errors.As(err, &e) {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// stepBytes is how much is copied between two looks at the context, and mostStepBytes how much a caller can ask for.
+	// stepBytes is the size of a backup step, mostStepBytes the largest that a caller can ask for.
 	stepBytes     = 4 << 20
 	mostStepBytes = 16 * stepBytes
 
@@ -23,8 +23,8 @@ const (
 	lowPriorityTime = 2 * time.Second
 )
 
-// copyPages copies the pinned database into the private file, which must be empty. The transaction on the
-// source makes it one consistent image however many steps it takes: SQLite starts a backup over only when a new
+// copyPages copies the source into the private file, which must be empty. The read transaction
+// makes it one consistent image however many steps it takes: SQLite restarts a backup only if a new
 // read transaction finds the file changed. It never sleeps: in rollback mode a writer is waiting.
 func copyPages(ctx context.Context, p *readTx, f *os.File, opts SnapshotOptions) (pages int64, err error) {
 	dst := f.Name()
@@ -91,7 +91,8 @@ func (c *copier) steps(ctx context.Context, limit time.Duration) (err error) {
 		if p.source.stall.beat() {
 			return errStalled
 		}
-		// The driver reports a locked database as success; with the transaction open there can be none.
+		// The driver reports a locked database as success; with the transaction open there can be
+		// none.
 		left := c.backup.Remaining()
 		if !c.done && left >= c.left {
 			return errNoProgress
@@ -104,8 +105,8 @@ func (c *copier) steps(ctx context.Context, limit time.Duration) (err error) {
 
 var errNoProgress = errors.New("a step of the backup copied nothing")
 
-// checkCopy proves that the file holds exactly the pages that were to be copied: after an error SQLite leaves
-// an empty file, which passes every check as an empty database.
+// checkCopy verifies that the file holds exactly the pages of the source: after an error SQLite may
+// leave an empty file, which would pass every check as an empty database.
 func checkCopy(p *readTx, f *os.File, pages int64) error {
 	dst := f.Name()
 	var b [sqlitefile.HeaderSize]byte
@@ -130,8 +131,8 @@ func checkCopy(p *readTx, f *os.File, pages int64) error {
 	return nil
 }
 
-// copyContext copies until the end of from, looking at the context between pieces. Errors of from are returned as
-// they are, errors of the file as KindTemp or KindNoSpace.
+// copyContext copies until the end of from, looking at the context between pieces. Errors of from
+// are returned as they are, errors of the file as KindTemp or KindNoSpace.
 func copyContext(ctx context.Context, to *os.File, from io.Reader, progress func(done int64)) (int64, error) {
 	buffer := make([]byte, 1<<20)
 	var done int64

@@ -23,7 +23,8 @@ func pinned(t testing.TB, db string) *readTx {
 	return p
 }
 
-// TestCopyWithoutProgress: the driver takes a locked destination for success, and would go on for ever.
+// TestCopyWithoutProgress: the driver takes a locked destination for success, and would go on for
+// ever.
 func TestCopyWithoutProgress(t *testing.T) {
 	p := pinned(t, newRollback(t))
 	dst := filepath.Join(t.TempDir(), "image.db")
@@ -44,7 +45,8 @@ func TestCopyWithoutProgress(t *testing.T) {
 	}
 }
 
-// TestCheckCopy: a copy that is not exactly what was to be copied is refused, though SQLite's check may like it.
+// TestCheckCopy: a copy that is not exactly what was to be copied is refused, though SQLite's check
+// may like it.
 func TestCheckCopy(t *testing.T) {
 	db := newRollback(t)
 	p := pinned(t, db)
@@ -91,7 +93,8 @@ func TestCheckCopy(t *testing.T) {
 	}
 }
 
-// TestReadOfCutCopy: the end of a copy that was cut short behind our back is not taken for the end of the database.
+// TestReadOfCutCopy: the end of a copy that was cut short behind our back is not taken for the end
+// of the database.
 func TestReadOfCutCopy(t *testing.T) {
 	s, err := TakeSnapshot(context.Background(), newRollback(t), SnapshotOptions{Destination: filepath.Join(t.TempDir(), "copy.db")})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// auxSuffixes are the files that SQLite would take for a part of a database of that name.
+// auxSuffixes are the suffixes of the files that SQLite would take for part of a database.
 var auxSuffixes = []string{"-wal", "-shm", "-journal"}
 
 // DatabaseFiles returns the name of the database and those of the files that SQLite keeps beside it: -wal,
@@ -23,12 +23,13 @@ func DatabaseFiles(database string) []string {
 	return names
 }
 
-// databaseSuffixes are those of all that SQLite takes for a part of a database, its main file first.
+// databaseSuffixes are those of all files of a database, the main file first.
 var databaseSuffixes = append([]string{""}, auxSuffixes...)
 
-// CheckDestination fails if dst cannot become a new database: with KindExists if it, or a file that SQLite would take
-// for a part of it, is there, dangling symbolic links included; with KindSameFile if it is the database source (which
-// may be empty) or would be taken for a part of that; with KindTemp if it has no directory.
+// CheckDestination fails if dst cannot become a new database: with KindExists if it, or a file that
+// SQLite would take for a part of it, is there, dangling symbolic links included; with KindSameFile
+// if it is the database source (which may be empty) or would be taken for a part of that; with
+// KindTemp if it has no directory.
 func CheckDestination(source, dst string) error {
 	if source != "" && sameDatabase(source, dst) {
 		return &Error{Kind: KindSameFile, Op: "create", Path: dst, Err: errors.New("source and destination are the same database")}
@@ -52,7 +53,7 @@ func CheckDestination(source, dst string) error {
 	return nil
 }
 
-// sameDatabase tells whether both names lead to one database, or dst to a file that belongs to source.
+// sameDatabase reports whether both names lead to one database, or dst is a file beside source.
 func sameDatabase(source, dst string) bool {
 	a, err := os.Stat(source)
 	if err != nil {
@@ -73,7 +74,7 @@ func sameDatabase(source, dst string) bool {
 	return false
 }
 
-// sameName compares names of files that need not exist, in directories that do.
+// sameName compares the names of files that need not exist, in directories that do.
 func sameName(a, b string) bool {
 	dirA, errA := os.Stat(filepath.Dir(a))
 	dirB, errB := os.Stat(filepath.Dir(b))

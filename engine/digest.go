@@ -8,7 +8,8 @@ import (
 	"os"
 )
 
-// A digest is a SHA-256 that is being computed in its own goroutine, beside whatever else is done with the file.
+// A digest is a SHA-256 that is being computed in its own goroutine, beside whatever else is done
+// with the file.
 type digest struct {
 	cancel context.CancelFunc
 	ended  func() // waits until hash or err is there
@@ -16,7 +17,8 @@ type digest struct {
 	err    error
 }
 
-// startDigest starts to hash size bytes of the file, which must stay open until wait or stop has returned.
+// startDigest starts to hash size bytes of the file, which must stay open until wait or stop has
+// returned.
 func startDigest(ctx context.Context, file *os.File, size int64, start goFunc) *digest {
 	ctx, cancel := context.WithCancel(ctx)
 	d := &digest{cancel: cancel}

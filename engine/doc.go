@@ -1,11 +1,11 @@
 // Package engine takes verified snapshots of live SQLite databases and restores them.
 //
-// [TakeSnapshot] copies a database that may be in use, with SQLite's online backup API and within one
-// read transaction, to a private file, and has SQLite check that file. A [Snapshot] has always passed
-// its check. [Install] creates a database from such an image, and [Verify] checks an image without
-// installing it. [Inspect] describes a database without opening it in SQLite, [Predict] says what
-// TakeSnapshot would do, [Checkpoint] checkpoints the write-ahead log, and [FindDatabases] searches a
-// directory for databases.
+// [TakeSnapshot] copies a database that may be in use, with SQLite's online backup API and within
+// one read transaction, to a private file, and has SQLite check that file. A [Snapshot] has always
+// passed its check. [Install] creates a database from such an image, and [Verify] checks an image
+// without installing it. [Inspect] describes a database without opening it in SQLite, [Predict]
+// says what TakeSnapshot would do, [Checkpoint] checkpoints the write-ahead log, and
+// [FindDatabases] searches a directory for databases.
 //
 // TakeSnapshot, Inspect, Predict and Verify change nothing about the source: not a byte, not a
 // modification time, not a directory entry. If root calls them, they read with the identity of the
@@ -16,12 +16,12 @@
 //
 // # Databases that your own process has open
 //
-// POSIX locks belong to the process: closing any descriptor of a file drops every lock that the process
-// holds on it (https://www.sqlite.org/howtocorrupt.html, section 2.2). To read a header, the engine has
-// to open and close the file, which would silently drop the locks of a connection that the calling
-// program has open on the same database. It therefore refuses such a database with [KindInProcess]. For
-// the same reason, calls on one database within one process must not overlap.
+// POSIX locks belong to the process: closing any descriptor of a file drops every lock that the
+// process holds on it (https://www.sqlite.org/howtocorrupt.html, section 2.2). To read a header,
+// the engine has to open and close the file, which would silently drop the locks of a connection
+// that the calling program has open on the same database. It therefore refuses such a database with
+// [KindInProcess]. For the same reason, calls on one database within one process must not overlap.
 //
-// Functions of this package are safe for concurrent use on different databases. Their results are not
-// safe for concurrent use unless documented otherwise.
+// Functions of this package are safe for concurrent use on different databases. Their results are
+// not safe for concurrent use unless documented otherwise.
 package engine

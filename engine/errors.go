@@ -13,8 +13,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// A Kind is the sort of failure that an [Error] is. It is an error itself, so that errors.Is(err, KindBusy)
-// tells what to do: try again, look at the database, or look at the disk.
+// A Kind is the sort of failure that an [Error] is. It is itself an error, so that errors.Is(err,
+// KindBusy) works.
 type Kind string
 
 func (k Kind) Error() string { return string(k) }
@@ -24,16 +24,16 @@ const (
 	KindNotDatabase     Kind = "not_a_database"   // the source is not a SQLite database, or an encrypted one
 	KindUnreadable      Kind = "unreadable"       // the source cannot be read: permission, I/O error
 	KindHotJournal      Kind = "hot_journal"      // a crash left a rollback journal that must be played back first
-	KindChanged         Kind = "changed"          // the source was replaced, removed or cut while it was copied
+	KindChanged         Kind = "changed"          // the source was replaced, removed or truncated during the copy
 	KindInProcess       Kind = "open_in_process"  // this process already has the database open
-	KindNotOwner        Kind = "not_owner"        // files would be made that the application could not write
-	KindForeignFile     Kind = "foreign_file"     // a -wal, -shm or -journal that the application cannot have made: a link, another owner's
+	KindNotOwner        Kind = "not_owner"        // new files would not be writable for the application
+	KindForeignFile     Kind = "foreign_file"     // a -wal, -shm or -journal is a link or has another owner
 	KindBusy            Kind = "busy"             // locked, or changing too fast, until the busy timeout: try again
-	KindExclusive       Kind = "exclusive"        // one process has held it exclusively until the busy timeout
-	KindUnlocked        Kind = "unlocked"         // written to although it was locked: locks do not reach its writer
-	KindElsewhere       Kind = "wal_elsewhere"    // its application keeps the -wal under another name, or it was deleted
+	KindExclusive       Kind = "exclusive"        // one process held an exclusive lock until the busy timeout
+	KindUnlocked        Kind = "unlocked"         // written to while locked: locks do not reach the writer
+	KindElsewhere       Kind = "wal_elsewhere"    // the -wal is under another name, or was deleted
 	KindCorrupt         Kind = "corrupt"          // SQLite's check found damage
-	KindCheckIncomplete Kind = "check_incomplete" // the check that was asked for cannot be done here
+	KindCheckIncomplete Kind = "check_incomplete" // this build cannot do the check that was asked for
 	KindNoSpace         Kind = "no_space"         // the temporary or destination directory is full
 	KindTemp            Kind = "temp_io"          // the temporary or destination directory failed otherwise
 	KindExists          Kind = "exists"           // the destination, or a file that belongs to it, exists
@@ -41,7 +41,7 @@ const (
 	KindPattern         Kind = "bad_pattern"      // a pattern of FindOptions.Exclude is malformed
 	KindBadQuery        Kind = "bad_query"        // a query is not one SELECT
 	KindQuery           Kind = "query_failed"     // a query could not be answered, or not in time
-	KindInternal        Kind = "internal"         // cannot happen
+	KindInternal        Kind = "internal"         // a bug
 )
 
 // An Error is every failure of this package but a context's own error.
@@ -61,7 +61,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Is reports whether target is the error's [Kind], for [errors.Is].
 func (e *Error) Is(target error) bool { return target == error(e.Kind) }
 
-// tempError gives an error met in the temporary or destination directory its kind.
+// tempError classifies an error of the temporary or destination directory.
 func tempError(op, path string, err error) *Error {
 	kind := KindTemp
 	primary, _ := resultCode(err)
@@ -75,7 +75,7 @@ func tempError(op, path string, err error) *Error {
 	return &Error{Kind: kind, Op: op, Path: path, Err: describe(underlying(err))}
 }
 
-// sourceError gives an error met on the way to a source its kind.
+// sourceError classifies an error of opening or reading a source.
 func sourceError(op, name string, err error) *Error {
 	kind := KindUnreadable
 	switch {
@@ -99,7 +99,7 @@ func inspectError(ctx context.Context, name string, err error) error {
 	return sourceError("inspect", name, err)
 }
 
-// databaseError gives an error that SQLite met in a source its kind.
+// databaseError classifies an error that SQLite met in a source.
 func databaseError(op, name string, err error) error {
 	var known *Error
 	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -133,7 +133,8 @@ func databaseError(op, name string, err error) error {
 	return e
 }
 
-// copyError tells a failing source from a failing copy. SQLite reports both through the backup.
+// copyError distinguishes a failing source from a failing copy: SQLite reports both through the
+// backup.
 func copyError(source, dst string, err error) error {
 	primary, extended := resultCode(err)
 	switch {
@@ -145,7 +146,7 @@ func copyError(source, dst string, err error) error {
 	return databaseError("copy", source, err)
 }
 
-// checkError gives a check's failure its kind.
+// checkError classifies the failure of a check.
 func checkError(name string, err error) error {
 	var found *findings
 	primary, _ := resultCode(err)
@@ -165,7 +166,7 @@ func checkError(name string, err error) error {
 	return e
 }
 
-// isTransient reports whether err is another connection's doing and will pass.
+// isTransient reports whether another connection causes err, so that it will pass.
 func isTransient(err error) bool {
 	primary, extended := resultCode(err)
 	switch extended {
@@ -178,7 +179,7 @@ func isTransient(err error) bool {
 		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errElsewhere)
 }
 
-// describe adds the extended code, which the driver leaves out of its message.
+// describe adds the extended result code, which the driver leaves out of its message.
 func describe(err error) error {
 	if _, extended := resultCode(err); extended != 0 {
 		return fmt.Errorf("%w (SQLite code %d)", err, extended)
@@ -186,7 +187,7 @@ func describe(err error) error {
 	return err
 }
 
-// underlying leaves out what the operating system's errors say of the path: an Error names it itself.
+// underlying strips the path from an error of the operating system: an Error names it itself.
 func underlying(err error) error {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {

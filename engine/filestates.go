@@ -10,11 +10,11 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// fileStates are the state of all files of a database at one moment.
+// fileStates are the states of all files of a database at one moment.
 type fileStates struct{ main, wal, shm, journal osfile.FileState }
 
-// How far apart two writes must be to get different modification times: on older kernels, and on file systems that
-// keep seconds (ext3) or two of them (FAT).
+// How far apart two writes must be to get different modification times: on older kernels, and on
+// file systems that keep seconds (ext3) or two of them (FAT).
 const (
 	timeGrain        = 20 * time.Millisecond
 	wholeSecondGrain = 2 * time.Second
@@ -47,8 +47,9 @@ var (
 	errUnlocked  = errors.New("somebody wrote to the database although it was locked: locks do not reach its writer here")
 )
 
-// tooFresh reports whether a source that is read without SQLite's locks was written so recently that the next write
-// might not be seen. Under our own lock every writer leaves a -wal, so only the time of one that was there already counts.
+// tooFresh reports whether a source that is read without SQLite's locks was written so recently
+// that the next write might not show in its times. Under our own lock every writer leaves a -wal,
+// so only the time of an existing -wal counts.
 func (p *readTx) tooFresh() bool {
 	if p.how == accessReadOnly || p.how == accessShared && p.beside.index {
 		return false
@@ -56,7 +57,8 @@ func (p *readTx) tooFresh() bool {
 	return p.before.fresh(p.before.wal.Mtime) || !p.locked && p.before.fresh(p.before.main.Mtime)
 }
 
-// settle waits, on a file system where locks may not reach the writer, until its next write would be seen.
+// settle waits, on a file system where locks may not reach the writer, until its next write would
+// show.
 func (p *readTx) settle(ctx context.Context) error {
 	if p.how != accessReadOnly || !p.before.fresh(p.before.main.Mtime) {
 		return nil
@@ -72,9 +74,10 @@ func (p *readTx) settle(ctx context.Context) error {
 	}
 }
 
-// undisturbed fails if somebody wrote to what is read since the transaction began. Under a lock that works nobody can: not to the
-// main file in rollback mode, and in WAL mode either not to the main file or not over the start of the log, as
-// a read mark other than 0 forbids the second, and mark 0 the first.
+// undisturbed fails if the source was written to since the transaction began. With working locks
+// that is impossible: in rollback mode the main file cannot change, and in WAL mode either the main
+// file or the start of the WAL cannot, because a read mark other than 0 forbids the second, and
+// mark 0 the first.
 func (p *readTx) undisturbed() error {
 	now := p.source.fileStates()
 	switch {

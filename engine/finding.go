@@ -48,7 +48,8 @@ func (s *sourceFile) surroundings() (found []Finding) {
 	return found
 }
 
-// litestream is the directory that Litestream keeps beside a database that it replicates, empty if there is none.
+// litestream is the directory that Litestream keeps beside a database that it replicates, empty if
+// there is none.
 func (s *sourceFile) litestream() string {
 	dir, name := filepath.Split(s.path)
 	shadow := dir + "." + name + "-litestream"
@@ -59,8 +60,8 @@ func (s *sourceFile) litestream() string {
 }
 
 // hasWALResetBug reports whether a version, as the header has it, can lose a commit when two
-// connections checkpoint: https://www.sqlite.org/wal.html, "The WAL-Reset Bug". It was mended in 3.51.3,
-// 3.50.7 and 3.44.6.
+// connections checkpoint: https://www.sqlite.org/wal.html, "The WAL-Reset Bug". It was mended in
+// 3.51.3, 3.50.7 and 3.44.6.
 func hasWALResetBug(version uint32) bool {
 	const (
 		first, last = 3007000, 3051002
@@ -74,7 +75,8 @@ func hasWALResetBug(version uint32) bool {
 	return first <= version && version <= last
 }
 
-// application finds what there is to say about those that use the database: Litestream, and who wrote last.
+// application finds what there is to say about those that use the database: Litestream, and who
+// wrote last.
 func (in *Inspection) application() (found []Finding) {
 	if in.Litestream != "" {
 		found = append(found, Finding{FindingLitestream,
@@ -110,8 +112,8 @@ func (in *Inspection) walFindings(s *sourceFile) (found []Finding) {
 	return found
 }
 
-// foreignLog says why a log cannot be that of a database with the header h, nothing if it can. A log
-// without page 1 does not tell.
+// foreignLog says why a log cannot be that of a database with the header h, nothing if it can. A
+// log without page 1 does not tell.
 func foreignLog(h sqlitefile.Header, c sqlitefile.WAL, size int64) string {
 	log, ok := sqlitefile.ParseWALHeader(c.Start[:])
 	newest, err := sqlitefile.ParseHeader(c.Page1)

@@ -35,7 +35,8 @@ func TestLongCopy(t *testing.T) {
 	}
 }
 
-// TestGoHooks: the check and the digest run in Go, the copy in GoCopy unless writers wait for its end.
+// TestGoHooks: the check and the digest run in Go, the copy in GoCopy unless writers wait for its
+// end.
 func TestGoHooks(t *testing.T) {
 	for _, c := range []struct {
 		db   string

@@ -8,8 +8,9 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// An Inspection is what plain reads tell about a database. Page and freelist counts, and everything else that the
-// database header says, are those of the newest commit, be it in the main file or in the WAL.
+// An Inspection is what plain reads tell about a database. Page and freelist counts, and everything
+// else that the database header says, are those of the newest commit, be it in the main file or in
+// the WAL.
 type Inspection struct {
 	Path         string // as the caller gave it
 	ResolvedPath string // absolute, symbolic links followed; the -wal, -shm and -journal are beside this one
@@ -64,13 +65,14 @@ const (
 type WAL struct {
 	Exists bool
 	Size   int64 // bytes
-	// Frames are the whole frames that the file has room for, those included that are left from before the log last started over.
+	// Frames is the number of whole frames in the file, including stale ones from before a restart.
 	Frames int64
-	// CommittedFrames are the frames that belong to the database: salts and checksums hold, up to the last commit.
+	// CommittedFrames is the number of valid frames up to the last commit.
 	CommittedFrames int64
-	// UncheckpointedFrames are the committed frames that are not in the main file yet, as far as the -shm tells; all of them if it does not.
+	// UncheckpointedFrames is the number of committed frames that are not in the main file yet,
+	// according to the -shm; without a valid -shm, all of them.
 	UncheckpointedFrames int64
-	// UncheckpointedBytes are the page contents of these frames. A page that was written twice counts twice.
+	// UncheckpointedBytes is the size of their pages. A page that was written twice counts twice.
 	UncheckpointedBytes int64
 }
 
@@ -86,15 +88,17 @@ const (
 	JournalUnknown Journal = "unknown" // it cannot be read
 )
 
-// inspectAttempts is how often a database that changes under the reader is read anew. What the last reading finds is
-// a commit of its own, only perhaps no longer the newest.
+// inspectAttempts is how often a database that changes under the reader is read anew. What the last
+// reading finds is a commit of its own, only perhaps no longer the newest.
 const inspectAttempts = 5
 
-// Inspect reads what a database is, what its WAL holds and what a backup would meet. It never opens it with SQLite,
-// takes no lock and changes nothing. It reads the whole WAL, as fast as the disk gives it, and little else.
+// Inspect reads what a database is, what its WAL holds and what a backup would meet. It never opens
+// it with SQLite, takes no lock and changes nothing. It reads the whole WAL, as fast as the disk
+// gives it, and little else.
 //
-// A path that does not lead to a database is an [Error] of [KindMissing], [KindNotDatabase] or [KindUnreadable]; a -wal that
-// exists and cannot be read is the latter too, since the newest commit may be in it.
+// A path that does not lead to a database is an [Error] of [KindMissing], [KindNotDatabase] or
+// [KindUnreadable]; a -wal that exists and cannot be read is the latter too, since the newest
+// commit may be in it.
 func Inspect(ctx context.Context, path string) (Inspection, error) {
 	src, err := openSource("inspect", path)
 	if err != nil {
@@ -122,7 +126,7 @@ func (s *sourceFile) inspect(ctx context.Context) (Inspection, outlook, error) {
 	return in, look, nil
 }
 
-// setOwner records what stat tells.
+// setOwner records the results of stat(2).
 func (in *Inspection) setOwner(info fs.FileInfo) {
 	in.Mode = info.Mode().Perm()
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -130,7 +134,8 @@ func (in *Inspection) setOwner(info fs.FileInfo) {
 	}
 }
 
-// read reads headers and WAL once. It is steady if no checkpoint and no restart of the log has come between.
+// read reads headers and WAL once. It is steady if no checkpoint and no restart of the log has come
+// between.
 func (in *Inspection) read(ctx context.Context, s *sourceFile) (steady bool, err error) {
 	if err := s.readHeader(); err != nil {
 		return false, err
@@ -216,7 +221,8 @@ func (in *Inspection) setHeader(h sqlitefile.Header, c sqlitefile.WAL) {
 	in.SQLiteVersion = h.SQLiteVersionName()
 }
 
-// pageCount counts as SQLite does: by the header if its count is valid, then by the last commit in the WAL, then by the file.
+// pageCount counts as SQLite does: by the header if its count is valid, then by the last commit in
+// the WAL, then by the file.
 func pageCount(h sqlitefile.Header, committed uint32, size int64) int64 {
 	switch {
 	case h.CountValid():
@@ -227,7 +233,7 @@ func pageCount(h sqlitefile.Header, committed uint32, size int64) int64 {
 	return (size + int64(h.PageSize) - 1) / int64(h.PageSize)
 }
 
-// setUse finds out who uses the database, and with it what a backup would meet.
+// setUse records who uses the database, and what a backup would do.
 func (in *Inspection) setUse(s *sourceFile) outlook {
 	look := s.outlook()
 	locks := look.locks

@@ -22,7 +22,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// inspect inspects db and holds it to what every inspection promises: nothing has changed, and it was quick.
+// inspect inspects db and holds it to what every inspection promises: nothing has changed, and it
+// was quick.
 func inspect(t *testing.T, db string) Inspection {
 	t.Helper()
 	before := picture.Take(t, filepath.Dir(db))
@@ -293,7 +294,8 @@ func TestInspectNotADatabase(t *testing.T) {
 	}
 }
 
-// A -wal that cannot be read may hold the newest commit: there is no answer then, rather than an old one.
+// A -wal that cannot be read may hold the newest commit: there is no answer then, rather than an
+// old one.
 func TestInspectUnreadableWAL(t *testing.T) {
 	db := walDatabase(t)
 	if err := os.Mkdir(db+"-wal", 0o700); err != nil {
@@ -313,7 +315,8 @@ func TestInspectCancelled(t *testing.T) {
 	}
 }
 
-// Everything the header says, for every page size, encoding and vacuum mode, from the main file and from the WAL.
+// Everything the header says, for every page size, encoding and vacuum mode, from the main file and
+// from the WAL.
 func TestInspectMatchesPragmas(t *testing.T) {
 	encodings := []string{"UTF-8", "UTF-16le", "UTF-16be"}
 	vacuums := []string{"none", "full", "incremental"}
@@ -371,7 +374,8 @@ func comparePragmas(t *testing.T, live application, db string) Inspection {
 	return in
 }
 
-// A reader that stays on an old snapshot keeps a checkpoint from going on; what it has done is in the -shm.
+// A reader that stays on an old snapshot keeps a checkpoint from going on; what it has done is in
+// the -shm.
 func TestInspectPartlyCheckpointed(t *testing.T) {
 	db := walDatabase(t)
 	writer := open(t, db, "PRAGMA wal_autocheckpoint=0;")
@@ -454,7 +458,8 @@ func TestInspectNamesAndOwner(t *testing.T) {
 	}
 }
 
-// Inspections beside a writer whose log starts over all the time: no error, and time only goes forward.
+// Inspections beside a writer whose log starts over all the time: no error, and time only goes
+// forward.
 func TestInspectBesideWriter(t *testing.T) {
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
@@ -493,7 +498,8 @@ func TestInspectBesideWriter(t *testing.T) {
 	}
 }
 
-// keepWriting has a process of its own commit, one user_version after the other, until the function it returns is called.
+// keepWriting has a process of its own commit, one user_version after the other, until the function
+// it returns is called.
 func keepWriting(t *testing.T, db string) (stop func()) {
 	t.Helper()
 	cmd := exec.Command(testkit.Tool(t, "sqlite3"), "-batch", "-bail", db)
@@ -534,7 +540,8 @@ func keepWriting(t *testing.T, db string) (stop func()) {
 	return stop
 }
 
-// The system calls are the proof: everything is opened for reading, nothing is locked, nothing is changed.
+// The system calls are the proof: everything is opened for reading, nothing is locked, nothing is
+// changed.
 func TestInspectSystemCalls(t *testing.T) {
 	if db := os.Getenv("INSPECT_UNDER_STRACE"); db != "" {
 		if _, err := Inspect(t.Context(), db); err != nil {
@@ -599,7 +606,8 @@ func forbiddenCall(line, dir string) string {
 	return "not a call that only reads"
 }
 
-// Small databases are inspected at once. The quickest of some tries counts, for the machine may be busy.
+// Small databases are inspected at once. The quickest of some tries counts, for the machine may be
+// busy.
 func TestInspectIsQuick(t *testing.T) {
 	db := liveWAL(t)
 	quickest := time.Hour

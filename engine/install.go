@@ -14,14 +14,17 @@ import (
 type InstallOptions struct {
 	// Check is the check of the new database before it gets its name.
 	Check Check
-	// Size is how many bytes are expected, so that missing space is found before the work; 0 if not known.
+	// Size is how many bytes are expected, so that missing space is found before the work; 0 if not
+	// known.
 	Size int64
 	// Mode is the new file's mode. Zero means 0600, or with SetAside that of the old file.
 	Mode fs.FileMode
-	// Owner is the new file's owner. Nil means the caller, or with SetAside the owner of the old file.
+	// Owner is the new file's owner. Nil means the caller, or with SetAside the owner of the old
+	// file.
 	Owner *Owner
-	// SetAside, if not empty, is the name that an existing database dst is moved to, with its -wal, -shm and -journal,
-	// when the new one is ready. It fails with KindBusy if anybody has the old one open. Linux only.
+	// SetAside, if not empty, is the name that an existing database dst is moved to, with its -wal,
+	// -shm and -journal, when the new one is ready. It fails with KindBusy if anybody has the old
+	// one open. Linux only.
 	SetAside string
 	// Progress, if not nil, is called from the calling goroutine.
 	Progress func(Progress)
@@ -44,9 +47,10 @@ type Installation struct {
 	Moved []string // the new names of the files that were set aside
 }
 
-// Install makes the image that r delivers the new database dst: read to its end, checked, durable and only then
-// visible. It never replaces anything: a dst, or a dst-wal, dst-shm or dst-journal, that exists is KindExists. An error of r
-// is returned as it is, and then nothing is left behind; r must give io.EOF only if the image is whole.
+// Install makes the image that r delivers the new database dst: read to its end, checked, durable
+// and only then visible. It never replaces anything: a dst, or a dst-wal, dst-shm or dst-journal,
+// that exists is KindExists. An error of r is returned as it is, and then nothing is left behind; r
+// must give io.EOF only if the image is whole.
 func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) (Installation, error) {
 	old, err := findOld(dst, &opts)
 	if err != nil {
@@ -58,7 +62,8 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 	if err != nil {
 		return Installation{}, err
 	}
-	// Synced before any name is touched: that may take seconds, in which anything can happen to the names.
+	// Synced before any name is touched: that may take seconds, in which anything can happen to the
+	// names.
 	if err := l.file.Sync(); err != nil {
 		return Installation{}, tempError("write", dst, err)
 	}
@@ -72,8 +77,8 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 	return Installation{Info: info}, l.publish(dst)
 }
 
-// findOld tells whether there is a database to be set aside, whose owner and mode the new one then gets. Anything
-// else that is in the way is an error.
+// findOld tells whether there is a database to be set aside, whose owner and mode the new one then
+// gets. Anything else that is in the way is an error.
 func findOld(dst string, opts *InstallOptions) (bool, error) {
 	info, err := os.Lstat(dst)
 	if opts.SetAside == "" || err != nil || !info.Mode().IsRegular() {

@@ -2,7 +2,7 @@ package engine
 
 import "github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 
-// journal tells the state of the rollback journal, by the locks that can be seen from here.
+// journal returns the state of the rollback journal, judged by the locks that are visible.
 func (s *sourceFile) journal() Journal {
 	return judgeJournal(
 		func() (sqlitefile.JournalHeader, Journal) { return readJournal(s.path + "-journal") },
@@ -12,8 +12,9 @@ func (s *sourceFile) journal() Journal {
 		})
 }
 
-// judgeJournal calls a journal hot if it stays the same around a moment in which surely nobody writes: each transaction
-// puts a random number into its journal's header, so it is not the journal of one that has ended and one that has begun.
+// judgeJournal calls a journal hot if it is unchanged across an instant at which no writer holds a
+// lock: each transaction writes a random number into its journal header, so a journal of a new
+// transaction differs.
 func judgeJournal(read func() (sqlitefile.JournalHeader, Journal), quiet func() bool) Journal {
 	first, state := read()
 	if state != JournalPresent || !quiet() {

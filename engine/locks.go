@@ -15,7 +15,8 @@ type InUse string
 const (
 	InUseYes InUse = "yes"
 	InUseNo  InUse = "no"
-	// InUseUnknown is the answer where an idle connection leaves no trace, as in rollback mode, and where locks cannot be seen.
+	// InUseUnknown is the answer where an idle connection leaves no trace, as in rollback mode, and
+	// where locks cannot be seen.
 	InUseUnknown InUse = "unknown"
 )
 
@@ -26,10 +27,10 @@ const (
 	sharedSize  = 510
 )
 
-// lockShared takes the first byte of SQLite's SHARED lock, which SQLite never locks alone. While it is
-// held nobody can get EXCLUSIVE: no journal mode change, no commit in rollback mode, and an application
-// that closes leaves its -wal and -shm in place. It goes through PENDING as SQLite does, so that a
-// waiting writer goes first. locked is false on a file system without such locks.
+// lockShared takes the first byte of SQLite's SHARED lock, which SQLite never locks alone. While it
+// is held nobody can get EXCLUSIVE: no journal mode change, no commit in rollback mode, and an
+// application that closes leaves its -wal and -shm in place. It goes through PENDING as SQLite
+// does, so that a waiting writer goes first. locked is false on a file system without such locks.
 func lockShared(f *os.File) (locked bool, err error) {
 	if err := osfile.Lock(f, osfile.Shared, pendingByte, 1); err != nil {
 		return false, ignoreNoLocks(err)
@@ -51,15 +52,15 @@ func ignoreNoLocks(err error) error {
 	return nil
 }
 
-// A lockState is what the locks on a database's lock bytes tell. To look at them takes none.
+// A lockState says which of SQLite's locks on the main file are held.
 type lockState struct {
 	known     bool // the platform and the file system tell at all
 	any       bool // some connection reads or writes, or has the database open in WAL mode
 	writing   bool // some connection holds RESERVED, PENDING or EXCLUSIVE
-	excluding bool // PENDING or EXCLUSIVE: nobody else can begin to read
+	excluding bool // PENDING or EXCLUSIVE: no reader can start
 }
 
-// inUseBy weighs the locks on the main file and, in WAL mode, on the -shm.
+// inUseBy decides by the locks on the main file and, in WAL mode, on the -shm.
 func inUseBy(locks lockState, wal bool, shm sqlitefile.AuxFile) InUse {
 	switch {
 	case locks.any:
@@ -72,7 +73,7 @@ func inUseBy(locks lockState, wal bool, shm sqlitefile.AuxFile) InUse {
 	return inUseInWAL(shm.File)
 }
 
-// inUseInWAL looks at the lock that every connection to a WAL database holds on its -shm.
+// inUseInWAL probes the lock that every WAL connection holds on its -shm.
 func inUseInWAL(shm *os.File) InUse {
 	_, held, known := osfile.Conflict(shm, osfile.Exclusive, sqlitefile.WALIndexOpenLock, 1)
 	switch {
@@ -84,24 +85,25 @@ func inUseInWAL(shm *os.File) InUse {
 	return InUseUnknown
 }
 
-// neighbours are the SQLite connections of others, as their locks tell. One that has a database open in WAL mode holds SHARED on
-// the main file and a lock on its -shm until it is closed.
+// neighbours says which locks other SQLite connections hold. A connection in WAL mode holds SHARED
+// on the main file and a lock on its -shm until it closes.
 type neighbours struct {
-	main   bool // somebody holds SHARED or more
-	index  bool // somebody has the -shm open that is beside the main file
-	reader bool // somebody reads by it: perhaps another run of this program, which opens one that nobody else has open read-only
-	blind  bool // it cannot be read
+	main   bool // SHARED or more is held
+	index  bool // a connection has the -shm beside the main file open
+	reader bool // a read mark is held, perhaps by a read-only connection like ours
+	blind  bool // the -shm cannot be read
 }
 
 var errElsewhere = errors.New(
 	"somebody has the database open whose -wal is not the one beside it: deleted, or under another name of the file")
 
-// elsewhere reports whether somebody uses a -wal that is not the one beside the main file.
+// elsewhere reports whether a connection uses a -wal other than the one beside the main file.
 func (n neighbours) elsewhere(s sourceState) bool {
 	return s.walHeader && n.main && !n.blind && (s.wal == missing || !n.index && !n.reader)
 }
 
-// probeNeighbours asks who else has the database open in WAL mode. It closes a descriptor of the -shm, so no connection of ours may be open.
+// probeNeighbours probes the locks of other connections. It closes a descriptor of the -shm, which
+// would drop the locks of our own connections: none may be open.
 func (s *sourceFile) probeNeighbours() (n neighbours) {
 	shm := sqlitefile.OpenAux(s.path + "-shm")
 	defer shm.Close()
@@ -114,7 +116,7 @@ func (s *sourceFile) probeNeighbours() (n neighbours) {
 	return n
 }
 
-// walReader is a process that holds a read mark of the -wal, 0 if none is seen.
+// walReader returns a process that holds a read mark of the -wal, 0 if none is known.
 func (s *sourceFile) walReader() (pid int) {
 	const firstReader, readers = sqlitefile.WALIndexLocks + 3, 5
 	shm := sqlitefile.OpenAux(s.path + "-shm")
@@ -126,7 +128,7 @@ func (s *sourceFile) walReader() (pid int) {
 	return pid
 }
 
-// exclusiveHolder reports whether somebody holds EXCLUSIVE, and who.
+// exclusiveHolder reports whether EXCLUSIVE is held, and by which process.
 func exclusiveHolder(main *os.File) (held bool, pid int) {
 	pid, held, _ = osfile.Conflict(main, osfile.Shared, sharedFirst, sharedSize)
 	return held, pid

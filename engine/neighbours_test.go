@@ -17,7 +17,8 @@ import (
 
 const brief = 200 * time.Millisecond
 
-// TestWALElsewhere: the newest commits are in a -wal that is not the one beside the name that was given.
+// TestWALElsewhere: the newest commits are in a -wal that is not the one beside the name that was
+// given.
 func TestWALElsewhere(t *testing.T) {
 	cases := []struct {
 		name   string
@@ -58,7 +59,8 @@ func TestWALElsewhere(t *testing.T) {
 	}
 }
 
-// TestSnapshotsTogether: several runs of this program on one database do not take each other for an application.
+// TestSnapshotsTogether: several runs of this program on one database do not take each other for an
+// application.
 func TestSnapshotsTogether(t *testing.T) {
 	for name, make := range map[string]func(t *testing.T) string{
 		"rollback":             func(t *testing.T) string { return newRollback(t) },
@@ -150,7 +152,8 @@ func TestCutMainFile(t *testing.T) {
 	}
 }
 
-// TestPagesInTheWAL: a main file that is shorter than the database is whole if the WAL has the rest.
+// TestPagesInTheWAL: a main file that is shorter than the database is whole if the WAL has the
+// rest.
 func TestPagesInTheWAL(t *testing.T) {
 	db := newWAL(t)
 	open(t, db, "PRAGMA wal_autocheckpoint=0;", "CREATE TABLE blob(b); INSERT INTO blob VALUES(zeroblob(100000));")

@@ -2,19 +2,22 @@ package engine
 
 import "time"
 
-// DefaultBusyTimeout is how long a locked database is waited for where an option struct does not say.
+// DefaultBusyTimeout is how long to wait for a locked database by default.
 const DefaultBusyTimeout = 10 * time.Second
 
 // A Check is the check that is asked for.
 type Check string
 
 const (
-	// CheckAuto runs PRAGMA quick_check, and less where something the database needs, a collation or a
-	// virtual table module of the application, is not to be had here. The zero value means the same.
+	// CheckAuto runs PRAGMA quick_check, and less where something the database needs, a collation
+	// or a virtual table module of the application, is missing from this build. The zero value
+	// means the same.
 	CheckAuto Check = "auto"
-	// CheckQuick runs PRAGMA quick_check and fails with [KindCheckIncomplete] where it cannot be done.
+	// CheckQuick runs PRAGMA quick_check and fails with [KindCheckIncomplete] where it cannot be
+	// done.
 	CheckQuick Check = "quick"
-	// CheckFull runs PRAGMA integrity_check and fails with [KindCheckIncomplete] where it cannot be done.
+	// CheckFull runs PRAGMA integrity_check and fails with [KindCheckIncomplete] where it cannot be
+	// done.
 	CheckFull Check = "full"
 	// CheckNone copies whatever SQLite can read, corrupt or not.
 	CheckNone Check = "none"
@@ -30,7 +33,7 @@ const (
 	LevelFull       Level = "full"       // PRAGMA integrity_check
 )
 
-// A Phase is a part of the work that Progress tells of.
+// A Phase is a part of the work.
 type Phase string
 
 const (
@@ -53,25 +56,25 @@ type SnapshotOptions struct {
 	// BusyTimeout bounds the wait for a locked or too quickly changing source. Zero means
 	// DefaultBusyTimeout, negative means not to wait.
 	BusyTimeout time.Duration
-	// PagesPerStep is how many pages are copied between two looks at the context, up to 64 MiB. Zero means about 4 MiB.
+	// PagesPerStep is the number of pages per backup step, up to 64 MiB. Zero means about 4 MiB.
 	PagesPerStep int
-	// TempDir is where the private copy is made. Empty means where SQLite would: SQLITE_TMPDIR, TMPDIR,
-	// /var/tmp, /usr/tmp, /tmp, the first that is a writable directory.
+	// TempDir is where the private copy is made. Empty means where SQLite would: SQLITE_TMPDIR,
+	// TMPDIR, /var/tmp, /usr/tmp, /tmp, the first that is a writable directory.
 	TempDir string
-	// Destination, if not empty, is the file that Commit will be asked to make: the private copy is then made in
-	// that file's directory instead of TempDir, so that Commit is one link.
+	// Destination, if not empty, is the file that Commit will be asked to make: the private copy is
+	// then made in that file's directory instead of TempDir, so that Commit is one link.
 	Destination string
 	// Queryable keeps the private copy's name until Close, for Snapshot.Image.
 	Queryable bool
-	// Go, if not nil, starts goroutines instead of the go statement: for the check and the digest, when the
-	// source is free and only the caller waits.
+	// Go, if not nil, starts goroutines instead of the go statement: for the check and the digest,
+	// when the source is free and only the caller waits.
 	Go func(f func())
-	// GoCopy, if not nil, starts the goroutine that copies for the first two seconds, if the source is in WAL
-	// mode, where no writer waits for the copy. The rest is copied by the caller's goroutine: a long read
-	// transaction keeps the WAL from restarting.
+	// GoCopy, if not nil, starts the goroutine that copies for the first two seconds, if the source
+	// is in WAL mode, where no writer waits for the copy. The rest is copied by the caller's
+	// goroutine: a long read transaction keeps the WAL from restarting.
 	GoCopy func(f func())
-	// Progress, if not nil, is called at most once a step, by one goroutine at a time, not always the caller's.
-	// During PhaseCopy the source is locked: a call that waits makes writers wait.
+	// Progress, if not nil, is called at most once a step, by one goroutine at a time, not always
+	// the caller's. During PhaseCopy the source is locked: a call that waits makes writers wait.
 	Progress func(Progress)
 }
 

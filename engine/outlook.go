@@ -9,7 +9,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// An outlook is what a copy would meet now, as far as it can be told without SQLite and without a lock.
+// An outlook is what a copy would meet now, as far as it can be told without SQLite and without a
+// lock.
 type outlook struct {
 	how     access
 	locks   lockState

@@ -62,7 +62,8 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestForeignFiles: what stands beside a database, and is not its application's, is neither read nor given away.
+// TestForeignFiles: what stands beside a database, and is not its application's, is neither read
+// nor given away.
 func TestForeignFiles(t *testing.T) {
 	testkit.NeedsRoot(t)
 	kinds := map[string]func(t *testing.T, path string){

@@ -19,10 +19,11 @@ import (
 type Prediction struct {
 	Inspection Inspection // empty if the database could not be read at all
 
-	// Err is what TakeSnapshot would fail with, of type [*Error], nil if it would not. Damage that only SQLite's check
-	// finds is not predicted.
+	// Err is what TakeSnapshot would fail with, of type [*Error], nil if it would not. Damage that
+	// only SQLite's check finds is not predicted.
 	Err error
-	// Level is the check that the copy would pass with [CheckAuto], and Reason why it would be less than quick.
+	// Level is the check that the copy would pass with [CheckAuto], and Reason why it would be less
+	// than quick.
 	Level  Level
 	Reason string
 
@@ -40,8 +41,9 @@ const predictAttempts = 5
 // predictPatience is how long a lock, or a journal, must stay to be more than a commit.
 const predictPatience = 250 * time.Millisecond
 
-// Predict makes the same look and the same decisions as TakeSnapshot with the same options, up to its first lock. It
-// never opens the database with SQLite, takes no lock, makes no file and changes nothing. Its error is the context's.
+// Predict makes the same look and the same decisions as TakeSnapshot with the same options, up to
+// its first lock. It never opens the database with SQLite, takes no lock, makes no file and changes
+// nothing. Its error is the context's.
 func Predict(ctx context.Context, source string, opts SnapshotOptions) (Prediction, error) {
 	p := Prediction{TempDir: opts.workDir()}
 	src, err := openSource("open", source)

@@ -12,8 +12,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// predictCheck says how the check of a copy would go: SQLite checks an empty database in memory that
-// has the same schema. A schema that cannot be read without SQLite counts for an ordinary one.
+// predictCheck says how the check of a copy would go: SQLite checks an empty database in memory
+// that has the same schema. A schema that cannot be read without SQLite counts for an ordinary one.
 func (p *Prediction) predictCheck(ctx context.Context, s *sourceFile) error {
 	const longest = 5 * time.Second
 	p.Level = LevelQuick
@@ -62,8 +62,8 @@ func unusual(r sqlitefile.SchemaRow) bool {
 	return r.SQL != "" && !usualSQL.MatchString(r.SQL) || collateSQL.MatchString(r.SQL)
 }
 
-// recreateSchema gives the empty database in memory the schema. Only SQLite's own schema parser reads it,
-// which runs none of it; a virtual table is made by a statement that can do nothing else.
+// recreateSchema gives the empty database in memory the schema. Only SQLite's own schema parser
+// reads it, which runs none of it; a virtual table is made by a statement that can do nothing else.
 func (k *checker) recreateSchema(ctx context.Context, rows []sqlitefile.SchemaRow) error {
 	var virtual, plain []sqlitefile.SchemaRow
 	for _, row := range rows {

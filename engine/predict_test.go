@@ -167,8 +167,8 @@ func TestPredictTempDir(t *testing.T) {
 	}
 }
 
-// TestReadSchema compares with what SQLite reads: rows that spill, interior pages, every encoding, pages
-// in the WAL alone.
+// TestReadSchema compares with what SQLite reads: rows that spill, interior pages, every encoding,
+// pages in the WAL alone.
 func TestReadSchema(t *testing.T) {
 	long := strings.Repeat("a long default that spills into overflow pages ", 400)
 	for i, mode := range []string{"DELETE", "WAL"} {

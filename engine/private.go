@@ -10,16 +10,18 @@ import (
 
 var errSwapped = errors.New("somebody has put another file in its place")
 
-// openPrivate opens the private file f through SQLite. More files are those of its siblings that SQLite must find.
+// openPrivate opens the private file f through SQLite. More files are those of its siblings that
+// SQLite must find.
 func openPrivate(f *os.File, more []*os.File, parameters ...string) (*conn, error) {
 	return openVerified(append(more, f), errSwapped, func() (*conn, error) {
 		return openWithTimeout(f.Name(), parameters...)
 	})
 }
 
-// openVerified opens files through SQLite, which knows them by name only: whoever may write in one of the directories
-// above can have given the name to another file since. So once it is open, and before anything is written or
-// believed, this process must hold each of the files once more than before, or openVerified fails with swapped.
+// openVerified opens files through SQLite, which knows them by name only: anyone who can write to a
+// directory above may have replaced them. Once SQLite has opened them, and before anything is
+// written or trusted, this process must have each file open once more than before; otherwise
+// openVerified fails with swapped.
 func openVerified(files []*os.File, swapped error, open func() (*conn, error)) (*conn, error) {
 	opening.Lock()
 	defer opening.Unlock()

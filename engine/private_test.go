@@ -40,8 +40,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// TestSwappedImage: the name of the private file leads to something else when SQLite opens it. Nothing is written there,
-// nothing from there is believed.
+// TestSwappedImage: the name of the private file leads to something else when SQLite opens it.
+// Nothing is written there, nothing from there is believed.
 func TestSwappedImage(t *testing.T) {
 	for _, swap := range swaps {
 		for _, victim := range []string{newRollback(t), newWAL(t)} {
@@ -118,7 +118,8 @@ func TestSwappedSource(t *testing.T) {
 	}
 }
 
-// TestInstallSwapped: somebody moves the private directory of a restore away, with one of his own in its place.
+// TestInstallSwapped: somebody moves the private directory of a restore away, with one of his own
+// in its place.
 func TestInstallSwapped(t *testing.T) {
 	b, dir, victim := image(t), t.TempDir(), newWAL(t)
 	before := picture.Take(t, filepath.Dir(victim))

@@ -12,8 +12,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// A readTx is an open read transaction on a source. While it is held the source cannot change under the copy, or, where no lock is
-// to be had, undisturbed tells that it did.
+// A readTx is an open read transaction on a source. Meanwhile the source cannot change under the
+// copy, or, where it is read without locks, undisturbed reports that it did.
 type readTx struct {
 	source   *sourceFile
 	conn     *conn
@@ -31,7 +31,8 @@ type readTx struct {
 
 var errHotJournal = errors.New("a hot rollback journal must be played back first")
 
-// beginRead opens the source as its state demands and begins a read transaction. Errors are raw; see isTransient.
+// beginRead opens the source as its state demands and begins a read transaction. Errors are raw;
+// see isTransient.
 func (s *sourceFile) beginRead(ctx context.Context, tempDir string) (*readTx, error) {
 	locked, err := s.lock()
 	if err != nil {
@@ -50,7 +51,7 @@ func (s *sourceFile) beginRead(ctx context.Context, tempDir string) (*readTx, er
 	return p, nil
 }
 
-// explain prefers, to an error that SQLite met, that somebody wrote meanwhile: it may be no more than the trace of that.
+// explain replaces an error of SQLite by the write that may have caused it.
 func (p *readTx) explain(err error) error {
 	if primary, _ := resultCode(err); primary != 0 || errors.Is(err, KindCorrupt) {
 		if disturbed := p.undisturbed(); disturbed != nil {
@@ -103,7 +104,8 @@ func (p *readTx) begin() error {
 	return err
 }
 
-// connect opens the connection. It never waits: with our own lock held, whoever holds another one is waiting for us.
+// connect opens the connection. It never waits: we hold our own lock, so a writer may be waiting
+// for us.
 func (p *readTx) connect(ctx context.Context, tempDir string) (err error) {
 	const readOnly, noWait, queryOnly = "mode=ro", "_busy_timeout=0", "_query_only=1"
 	switch p.how {
@@ -121,8 +123,8 @@ func (p *readTx) connect(ctx context.Context, tempDir string) (err error) {
 	return err
 }
 
-// connectCopy copies the database and its WAL as they are to a private directory and opens the copy: exclusively, so that
-// SQLite makes no -shm there.
+// connectCopy copies the database and its WAL to a private directory and opens that copy, in
+// exclusive locking mode so that SQLite creates no -shm there.
 func (p *readTx) connectCopy(ctx context.Context, tempDir string) (*conn, error) {
 	fromWAL, err := p.source.openFile("-wal")
 	if err != nil {

@@ -79,7 +79,8 @@ func TestUndisturbed(t *testing.T) {
 	}
 }
 
-// TestCopiedFilesAreCompared: the database and its WAL belong together only if nobody wrote while they were copied.
+// TestCopiedFilesAreCompared: the database and its WAL belong together only if nobody wrote while
+// they were copied.
 func TestCopiedFilesAreCompared(t *testing.T) {
 	for _, written := range []bool{false, true} {
 		db := crashed(t, "-wal")
@@ -123,8 +124,8 @@ func TestCopiedFilesNeedSpace(t *testing.T) {
 	}
 }
 
-// TestTooFresh: a file written within the clock's grain could be written once more and look the same. Where SQLite's own locks
-// are held that cannot happen unnoticed.
+// TestTooFresh: a file written within the clock's grain could be written once more and look the
+// same. Where SQLite's own locks are held that cannot happen unnoticed.
 func TestTooFresh(t *testing.T) {
 	now, old := osfile.FileState{Mtime: time.Now()}, osfile.FileState{Mtime: time.Now().Add(-time.Hour)}
 	ahead := osfile.FileState{Mtime: time.Now().Add(time.Hour)}

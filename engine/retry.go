@@ -11,7 +11,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// retry calls try until it succeeds, fails for good, or has failed for something transient until the timeout.
+// retry calls try until it succeeds, fails permanently, or has failed transiently until the
+// timeout.
 func retry(ctx context.Context, timeout time.Duration, try func() error) error {
 	if timeout == 0 {
 		timeout = DefaultBusyTimeout
@@ -30,14 +31,14 @@ func retry(ctx context.Context, timeout time.Duration, try func() error) error {
 	}
 }
 
-// A lockHolder is who kept a lock from us, each time that we asked for it.
+// A lockHolder is the process that kept a lock from us at every attempt.
 type lockHolder struct {
 	since  time.Time
 	pid    int  // of who held EXCLUSIVE, 0 where the system does not tell
 	varied bool // it was not the same each time, or not EXCLUSIVE
 }
 
-// lock is lockShared, and notes who is in the way.
+// lock is lockShared, and records who is in the way.
 func (s *sourceFile) lock() (locked bool, err error) {
 	locked, err = lockShared(s.file)
 	if err == nil {
@@ -52,10 +53,11 @@ func (s *sourceFile) lock() (locked bool, err error) {
 	return false, err
 }
 
-// usualCommit is how long a commit may hold EXCLUSIVE that is no cause for wonder.
+// usualCommit is how long a commit may normally hold EXCLUSIVE.
 const usualCommit = time.Second
 
-// retry is the function of that name. If one process has held EXCLUSIVE all the while, it is named: it may never let go.
+// retry is the function of that name. If one process has held EXCLUSIVE all the time, the error
+// names it: it may never let go.
 func (s *sourceFile) retry(ctx context.Context, op string, timeout time.Duration, try func() error) error {
 	s.holder = lockHolder{}
 	err := retry(ctx, timeout, try)

@@ -15,8 +15,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// takeLease keeps everybody else from opening path, and fails with KindBusy if anybody has it open, or
-// where that cannot be told. Unlike a look at the locks, it finds idle connections, too.
+// takeLease keeps everybody else from opening path, and fails with KindBusy if anybody has it open,
+// or where that cannot be told. Unlike a look at the locks, it finds idle connections, too.
 func takeLease(path string) (*osfile.Lease, error) {
 	busy := func(why error) error { return &Error{Kind: KindBusy, Op: "set aside", Path: path, Err: why} }
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
@@ -37,8 +37,9 @@ func takeLease(path string) (*osfile.Lease, error) {
 	return held, nil
 }
 
-// replace sets the database dst aside and gives its name to the new one. If it fails the old database has its name
-// again, or, if somebody has taken that meanwhile, the new name, which the error then tells.
+// replace sets the database dst aside and gives its name to the new one. If it fails, the old
+// database has its name again, or, if that was taken meanwhile, keeps the new one, which the error
+// mentions.
 func (l *stagedImage) replace(dst, aside string) (moved []string, err error) {
 	held, err := takeLease(dst)
 	if err != nil {
@@ -66,9 +67,9 @@ func (l *stagedImage) replace(dst, aside string) (moved []string, err error) {
 	return nil, err
 }
 
-// takeOver takes the name dst from the old database, which is aside by now, too, and gives it to the new one. While the old
-// one has the name, whoever opens it waits for the lease and is then given the old file: so the last look at the lease
-// comes after.
+// takeOver takes the name dst from the old database, which is aside by now, too, and gives it to
+// the new one. While the old one has the name, whoever opens it waits for the lease and is then
+// given the old file: so the last look at the lease comes after.
 func (l *stagedImage) takeOver(dst, aside string, held *osfile.Lease) error {
 	if !held.HasName(aside) {
 		return &Error{Kind: KindChanged, Op: "set aside", Path: dst, Err: errReplaced}
@@ -85,9 +86,9 @@ func (l *stagedImage) takeOver(dst, aside string, held *osfile.Lease) error {
 	return l.link(dst)
 }
 
-// linkDatabase gives all files of the database from a second name, or none of them. Together with unlinkDatabase it moves a
-// database: all new names are there before the first old one goes, so whenever the machine stops, the set is whole under
-// one name or the other.
+// linkDatabase gives all files of the database from a second name, or none of them. Together with
+// unlinkDatabase it moves a database: all new names are there before the first old one goes, so
+// whenever the machine stops, the set is whole under one name or the other.
 func linkDatabase(from, to string) error {
 	for i, suffix := range databaseSuffixes {
 		err := os.Link(from+suffix, to+suffix)

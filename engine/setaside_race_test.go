@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestUndoKeepsTheLastName: somebody has taken one of the old database's names, or all is as it was. Its files keep
-// at least one name each, and never one set's beside another's.
+// TestUndoKeepsTheLastName: somebody has taken one of the old database's names, or all is as it
+// was. Its files keep at least one name each, and never one set's beside another's.
 func TestUndoKeepsTheLastName(t *testing.T) {
 	for _, taken := range []string{"none", "", "-wal", "-shm"} {
 		db := crashed(t, "-wal", "-shm")
@@ -66,7 +66,8 @@ func baseNames(t *testing.T, dir string) string {
 	return strings.Join(names, " ")
 }
 
-// TestReplaceTaken: a restarted application makes a new database as soon as the old one's name is free.
+// TestReplaceTaken: a restarted application makes a new database as soon as the old one's name is
+// free.
 func TestReplaceTaken(t *testing.T) {
 	b := image(t)
 	for range 20 {
@@ -100,8 +101,8 @@ func TestReplaceTaken(t *testing.T) {
 	}
 }
 
-// TestReplaceOpened: who opens the database while it is leased waits, and is then given the old file. Its name must not be
-// given to another one.
+// TestReplaceOpened: who opens the database while it is leased waits, and is then given the old
+// file. Its name must not be given to another one.
 func TestReplaceOpened(t *testing.T) {
 	db := newRollback(t)
 	aside := db + ".aside"

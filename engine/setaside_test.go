@@ -49,7 +49,8 @@ func TestInstallSetAside(t *testing.T) {
 	}
 }
 
-// TestInstallSetAsideInUse: an idle connection is enough, in rollback mode, too, where it holds no lock.
+// TestInstallSetAsideInUse: an idle connection is enough, in rollback mode, too, where it holds no
+// lock.
 func TestInstallSetAsideInUse(t *testing.T) {
 	b := image(t)
 	for _, make := range []func(testing.TB) string{newRollback, newWAL} {
@@ -110,7 +111,8 @@ func TestInstallOwnerAndMode(t *testing.T) {
 	}
 }
 
-// TestLeaseOnFUSE: where another machine or container may have a file open, nothing proves that nobody has.
+// TestLeaseOnFUSE: where another machine or container may have a file open, nothing proves that
+// nobody has.
 func TestLeaseOnFUSE(t *testing.T) {
 	const inside = "SQLITE_CHECKPOINT_TEST_FUSE"
 	if db := os.Getenv(inside); db != "" {

@@ -10,7 +10,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// sqlite runs statements in a sqlite3 shell of their own and returns what it prints. Dot commands go on a line each.
+// sqlite runs statements in a sqlite3 shell of their own and returns what it prints. Dot commands
+// go on a line each.
 func sqlite(t testing.TB, db string, statements ...string) string {
 	t.Helper()
 	testkit.Tool(t, "sqlite3")
@@ -54,7 +55,8 @@ func (a application) run(statements ...string) string {
 	return out
 }
 
-// copyDatabase copies db and those of its files that have one of the suffixes, and exist, into a new directory.
+// copyDatabase copies db and those of its files that have one of the suffixes, and exist, into a
+// new directory.
 func copyDatabase(t testing.TB, db string, suffixes ...string) string {
 	t.Helper()
 	dst := filepath.Join(t.TempDir(), filepath.Base(db))

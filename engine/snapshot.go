@@ -28,11 +28,10 @@ type Snapshot struct {
 	offset      int64
 }
 
-// TakeSnapshot copies the database source as it is at one moment, all commits before the call included, and checks the copy.
-// The source may be in use; it is not changed in any way. It is locked no longer than the copy takes, and in WAL mode not at
-// all for writers.
-//
-// Errors are of type [*Error], or the context's. A database that stays locked until opts.BusyTimeout is KindBusy.
+// TakeSnapshot copies the database source as of one moment, including every commit before the call,
+// and checks the copy. The source may be in use and is not changed. It is locked only during the
+// copy; in WAL mode writers are not blocked at all. Errors are of type [*Error], or the context's.
+// A database that stays locked until opts.BusyTimeout is KindBusy.
 func TakeSnapshot(ctx context.Context, source string, opts SnapshotOptions) (*Snapshot, error) {
 	src, err := openSource("open", source)
 	if err != nil {
@@ -155,7 +154,8 @@ func (s *Snapshot) warn(src *sourceFile) {
 	}
 }
 
-// unlink takes the copy's name away before the first byte leaves, so that nothing stays behind even after SIGKILL.
+// unlink takes the copy's name away before the first byte leaves, so that nothing stays behind even
+// after SIGKILL.
 func (s *Snapshot) unlink() error {
 	if err := s.dir.Remove(imageName); err != nil {
 		return tempError("unlink", s.file.Name(), err)
@@ -191,8 +191,9 @@ func (s *Snapshot) Read(p []byte) (int, error) {
 	return 0, tempError("read", s.file.Name(), err)
 }
 
-// Hash waits for and returns a SHA-256 that has consumed the whole image, each time another clone: Sum(nil) is the
-// image's digest, and what is written to it continues the image. It may be called beside Read.
+// Hash waits for and returns a SHA-256 that has consumed the whole image, each time another clone:
+// Sum(nil) is the image's digest, and what is written to it continues the image. It may be called
+// beside Read.
 func (s *Snapshot) Hash() (hash.Hash, error) {
 	h, err := s.digest.wait()
 	if err != nil && !errors.Is(err, context.Canceled) {
@@ -210,8 +211,8 @@ func (s *Snapshot) SHA256() (digest [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(h.Sum(nil)), nil
 }
 
-// Commit publishes the copy as the new file SnapshotOptions.Destination. On success the file is durable; on
-// failure there is none. If the name is taken, the error is KindExists.
+// Commit publishes the copy as the new file SnapshotOptions.Destination. On success the file is
+// durable; on failure there is none. If the name is taken, the error is KindExists.
 func (s *Snapshot) Commit() error {
 	path := s.destination
 	if path == "" {

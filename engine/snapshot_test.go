@@ -43,7 +43,8 @@ func newRollback(t testing.TB) string {
 	return db
 }
 
-// snapshot takes one into a temporary directory of its own and returns its image; nothing may stay behind.
+// snapshot takes one into a temporary directory of its own and returns its image; nothing may stay
+// behind.
 func snapshot(t testing.TB, source string, opts SnapshotOptions) ([]byte, Info, error) {
 	t.Helper()
 	opts.TempDir = t.TempDir()
@@ -94,8 +95,8 @@ func wantKind(t testing.TB, err error, kind Kind) *Error {
 	return e
 }
 
-// TestSnapshotStates takes a snapshot of a database in each state in which one can be found, twice: the rows are
-// right, the images identical, and the source's directory is as it was.
+// TestSnapshotStates takes a snapshot of a database in each state in which one can be found, twice:
+// the rows are right, the images identical, and the source's directory is as it was.
 func TestSnapshotStates(t *testing.T) {
 	cases := []struct {
 		name string
@@ -268,8 +269,8 @@ func TestSnapshotHotJournal(t *testing.T) {
 	before.MustMatch(t, filepath.Dir(db))
 }
 
-// TestSnapshotWaits: a transaction that has spilled holds EXCLUSIVE and has a journal with a valid header; it is
-// no crash, and its end is waited for.
+// TestSnapshotWaits: a transaction that has spilled holds EXCLUSIVE and has a journal with a valid
+// header; it is no crash, and its end is waited for.
 func TestSnapshotWaits(t *testing.T) {
 	db := newRollback(t)
 	writer := open(t, db, "PRAGMA cache_size=5;", "BEGIN;", "UPDATE t SET v = v || 'y';", addRows)
@@ -285,7 +286,8 @@ func TestSnapshotWaits(t *testing.T) {
 	}
 }
 
-// TestSnapshotExclusive: the WAL of a connection in exclusive mode has no -shm, and is never overlooked.
+// TestSnapshotExclusive: the WAL of a connection in exclusive mode has no -shm, and is never
+// overlooked.
 func TestSnapshotExclusive(t *testing.T) {
 	for _, mode := range []string{"DELETE", "WAL"} {
 		t.Run(mode, func(t *testing.T) {
@@ -355,7 +357,8 @@ func TestSnapshotUnsuitable(t *testing.T) {
 	}
 }
 
-// TestSnapshotOddNeighbours: what bears the name of a -wal, -shm or -journal and is no file holds nobody up.
+// TestSnapshotOddNeighbours: what bears the name of a -wal, -shm or -journal and is no file holds
+// nobody up.
 func TestSnapshotOddNeighbours(t *testing.T) {
 	for _, suffix := range auxSuffixes {
 		for name, make := range map[string]func(string) error{
@@ -445,8 +448,8 @@ func TestSnapshotShapes(t *testing.T) {
 	}
 }
 
-// differingHeaderBytes fails for any difference outside the fields that the backup API sets anew: change counter,
-// schema cookie, version-valid-for and SQLite version.
+// differingHeaderBytes fails for any difference outside the fields that the backup API sets anew:
+// change counter, schema cookie, version-valid-for and SQLite version.
 func differingHeaderBytes(a, b []byte) string {
 	if len(a) != len(b) {
 		return fmt.Sprintf("%d bytes became %d", len(a), len(b))
@@ -549,7 +552,8 @@ func withConn(t testing.TB, db string, prepare func(c *sqlite3.SQLiteConn) error
 	}
 }
 
-// TestCheckLadder: what an application adds to SQLite lowers the level under auto and fails the strict checks.
+// TestCheckLadder: what an application adds to SQLite lowers the level under auto and fails the
+// strict checks.
 func TestCheckLadder(t *testing.T) {
 	dir := t.TempDir()
 	collation := filepath.Join(dir, "collation.db")
@@ -593,7 +597,8 @@ func TestCheckLadder(t *testing.T) {
 	}
 }
 
-// TestCheckStillFindsDamage: a database that needs a missing tokenizer gets no free pass for its other tables.
+// TestCheckStillFindsDamage: a database that needs a missing tokenizer gets no free pass for its
+// other tables.
 func TestCheckStillFindsDamage(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "app.db")
 	sqlite(t, db, fill(500), "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello');",
@@ -701,7 +706,8 @@ func TestSnapshotGuard(t *testing.T) {
 	}
 }
 
-// TestSnapshotLock: an application that closes while the source is read does not take its -wal away.
+// TestSnapshotLock: an application that closes while the source is read does not take its -wal
+// away.
 func TestSnapshotLock(t *testing.T) {
 	db := newWAL(t)
 	src, err := openSource("open", db)
@@ -723,7 +729,8 @@ func TestSnapshotLock(t *testing.T) {
 	}
 }
 
-// TestCheckFullFindsTheSame: split over connections, the full check finds what integrity_check finds.
+// TestCheckFullFindsTheSame: split over connections, the full check finds what integrity_check
+// finds.
 func TestCheckFullFindsTheSame(t *testing.T) {
 	const writable = "PRAGMA writable_schema=ON;"
 	damages := map[string]func(db string){

@@ -15,8 +15,9 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// A sourceFile is the main file of a database, opened for plain reading before SQLite sees it. It stays open until
-// every SQLite connection on the same inode is closed: to close it earlier would drop that connection's locks.
+// A sourceFile is the main file of a database, opened for plain reading before SQLite sees it. It
+// stays open until every SQLite connection on the same inode is closed: to close it earlier would
+// drop that connection's locks.
 type sourceFile struct {
 	name   string // as the caller gave it
 	path   string // absolute, symbolic links resolved: SQLite finds -wal and -shm beside this one
@@ -73,8 +74,8 @@ func openSource(op, name string) (*sourceFile, error) {
 	return s, nil
 }
 
-// openFile opens the main file, or the one beside it, for reading. A link that somebody puts in its place is not followed, a FIFO
-// not waited for.
+// openFile opens the main file or an auxiliary one for reading. It follows no symbolic link and
+// never blocks on a FIFO.
 func (s *sourceFile) openFile(suffix string) (file *os.File, err error) {
 	err = s.owner.Do(func() error {
 		file, err = os.OpenFile(s.path+suffix, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
@@ -120,7 +121,7 @@ func (s *sourceFile) readHeader() error {
 // Close closes the plain descriptor, and with it drops every POSIX lock of the process on the file.
 func (s *sourceFile) Close() error { return s.file.Close() }
 
-// replaced tells whether the path no longer leads to the file that was opened.
+// replaced reports whether the path no longer leads to the file that was opened.
 func (s *sourceFile) replaced() bool {
 	info, err := os.Stat(s.path)
 	return err != nil || !os.SameFile(info, s.info)

@@ -9,8 +9,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// A copy that has not come on for stalled is given up: the destination hangs, perhaps for ever, and the source is locked.
-// Ticks are counted, as a program that was stopped meanwhile has not hung.
+// A copy that has not come on for stalled is given up: the destination hangs, perhaps for ever, and
+// the source is locked. Ticks are counted, as a program that was stopped meanwhile has not hung.
 const (
 	stalled      = 10 * time.Second
 	stalledTicks = 20
@@ -18,7 +18,7 @@ const (
 
 var errStalled = errors.New("no write has ended for 10 seconds: the file system hangs")
 
-// A stallDetector looks after the locks on a source.
+// A stallDetector bounds the time for which a hanging copy locks its source.
 type stallDetector struct {
 	locked atomic.Bool
 	beats  atomic.Int64
@@ -31,8 +31,8 @@ func (w *stallDetector) beat() (over bool) {
 	return w.gaveUp.Load()
 }
 
-// untilStalled calls f. If f holds locks on the source and hangs it takes the locks away and returns errStalled; f may
-// then go on for as long as the kernel keeps it.
+// untilStalled calls f. If f hangs while it holds locks on the source, untilStalled drops the locks
+// and returns errStalled; f may continue until the kernel lets it go.
 func (s *sourceFile) untilStalled(ctx context.Context, f func() error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- f() }()
@@ -58,7 +58,8 @@ func (s *sourceFile) untilStalled(ctx context.Context, f func() error) error {
 	return errStalled
 }
 
-// dropLocks takes away every lock on the source that the process holds, SQLite's included, by closing a descriptor of each file.
+// dropLocks takes away every lock on the source that the process holds, SQLite's included, by
+// closing a descriptor of each file.
 func (s *sourceFile) dropLocks() {
 	s.Close()
 	sqlitefile.OpenAux(s.path + "-shm").Close()

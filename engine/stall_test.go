@@ -58,7 +58,8 @@ func TestCancelledCopyThatHangs(t *testing.T) {
 	}
 }
 
-// TestSpaceBeside: the application needs room for what it writes meanwhile, but not where it is elsewhere.
+// TestSpaceBeside: the application needs room for what it writes meanwhile, but not where it is
+// elsewhere.
 func TestSpaceBeside(t *testing.T) {
 	temp := t.TempDir()
 	here := fileStates{main: osfile.Stat(temp)}

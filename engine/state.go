@@ -11,7 +11,7 @@ type presence int
 
 const (
 	missing presence = iota
-	empty            // there, but it says nothing: an empty WAL, a journal whose header is zeroed
+	empty            // exists, but holds no data: an empty WAL, a journal with a zeroed header
 	nonEmpty
 )
 
@@ -27,17 +27,19 @@ type sourceState struct {
 type access int
 
 const (
-	// accessReadOnly is mode=ro, for a database in rollback mode: SQLite takes its SHARED lock and makes no file.
+	// accessReadOnly is mode=ro, for a database in rollback mode: SQLite takes its SHARED lock and
+	// makes no file.
 	accessReadOnly access = iota
 	// accessShared is mode=ro&readonly_shm=1: both WAL files are there, neither will be written.
 	accessShared
 	// accessImmutable is immutable=1 for a WAL database that nobody has open: anything else would leave a
-	// -wal and a -shm behind. It takes no locks, so whoever uses it must compare stamps afterwards.
+	// -wal and a -shm behind. It takes no locks, so whoever uses it must compare file states afterwards.
 	accessImmutable
-	// accessCopy copies the database and its -wal to a private place and opens the copy there: to read
-	// this WAL SQLite would have to make a -shm beside it.
+	// accessCopy copies the database and its -wal to a private place and opens the copy there: to
+	// read this WAL SQLite would have to make a -shm beside it.
 	accessCopy
-	// accessJournal is none: only playing back the rollback journal would tell what the database holds.
+	// accessJournal is none: only playing back the rollback journal would tell what the database
+	// holds.
 	accessJournal
 )
 
@@ -47,7 +49,7 @@ func (s sourceState) access() access {
 	case !s.walHeader && s.wal != nonEmpty:
 		return accessReadOnly // SQLite decides whether a journal is hot
 	case s.walHeader && s.wal != missing && s.shm:
-		return accessShared // likewise
+		return accessShared // here, too
 	case s.journal == nonEmpty:
 		return accessJournal
 	case s.wal == nonEmpty:
@@ -57,8 +59,8 @@ func (s sourceState) access() access {
 	}
 }
 
-// survey looks at all that decides how the source is read, or why it cannot be, before SQLite opens it. Under our lock its
-// answer lasts; without, it is true of the moment.
+// survey collects everything that decides how the source is read, or why it cannot be, before
+// SQLite opens it. Under our lock the answer stays true; without it, it holds for the moment.
 func (s *sourceFile) survey(op string) (sourceState, neighbours, error) {
 	if s.replaced() {
 		return sourceState{}, neighbours{}, errReplaced
@@ -77,8 +79,8 @@ func (s *sourceFile) survey(op string) (sourceState, neighbours, error) {
 	return state, beside, nil
 }
 
-// readState reads the state. The SHARED lock must be held, so that nobody can change the journal mode or
-// remove a -wal meanwhile.
+// readState reads the state. The SHARED lock must be held, so that nobody can change the journal
+// mode or remove a -wal meanwhile.
 func (s *sourceFile) readState() (sourceState, error) {
 	if err := s.readHeader(); err != nil {
 		return sourceState{}, err
@@ -95,8 +97,8 @@ func (s *sourceFile) readState() (sourceState, error) {
 	return state, err
 }
 
-// sharedMemoryUsable tells whether there is a -shm, and SQLite would leave it and the -wal as they are: it gives empty
-// ones the database's mode.
+// sharedMemoryUsable reports whether there is a -shm, and SQLite would change neither it nor the
+// -wal: it gives empty files the mode of the database.
 func (s *sourceFile) sharedMemoryUsable() (bool, error) {
 	info, err := s.file.Stat()
 	if err != nil {
@@ -118,8 +120,9 @@ func (s *sourceFile) sharedMemoryUsable() (bool, error) {
 	return true, nil
 }
 
-// statAux reports what is found beside the main file; says decides whether what is there says anything.
-func (s *sourceFile) statAux(suffix string, says func(suffix string, size int64) (bool, error)) (presence, error) {
+// statAux reports what is beside the main file. hasContent decides whether an existing file counts
+// as non-empty.
+func (s *sourceFile) statAux(suffix string, hasContent func(suffix string, size int64) (bool, error)) (presence, error) {
 	path := s.path + suffix
 	info, err := os.Stat(path)
 	if os.IsNotExist(err) {
@@ -131,7 +134,7 @@ func (s *sourceFile) statAux(suffix string, says func(suffix string, size int64)
 	if !info.Mode().IsRegular() { // SQLite would open it, and a FIFO would hold it up
 		return missing, fmt.Errorf("%s: not a regular file", path)
 	}
-	if ok, err := says(suffix, info.Size()); err != nil || !ok {
+	if ok, err := hasContent(suffix, info.Size()); err != nil || !ok {
 		return empty, err
 	}
 	return nonEmpty, nil

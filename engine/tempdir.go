@@ -13,11 +13,13 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// spaceMargin is what must stay free beside the copy itself, in bytes, where the source is elsewhere.
+// spaceMargin is what must stay free beside the copy itself, in bytes, where the source is
+// elsewhere.
 const spaceMargin = 1 << 20
 
-// chooseTempDir is the directory for private copies: the one that is asked for, by dir or by the environment, whether
-// it is usable or not, else the first of SQLite's that is. See https://www.sqlite.org/tempfiles.html, section 5.
+// chooseTempDir is the directory for private copies: the one that is asked for, by dir or by the
+// environment, whether it is usable or not, else the first of SQLite's that is. See
+// https://www.sqlite.org/tempfiles.html, section 5.
 func chooseTempDir(dir string) string {
 	for _, asked := range []string{dir, os.Getenv("SQLITE_TMPDIR"), os.Getenv("TMPDIR")} {
 		if asked != "" {
@@ -32,8 +34,8 @@ func chooseTempDir(dir string) string {
 	return "."
 }
 
-// spaceBeside returns what checkSpace says of a copy of so many bytes. On the file system of the source it leaves room for
-// what the application writes meanwhile.
+// spaceBeside returns a checkSpace for a copy of size bytes. On the file system of the source it
+// leaves room for what the application writes meanwhile.
 func spaceBeside(dir string, source fileStates, size int64) func(left int64) error {
 	margin := int64(spaceMargin)
 	if osfile.Stat(dir).Dev == source.main.Dev {
@@ -42,7 +44,8 @@ func spaceBeside(dir string, source fileStates, size int64) func(left int64) err
 	return func(left int64) error { return checkSpace(dir, left, margin) }
 }
 
-// checkSpace fails with KindNoSpace if size bytes do not fit into the file system of dir, and leave the margin free.
+// checkSpace fails with KindNoSpace unless size bytes fit into the file system of dir and leave the
+// margin free.
 func checkSpace(dir string, size, margin int64) error {
 	free, err := osfile.FreeBytes(dir)
 	if err != nil {
@@ -55,8 +58,8 @@ func checkSpace(dir string, size, margin int64) error {
 	return nil
 }
 
-// networkFilesystem tells what kind of file system path is on, and whether locks and the shared memory of WAL mode may not
-// reach from one of its clients to another.
+// networkFilesystem returns the name of the file system of path, and whether locks and the shared
+// memory of WAL mode may not reach from one of its clients to another.
 func networkFilesystem(path string) (name string, network bool, err error) {
 	return atomicfile.NetworkFilesystem(path)
 }

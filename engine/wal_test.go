@@ -15,7 +15,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// A log may be cut, in a copy or by a crash, at any byte. What counts is what SQLite itself finds then.
+// A log may be cut, in a copy or by a crash, at any byte. What counts is what SQLite itself finds
+// then.
 func TestWALCutAnywhere(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
 	live := open(t, db, "PRAGMA page_size=512; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x);")
@@ -75,7 +76,8 @@ func slicesNear(offsets []int, n int) bool {
 	return false
 }
 
-// compareWithSQLite puts a log beside a database, inspects it, and then lets the sqlite3 shell recover it.
+// compareWithSQLite puts a log beside a database, inspects it, and then lets the sqlite3 shell
+// recover it.
 func compareWithSQLite(t *testing.T, db string, wal []byte, what string) {
 	t.Helper()
 	os.Remove(db + "-shm")

@@ -15,7 +15,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
 )
 
-// TestMain lets the test binary be the writer of a test, too: a process of its own, as an application is.
+// TestMain lets the test binary be the writer of a test, too: a process of its own, as an
+// application is.
 func TestMain(m *testing.M) {
 	if db := os.Getenv("ENGINE_TEST_WRITER"); db != "" {
 		if err := runWriter(db); err != nil {
@@ -37,7 +38,8 @@ func TestMain(m *testing.M) {
 // invariant is the sum over both tables that every commit keeps.
 const invariant = 2_000_000
 
-// newLedger makes a database of two tables whose sums change together. Its WAL is small, so that it restarts often.
+// newLedger makes a database of two tables whose sums change together. Its WAL is small, so that it
+// restarts often.
 func newLedger(t testing.TB, mode string) string {
 	t.Helper()
 	db := filepath.Join(t.TempDir(), "ledger.db")
@@ -68,8 +70,8 @@ func holdPin(db string) error {
 	})
 }
 
-// runWriter moves amounts between the tables, one commit each, until its standard input ends; then it prints how many commits
-// there were and how often the WAL was restarted.
+// runWriter moves amounts between the tables, one commit each, until its standard input ends; then
+// it prints how many commits there were and how often the WAL was restarted.
 func runWriter(db string) error {
 	c, err := openConn(db, "mode=rw", "_busy_timeout=10000")
 	if err != nil {
@@ -153,7 +155,8 @@ func startWriter(t testing.TB, db string) (stop func() (commits, restarts int)) 
 	}
 }
 
-// TestOpeningsBesideWriter opens and pins the source beside the fastest writer there is: no race with it reaches the user.
+// TestOpeningsBesideWriter opens and pins the source beside the fastest writer there is: no race
+// with it reaches the user.
 func TestOpeningsBesideWriter(t *testing.T) {
 	openings := 2000
 	if testing.Short() {

@@ -17,8 +17,8 @@ type Identity struct {
 	groups []uint32 // the file's own first
 }
 
-// OwnerIdentity returns the identity of the owner of the file path. It is nil if that is the caller, or if
-// the caller may not assume it.
+// OwnerIdentity returns the identity of the owner of the file path. It is nil if that is the
+// caller, or if the caller may not assume it.
 func OwnerIdentity(path string, info fs.FileInfo) *Identity {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 || stat.Uid == 0 {
@@ -38,9 +38,9 @@ func OwnerIdentity(path string, info fs.FileInfo) *Identity {
 
 var errIdentity = errors.New("cannot assume the identity of the owner")
 
-// Do calls f with the identity, on a thread of its own: files that f creates belong to the owner from the
-// start, and f can chown, change or write to no file that the owner could not. A nil Identity is the
-// caller's.
+// Do calls f with the identity, on a thread of its own: files that f creates belong to the owner
+// from the start, and f can chown, change or write to no file that the owner could not. A nil
+// Identity is the caller's.
 func (who *Identity) Do(f func() error) (err error) {
 	if who == nil {
 		return f()
@@ -53,8 +53,8 @@ func (who *Identity) Do(f func() error) (err error) {
 	return err
 }
 
-// assume changes the identity of this thread for good. It keeps CAP_DAC_READ_SEARCH, because the owner of a
-// file may not be able to enter its directory.
+// assume changes the identity of this thread for good. It keeps CAP_DAC_READ_SEARCH, because the
+// owner of a file may not be able to enter its directory.
 func (who *Identity) assume() error {
 	count, list := uintptr(len(who.groups)), unsafe.Pointer(&who.groups[0])
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, count, uintptr(list), 0); errno != 0 {

@@ -10,7 +10,8 @@ import (
 // An Inode is the identity of a file while it exists.
 type Inode struct{ Dev, Ino uint64 }
 
-// OpenInodes counts the open descriptors of this process by file. It is nil if they cannot be listed.
+// OpenInodes counts the open descriptors of this process by file. It is nil if they cannot be
+// listed.
 func OpenInodes() map[Inode]int {
 	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
 		entries, err := os.ReadDir(dir)

@@ -20,8 +20,8 @@ func TakeLease(f *os.File) (*Lease, error) {
 	return nil, err
 }
 
-// Broken reports whether somebody has tried to open the file since the lease was taken. They wait until
-// it is given up.
+// Broken reports whether somebody has tried to open the file since the lease was taken. They wait
+// until it is given up.
 func (l *Lease) Broken() bool {
 	kind, err := unix.FcntlInt(l.file.Fd(), unix.F_GETLEASE, 0)
 	return err != nil || kind != unix.F_WRLCK

@@ -8,8 +8,8 @@ import (
 )
 
 // Lock locks bytes of f with an open file description lock, which no close elsewhere in the process
-// can drop. It does not wait: it returns ErrLocked if the lock is taken, and another error if the file
-// system has no such locks.
+// can drop. It does not wait: it returns ErrLocked if the lock is taken, and another error if the
+// file system has no such locks.
 func Lock(f *os.File, kind LockKind, start, length int64) error {
 	return setLock(f, kind.fcntl(), start, length)
 }
@@ -17,9 +17,9 @@ func Lock(f *os.File, kind LockKind, start, length int64) error {
 // Unlock drops what Lock has locked.
 func Unlock(f *os.File, start, length int64) { setLock(f, unix.F_UNLCK, start, length) }
 
-// conflict reports whether a lock is held that a lock of this kind would conflict with, and by which
-// process, 0 if the kernel does not say. known is false if the file system has no such locks. It takes
-// no lock itself.
+// conflict reports whether a lock is held that a lock of this kind would conflict with, and by
+// which process, 0 if the kernel does not say. known is false if the file system has no such locks.
+// It takes no lock itself.
 func Conflict(f *os.File, kind LockKind, start, length int64) (pid int, held, known bool) {
 	lock := unix.Flock_t{Type: kind.fcntl(), Start: start, Len: length}
 	err := fcntl(f, unix.F_OFD_GETLK, &lock)

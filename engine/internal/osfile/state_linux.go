@@ -10,8 +10,8 @@ import (
 
 func changeTime(stat *syscall.Stat_t) time.Time { return time.Unix(stat.Ctim.Unix()) }
 
-// Stat returns the state of the file path, zero if there is none. It asks the server of a network or
-// FUSE file system, which the kernel would otherwise do about once a second.
+// Stat returns the state of the file path, zero if there is none. It asks the server of a network
+// or FUSE file system, which the kernel would otherwise do about once a second.
 func Stat(path string) FileState {
 	var stat unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &stat)
@@ -30,7 +30,8 @@ func Stat(path string) FileState {
 	}
 }
 
-// MountPoint reports whether path is a mount of its own, like a single file mounted into a container.
+// MountPoint reports whether path is a mount of its own, like a single file mounted into a
+// container.
 func MountPoint(path string) bool {
 	var stat unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_TYPE, &stat)

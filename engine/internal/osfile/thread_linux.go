@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownThread calls f on a thread of its own, which f may change, and waits. The goroutine never unlocks
-// the thread, so that the thread ends with it.
+// ownThread calls f on a thread of its own, which f may change, and waits. The goroutine never
+// unlocks the thread, so that the thread ends with it.
 func ownThread(f func()) {
 	done := make(chan struct{})
 	go func() {

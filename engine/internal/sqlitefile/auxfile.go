@@ -16,8 +16,8 @@ type AuxFile struct {
 	Err    error    // why it cannot be read
 }
 
-// OpenAux opens an auxiliary file for reading. It follows no symbolic link and never blocks on a FIFO or
-// a device.
+// OpenAux opens an auxiliary file for reading. It follows no symbolic link and never blocks on a
+// FIFO or a device.
 func OpenAux(path string) AuxFile {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -37,7 +37,8 @@ func OpenAux(path string) AuxFile {
 	return AuxFile{Exists: true, Size: info.Size(), File: file}
 }
 
-// unreadable describes a file that cannot be opened. Its size still matters: SQLite ignores an empty WAL.
+// unreadable describes a file that cannot be opened. Its size still matters: SQLite ignores an
+// empty WAL.
 func unreadable(path string, why error) AuxFile {
 	s := AuxFile{Exists: true, Size: -1, Err: why}
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {

@@ -1,5 +1,5 @@
-// Package sqlitefile reads the files of a SQLite database without SQLite: database header, write-ahead
-// log, wal-index, rollback journal and schema. It changes nothing and takes no lock.
+// Package sqlitefile reads the files of a SQLite database without SQLite: database header,
+// write-ahead log, wal-index, rollback journal and schema. It changes nothing and takes no lock.
 package sqlitefile
 
 import (
@@ -88,10 +88,12 @@ func ParseHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// WAL reports whether the header puts the database in WAL mode. SQLite goes by the read version alone.
+// WAL reports whether the header puts the database in WAL mode. SQLite goes by the read version
+// alone.
 func (h Header) WAL() bool { return h.ReadVersion == 2 }
 
-// CountValid reports whether the last writer updated PageCount. If it did not, SQLite uses the file size.
+// CountValid reports whether the last writer updated PageCount. If it did not, SQLite uses the file
+// size.
 func (h Header) CountValid() bool { return h.PageCount > 0 && h.VersionValid == h.ChangeCounter }
 
 func (h Header) EncodingName() string {

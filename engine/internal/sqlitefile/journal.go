@@ -6,7 +6,8 @@ import "io"
 // https://www.sqlite.org/fileformat2.html#the_rollback_journal
 type JournalHeader [28]byte
 
-// Zeroed reports whether the journal was ended by zeroing its header. SQLite looks at the first byte.
+// Zeroed reports whether the journal was ended by zeroing its header. SQLite looks at the first
+// byte.
 func (h JournalHeader) Zeroed() bool { return h[0] == 0 }
 
 // JournalHeader reads the header, or the n bytes that a shorter file has of it.

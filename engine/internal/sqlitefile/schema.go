@@ -33,8 +33,8 @@ const (
 
 var errSchema = errors.New("the schema cannot be read without SQLite")
 
-// A pageReader reads pages as last committed. It holds no lock, so the pages may stem from different
-// commits.
+// A pageReader reads pages as last committed. It holds no lock, so the pages may stem from
+// different commits.
 type pageReader struct {
 	main, wal io.ReaderAt
 	header    Header

@@ -14,8 +14,8 @@ const (
 	walMagic        = 0x377f0682
 	walVersion      = 3007000
 
-	// walReadSize is the size of a read in bytes, rounded down to whole frames: large enough to hide the
-	// cost of a system call, small enough to check the context often.
+	// walReadSize is the size of a read in bytes, rounded down to whole frames: large enough to
+	// hide the cost of a system call, small enough to check the context often.
 	walReadSize = 1 << 20
 )
 
@@ -27,8 +27,8 @@ type WALHeader struct {
 	sum       walSum // checksum that those of the frames continue
 }
 
-// ParseWALHeader parses the first 32 bytes of a WAL and reports whether they are valid. SQLite treats a
-// WAL without a valid header as empty.
+// ParseWALHeader parses the first 32 bytes of a WAL and reports whether they are valid. SQLite
+// treats a WAL without a valid header as empty.
 func ParseWALHeader(b []byte) (WALHeader, bool) {
 	if len(b) < WALHeaderSize {
 		return WALHeader{}, false
@@ -85,7 +85,8 @@ func ReadWAL(ctx context.Context, r io.ReaderAt, size int64, pageSize int) (WAL,
 	return WalkWAL(ctx, r, size, pageSize, func(int64) {})
 }
 
-// WalkWAL is like ReadWAL and calls committed with the page number of every committed frame, in order.
+// WalkWAL is like ReadWAL and calls committed with the page number of every committed frame, in
+// order.
 func WalkWAL(
 	ctx context.Context, r io.ReaderAt, size int64, pageSize int, committed func(page int64),
 ) (WAL, error) {

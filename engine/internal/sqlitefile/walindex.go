@@ -6,8 +6,9 @@ import (
 	"io"
 )
 
-// The layout of a wal-index, the -shm file: https://www.sqlite.org/walformat.html#the_wal_index_file_format
-// Its integers are in the byte order of the machine that made it.
+// The layout of a wal-index, the -shm file:
+// https://www.sqlite.org/walformat.html#the_wal_index_file_format Its integers are in the byte
+// order of the machine that made it.
 const (
 	walIndexHeaderSize = 48 // bytes; stored twice, so that a reader detects a torn write
 	walIndexSize       = 2*walIndexHeaderSize + 4
@@ -22,8 +23,8 @@ type WALIndex struct {
 	Backfill int64   // frames already in the database file
 }
 
-// ReadWALIndex reads the start of an -shm and reports whether it is valid: it is not while it is being
-// written or rebuilt.
+// ReadWALIndex reads the start of an -shm and reports whether it is valid: it is not while it is
+// being written or rebuilt.
 func ReadWALIndex(r io.ReaderAt) (WALIndex, bool) {
 	var b [walIndexSize]byte
 	if _, err := r.ReadAt(b[:], 0); err != nil {
@@ -48,8 +49,8 @@ func validWALIndex(header []byte) bool {
 
 var nativeBigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 
-// WALIndex reads the -shm, and returns a zero value if it cannot. It retries, because a writer may be
-// updating it.
+// WALIndex reads the -shm, and returns a zero value if it cannot. It retries, because a writer may
+// be updating it.
 func (s AuxFile) WALIndex() WALIndex {
 	if s.File == nil {
 		return WALIndex{}
