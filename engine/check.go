@@ -73,7 +73,8 @@ func openImage(ctx context.Context, image *os.File) (*conn, error) {
 	}
 	c.SetLimit(sqlite3.SQLITE_LIMIT_LENGTH, int(min(max(info.Size(), 1<<20), 1e9)))
 	c.SetLimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, maxPattern)
-	for _, pragma := range []string{"trusted_schema=OFF", "cell_size_check=ON", fmt.Sprintf("mmap_size=%d", maxMapped)} {
+	mapped := fmt.Sprintf("mmap_size=%d", maxMapped)
+	for _, pragma := range []string{"trusted_schema=OFF", "cell_size_check=ON", mapped} {
 		if err := c.exec(ctx, "PRAGMA "+pragma); err != nil {
 			c.Close()
 			return nil, err
@@ -193,7 +194,8 @@ func (k *checker) eachTable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tables, err := k.conn.query(ctx, "SELECT 'sqlite_schema', FALSE UNION ALL SELECT name, rootpage = 0 FROM sqlite_schema WHERE type = 'table'")
+	tables, err := k.conn.query(ctx, "SELECT 'sqlite_schema', FALSE UNION ALL "+
+		"SELECT name, rootpage = 0 FROM sqlite_schema WHERE type = 'table'")
 	if err != nil {
 		return err
 	}

@@ -23,10 +23,11 @@ const maxParts = 500
 // everything, the freelist and unused pages included, beside one check of the contents of each
 // table and its indexes.
 func (k *checker) full(ctx context.Context, image *os.File, start goFunc) error {
-	if n, err := k.conn.queryInt(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"); err != nil || n > maxParts {
-		if err != nil {
-			return err
-		}
+	n, err := k.conn.queryInt(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'")
+	if err != nil {
+		return err
+	}
+	if n > maxParts {
 		return k.run(ctx, "integrity_check", "")
 	}
 	tables, err := k.tablesBySize(ctx)

@@ -175,7 +175,8 @@ func runCheckpoint(ctx context.Context, c *conn, mode CheckpointMode) (Checkpoin
 	case pages < 0: // the journal mode was changed since the header was read
 		return CheckpointResult{Complete: true}, nil
 	}
-	return CheckpointResult{WAL: true, Busy: busy, Pages: pages, Checkpointed: checkpointed, Complete: !busy && pages == checkpointed}, nil
+	complete := !busy && pages == checkpointed
+	return CheckpointResult{true, busy, pages, checkpointed, complete}, nil
 }
 
 // checkOwner refuses to create a -wal or -shm that the application could not write: they would
@@ -188,7 +189,8 @@ func (s *sourceFile) checkOwner() error {
 	for _, suffix := range []string{"-wal", "-shm"} {
 		if _, err := os.Stat(s.path + suffix); errors.Is(err, fs.ErrNotExist) {
 			return &Error{Kind: KindNotOwner, Op: "checkpoint", Path: s.name,
-				Err: fmt.Errorf("it would make a %s that belongs to uid %d, not to the database's owner, uid %d", suffix, uid, ownerID(s.info))}
+				Err: fmt.Errorf("it would create a %s that belongs to uid %d, not to the database's owner, uid %d",
+					suffix, uid, ownerID(s.info))}
 		}
 	}
 	return nil

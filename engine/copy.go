@@ -126,7 +126,8 @@ func checkCopy(p *readTx, f *os.File, pages int64) error {
 	}
 	if pages != p.pages || int64(h.PageCount) != pages || !h.CountValid() || int64(h.PageSize) != p.pageSize {
 		return &Error{Kind: KindInternal, Op: "copy", Path: p.source.name,
-			Err: fmt.Errorf("%d pages of %d bytes gave a file whose header counts %d of %d", p.pages, p.pageSize, h.PageCount, h.PageSize)}
+			Err: fmt.Errorf("%d pages of %d bytes gave a file whose header counts %d of %d",
+				p.pages, p.pageSize, h.PageCount, h.PageSize)}
 	}
 	return nil
 }

@@ -32,7 +32,8 @@ var databaseSuffixes = append([]string{""}, auxSuffixes...)
 // KindTemp if it has no directory.
 func CheckDestination(source, dst string) error {
 	if source != "" && sameDatabase(source, dst) {
-		return &Error{Kind: KindSameFile, Op: "create", Path: dst, Err: errors.New("source and destination are the same database")}
+		return &Error{Kind: KindSameFile, Op: "create", Path: dst,
+			Err: errors.New("source and destination are the same database")}
 	}
 	for _, suffix := range append([]string{""}, auxSuffixes...) {
 		err := atomicfile.CheckAbsent(dst + suffix)

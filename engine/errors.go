@@ -140,7 +140,8 @@ func copyError(source, dst string, err error) error {
 	switch {
 	case errors.Is(err, errNoProgress):
 		return &Error{Kind: KindInternal, Op: "copy", Path: source, Err: err}
-	case primary == codeFull, primary == codeIO && extended != codeIORead && extended != codeIOShortRead && extended != codeIOCorruptFS:
+	case primary == codeFull,
+		primary == codeIO && extended != codeIORead && extended != codeIOShortRead && extended != codeIOCorruptFS:
 		return tempError("write", dst, err)
 	}
 	return databaseError("copy", source, err)
@@ -173,7 +174,8 @@ func isTransient(err error) bool {
 	case codeReadonlyRecovery, codeReadonlyCantLock, codeReadonlyCantInit, codeReadonlyRollback:
 		return true
 	}
-	return primary == codeBusy || primary == codeLocked || primary == codeProtocol || errors.Is(err, osfile.ErrLocked) ||
+	return primary == codeBusy || primary == codeLocked || primary == codeProtocol ||
+		errors.Is(err, osfile.ErrLocked) ||
 		errors.Is(err, errHotJournal) || // or a change of the journal mode
 		errors.Is(err, KindForeignFile) || // root's sqlite3 makes files before it gives them to their owner
 		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errElsewhere)

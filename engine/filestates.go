@@ -44,7 +44,8 @@ func (g fileStates) fresh(t time.Time) bool { return time.Since(t).Abs() < g.gra
 
 var (
 	errDisturbed = errors.New("the database kept changing while it was read without locks")
-	errUnlocked  = errors.New("somebody wrote to the database although it was locked: locks do not reach its writer here")
+	errUnlocked  = errors.New(
+		"somebody wrote to the database although it was locked: locks do not reach its writer here")
 )
 
 // tooFresh reports whether a source that is read without SQLite's locks was written so recently

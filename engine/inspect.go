@@ -38,7 +38,7 @@ type Inspection struct {
 	Journal   Journal
 	InUse     InUse
 
-	Litestream string // the directory that Litestream keeps beside a database that it replicates; empty if there is none
+	Litestream string // directory of Litestream beside a database that it replicates, or empty
 
 	Filesystem        string // by statfs(2): "ext4", "nfs", ...; empty where the platform does not tell
 	NetworkFilesystem bool   // locks may not be shared between those who use it
@@ -57,7 +57,7 @@ const (
 	ForecastSharedMemory Forecast = "shared_memory" // read the WAL through the -shm that is there
 	ForecastImmutable    Forecast = "immutable"     // read without locks, and again if the file changes
 	ForecastPrivateCopy  Forecast = "private_copy"  // copy the database and its WAL first, and read that copy
-	ForecastBusy         Forecast = "busy"          // wait, and fail with KindBusy or KindExclusive if that takes too long
+	ForecastBusy         Forecast = "busy"          // wait, then fail with KindBusy or KindExclusive
 	ForecastRefused      Forecast = "refused"       // fail
 )
 
@@ -82,7 +82,7 @@ type Journal string
 const (
 	JournalNone    Journal = "none"
 	JournalEmpty   Journal = "empty"   // zero bytes, as journal_mode=TRUNCATE leaves it
-	JournalZeroed  Journal = "zeroed"  // its header is void: journal_mode=PERSIST, or a transaction that has not reached the main file
+	JournalZeroed  Journal = "zeroed"  // its header is zeroed: journal_mode=PERSIST, or nothing in the main file yet
 	JournalPresent Journal = "present" // a transaction is being written, or, where locks cannot be seen, it is hot
 	JournalHot     Journal = "hot"     // a crash left it: the main file is not consistent until it has been played back
 	JournalUnknown Journal = "unknown" // it cannot be read

@@ -56,7 +56,10 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 	if err != nil {
 		return Installation{}, err
 	}
-	l := stagedImage{where: filepath.Dir(dst), name: dst, check: opts.Check, size: opts.Size, mode: opts.Mode, owner: opts.Owner, progress: opts.Progress}
+	l := stagedImage{
+		where: filepath.Dir(dst), name: dst, check: opts.Check, size: opts.Size,
+		mode: opts.Mode, owner: opts.Owner, progress: opts.Progress,
+	}
 	defer l.Close()
 	info, err := l.stage(ctx, r)
 	if err != nil {

@@ -110,7 +110,8 @@ func (s *sourceFile) probeNeighbours() (n neighbours) {
 	_, n.main, _ = osfile.Conflict(s.file, osfile.Exclusive, sharedFirst+1, sharedSize-1)
 	if shm.File != nil {
 		_, n.index, _ = osfile.Conflict(shm.File, osfile.Exclusive, sqlitefile.WALIndexOpenLock, 1)
-		_, n.reader, _ = osfile.Conflict(shm.File, osfile.Exclusive, sqlitefile.WALIndexLocks, sqlitefile.WALIndexOpenLock-sqlitefile.WALIndexLocks)
+		const first, end = sqlitefile.WALIndexLocks, sqlitefile.WALIndexOpenLock
+		_, n.reader, _ = osfile.Conflict(shm.File, osfile.Exclusive, first, end-first)
 	}
 	n.blind = shm.Err != nil
 	return n

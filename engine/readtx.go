@@ -131,7 +131,8 @@ func (p *readTx) connectCopy(ctx context.Context, tempDir string) (*conn, error)
 		return nil, sourceError("read", p.source.name, err)
 	}
 	defer fromWAL.Close()
-	if err := spaceBeside(tempDir, p.before, p.before.main.Size+p.before.wal.Size)(p.before.main.Size + p.before.wal.Size); err != nil {
+	size := p.before.main.Size + p.before.wal.Size
+	if err := spaceBeside(tempDir, p.before, size)(size); err != nil {
 		return nil, err
 	}
 	if p.scratch, err = atomicfile.NewDir(tempDir); err != nil {

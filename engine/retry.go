@@ -68,7 +68,8 @@ func (s *sourceFile) retry(ctx context.Context, op string, timeout time.Duration
 	if s.holder.pid > 0 {
 		who = fmt.Sprintf("process %d%s", s.holder.pid, commandOf(s.holder.pid))
 	}
-	return &Error{Kind: KindExclusive, Op: op, Path: s.name, Err: fmt.Errorf("%w exclusively, all the while, by %s", osfile.ErrLocked, who)}
+	return &Error{Kind: KindExclusive, Op: op, Path: s.name,
+		Err: fmt.Errorf("%w exclusively, all the while, by %s", osfile.ErrLocked, who)}
 }
 
 // commandOf is the name of a process in brackets, nothing where it is not known.

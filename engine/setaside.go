@@ -25,7 +25,8 @@ func takeLease(path string) (*osfile.Lease, error) {
 	}
 	if name, network, err := networkFilesystem(path); err != nil || network {
 		f.Close()
-		return nil, busy(fmt.Errorf("cannot tell on %s whether somebody has it open elsewhere", cmp.Or(name, "this file system")))
+		name = cmp.Or(name, "this file system")
+		return nil, busy(fmt.Errorf("cannot tell on %s whether somebody has it open elsewhere", name))
 	}
 	held, err := osfile.TakeLease(f)
 	if errors.Is(err, osfile.ErrOpenElsewhere) {

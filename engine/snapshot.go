@@ -120,7 +120,8 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	s.info = Info{Size: pages * p.pageSize, PageSize: int(p.pageSize), PageCount: pages, WAL: src.header.WAL(),
 		Locked: time.Since(p.since)}
 	if tail > 0 {
-		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf("%s: %d bytes after the last page are not part of the database and were left out", s.source, tail))
+		s.info.Warnings = append(s.info.Warnings, fmt.Sprintf(
+			"%s: %d bytes after the last page are not part of the database and were left out", s.source, tail))
 	}
 	return checkCopy(p, s.file, pages)
 }
@@ -144,7 +145,8 @@ func (s *sourceFile) checkCount(pages int64) error {
 	if pages <= maxPages {
 		return nil
 	}
-	return &Error{Kind: KindNotDatabase, Op: "copy", Path: s.name, Err: fmt.Errorf("%d pages are more than can be copied", pages)}
+	return &Error{Kind: KindNotDatabase, Op: "copy", Path: s.name,
+		Err: fmt.Errorf("%d pages are more than can be copied", pages)}
 }
 
 // warn notes what an operator should know about where the source lives.
@@ -216,7 +218,8 @@ func (s *Snapshot) SHA256() (digest [sha256.Size]byte, err error) {
 func (s *Snapshot) Commit() error {
 	path := s.destination
 	if path == "" {
-		return &Error{Kind: KindInternal, Op: "create", Path: path, Err: errors.New("SnapshotOptions.Destination is empty")}
+		return &Error{Kind: KindInternal, Op: "create", Path: s.source,
+			Err: errors.New("SnapshotOptions.Destination is empty")}
 	}
 	if _, err := s.digest.wait(); err != nil {
 		return tempError("read", s.file.Name(), err)

@@ -87,7 +87,9 @@ func (s *sourceFile) openFile(suffix string) (file *os.File, err error) {
 // connect opens the database with SQLite.
 func (s *sourceFile) connect(parameters ...string) (c *conn, err error) {
 	err = s.owner.Do(func() error {
-		c, err = openVerified([]*os.File{s.file}, errReplaced, func() (*conn, error) { return openConn(s.path, parameters...) })
+		c, err = openVerified([]*os.File{s.file}, errReplaced, func() (*conn, error) {
+			return openConn(s.path, parameters...)
+		})
 		return err
 	})
 	return c, err

@@ -101,8 +101,10 @@ func imageInfo(f *os.File, name string, size int64) (Info, error) {
 	}
 	info := Info{Size: size, PageSize: h.PageSize, PageCount: int64(h.PageCount), WAL: h.WAL()}
 	if size != info.PageCount*int64(info.PageSize) {
-		problem := fmt.Sprintf("size is not page_count × page_size: %d bytes, not %d × %d", size, h.PageCount, h.PageSize)
-		return Info{}, &Error{Kind: KindCorrupt, Op: "check", Path: name, Err: errors.New("not a whole database image"), Findings: []string{problem}}
+		problem := fmt.Sprintf("size is not page_count × page_size: %d bytes, not %d × %d",
+			size, h.PageCount, h.PageSize)
+		return Info{}, &Error{Kind: KindCorrupt, Op: "check", Path: name,
+			Err: errors.New("not a whole database image"), Findings: []string{problem}}
 	}
 	return info, nil
 }

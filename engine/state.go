@@ -122,7 +122,9 @@ func (s *sourceFile) sharedMemoryUsable() (bool, error) {
 
 // statAux reports what is beside the main file. hasContent decides whether an existing file counts
 // as non-empty.
-func (s *sourceFile) statAux(suffix string, hasContent func(suffix string, size int64) (bool, error)) (presence, error) {
+func (s *sourceFile) statAux(
+	suffix string, hasContent func(suffix string, size int64) (bool, error),
+) (presence, error) {
 	path := s.path + suffix
 	info, err := os.Stat(path)
 	if os.IsNotExist(err) {

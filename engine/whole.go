@@ -44,7 +44,8 @@ func (s *sourceFile) checkWhole(ctx context.Context, e extent) (tail int64, err 
 			fmt.Sprintf("%d of %d pages are neither in the file nor in the WAL", missing, e.pages))
 	}
 	return 0, s.notWhole("the file is cut short",
-		fmt.Sprintf("size is not page_count × page_size: %d bytes, not %d × %d = %d", size, e.pages, e.pageSize, want))
+		fmt.Sprintf("size is not page_count × page_size: %d bytes, not %d × %d = %d",
+			size, e.pages, e.pageSize, want))
 }
 
 func (s *sourceFile) notWhole(what, finding string) error {

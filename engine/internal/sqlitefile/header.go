@@ -83,7 +83,8 @@ func ParseHeader(b []byte) (Header, error) {
 		return Header{}, fmt.Errorf("%w: schema format %d, payload fractions %d", ErrNotDatabase, format, b[21:24])
 	}
 	if h.ReadVersion < 1 || h.ReadVersion > 2 {
-		return Header{}, fmt.Errorf("%w that this version of SQLite can read: file format %d", ErrNotDatabase, h.ReadVersion)
+		return Header{}, fmt.Errorf("%w that this version of SQLite can read: file format %d",
+			ErrNotDatabase, h.ReadVersion)
 	}
 	return h, nil
 }
