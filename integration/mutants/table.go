@@ -189,9 +189,9 @@ var table = []mutant{
 		`catchPipe()`, ``},
 
 	// What CMD sees under shadow.
-	{"a -wal is seen beside a copy", "./cmd/sqlite-checkpoint/internal/view TestMount$",
+	{"a -wal is seen beside a copy", "./cmd/sqlite-checkpoint/internal/view TestMount",
 		`names[name+suffix] = true`, `names[name+suffix] = false`},
-	{"a database that has appeared is seen as it is", "./cmd/sqlite-checkpoint/internal/view TestMount$",
+	{"a database that has appeared is seen as it is", "./cmd/sqlite-checkpoint/internal/view TestMount",
 		`hidden := d.hidden(m.newcomers(d, entries))`, `hidden := d.hidden(nil)`},
 	{"a relative path leads past the view", "./cmd/sqlite-checkpoint/internal/view TestMountHolds",
 		`if err := os.Chdir(here); err != nil {`, `if len(here) == 0 {`},
