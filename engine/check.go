@@ -38,6 +38,9 @@ func runCheck(
 	ctx context.Context, image *os.File, name string, check Check, start goFunc,
 ) (Level, string, error) {
 	c, err := openImage(ctx, image)
+	if isIOError(err) || errors.Is(err, errSwapped) {
+		return "", "", tempError("open", image.Name(), err)
+	}
 	if err != nil {
 		return "", "", checkError(name, err)
 	}
