@@ -37,7 +37,7 @@ func checking(p *process) bool {
 
 // sending: the copy has no name any more.
 func sending(p *process) bool {
-	return p.opened(func(path string) bool { return strings.HasSuffix(path, "/image.db (deleted)") }, true)
+	return p.opened(func(path string) bool { return strings.HasSuffix(path, "/image.db (deleted)") }, false)
 }
 
 func folding(p *process) bool {
