@@ -50,16 +50,18 @@ func signalName(s syscall.Signal) string {
 		return "SIGINT"
 	case syscall.SIGHUP:
 		return "SIGHUP"
+	case syscall.SIGQUIT:
+		return "SIGQUIT"
 	}
 	return "SIGTERM"
 }
 
-// interruptible gives a context that INT, TERM or HUP ends. The first signal asks for a clean end, and hands the context
-// to abandon in case there is none; a second one, no longer caught, ends the process at once. Signals that our parent
-// had us ignore (nohup) stay ignored.
+// interruptible gives a context that INT, TERM, HUP or QUIT ends. The first signal asks for a clean
+// end, and hands the context to abandon in case there is none; a second one, no longer caught, ends
+// the process at once. Signals that our parent had us ignore (nohup) stay ignored.
 func interruptible(parent context.Context, abandon func(context.Context)) context.Context {
 	var caught []os.Signal
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		if !signal.Ignored(s) {
 			caught = append(caught, s)
 		}
