@@ -175,6 +175,16 @@ func fileFault(err error) error {
 	return &fault{kind: string(engine.KindTemp), err: err}
 }
 
+// statusFault is a failure to write --report or --metrics, to which the directories that other hints
+// name do not matter.
+func statusFault(err error) error {
+	f := fileFault(err).(*fault)
+	if f.kind == string(engine.KindTemp) {
+		f.hint = rowOf(f.kind).hint
+	}
+	return f
+}
+
 // A failure is an error as it is printed: a few lines for people, one object for programs.
 type failure struct {
 	Code     int    `json:"code"`

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -58,8 +59,12 @@ func absolute(name string) string {
 	return name
 }
 
-// checkMetrics fails if --metrics would replace something else.
+// checkMetrics fails if --metrics would replace something else, or make a file that node_exporter
+// does not read. A file that cannot be read or written is no reason to make no backup.
 func checkMetrics(file string, operands []string) error {
+	if !strings.HasSuffix(file, ".prom") {
+		return usagef("--metrics %s: the name must end in .prom: node_exporter reads no other files", file)
+	}
 	if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
 		return usagef("--metrics %s: its directory does not exist", file)
 	}
@@ -68,21 +73,21 @@ func checkMetrics(file string, operands []string) error {
 			return usagef("--metrics %s: the name belongs to %s", file, operand)
 		}
 	}
-	err := metrics.Check(file)
-	if errors.Is(err, metrics.ErrForeign) {
+	if err := metrics.Check(file); errors.Is(err, metrics.ErrForeign) {
 		return &fault{kind: string(engine.KindExists), err: fmt.Errorf("--metrics %s: %w", file, err)}
 	}
-	return metricsFault(file, err)
+	return nil
 }
 
 func metricsFault(file string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fileFault(fmt.Errorf("write metrics %s: %w", file, cause(err)))
+	return statusFault(fmt.Errorf("write metrics %s: %w", file, cause(err)))
 }
 
-// begin says that a run has begun. All that is known of earlier ones stays.
+// begin says that a run has begun. All that is known of earlier ones stays. An error in writing is
+// ignored: end will meet it, too, and a backup is worth more than its metrics.
 func (m *measurement) begin() error {
 	if m == nil {
 		return nil
@@ -90,7 +95,8 @@ func (m *measurement) begin() error {
 	if err := checkMetrics(m.file, m.operands); err != nil {
 		return err
 	}
-	return m.update(metrics.Values{metrics.LastAttempt: seconds(m.started), metrics.Running: 1}, nil)
+	m.update(metrics.Values{metrics.LastAttempt: seconds(m.started), metrics.Running: 1}, nil)
+	return nil
 }
 
 // end says how the run has ended.

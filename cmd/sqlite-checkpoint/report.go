@@ -165,7 +165,7 @@ func (r *report) write(line string) error {
 		return err
 	}
 	if err := atomicfile.Replace(r.path, []byte(line), 0o644); err != nil {
-		return fileFault(fmt.Errorf("write --report %s: %w", r.path, cause(err)))
+		return statusFault(fmt.Errorf("write --report %s: %w", r.path, cause(err)))
 	}
 	return nil
 }
