@@ -112,7 +112,7 @@ func (l *stagedImage) publish(dst string) error {
 }
 
 func (l *stagedImage) link(dst string) error {
-	if err := l.dir.Publish(imageName, dst); err != nil {
+	if err := l.dir.Publish(imageName, filepath.Base(dst)); err != nil {
 		return tempError("create", dst, err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
@@ -231,7 +232,7 @@ func (s *Snapshot) Commit() error {
 	if err := CheckDestination("", path); err != nil {
 		return err
 	}
-	if err := s.dir.Publish(imageName, path); err != nil {
+	if err := s.dir.Publish(imageName, filepath.Base(path)); err != nil {
 		return tempError("create", path, err)
 	}
 	return nil

@@ -4,8 +4,8 @@
 // synced there, then link(2) and fsync of the directory publish it: an existing name is never replaced, and
 // an interrupted program leaves nothing but its private directory, which the next [NewDir] there removes.
 //
-// Whoever may write in the parent can give a private directory's name to something else at any moment. So
-// files are created, published and removed relative to the directory's own descriptor, never by its name.
+// Whoever may write in the parent, or above it, can give the names of both to something else at any moment. So both
+// are opened once ([Place]), and all names are made, published and removed relative to their descriptors.
 //
 // The package is concerned with names and durability only; it knows neither SQLite nor streams.
 package atomicfile
@@ -16,7 +16,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -32,8 +31,9 @@ var contents = []string{
 
 // A Dir is a private directory that disappears with Close. Beside [RemoveAll] it is not safe for concurrent use.
 type Dir struct {
-	path string
-	dir  *os.File // holds the flock; nil after Close
+	parent *Place
+	name   string
+	dir    *os.File // holds the flock; nil after Close
 }
 
 var (
@@ -43,13 +43,26 @@ var (
 
 // NewDir removes what killed runs left in parent and makes a new private directory there.
 func NewDir(parent string) (*Dir, error) {
-	Sweep(parent)
+	p, err := OpenPlace(parent)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	return p.NewDir()
+}
+
+// NewDir removes what killed runs left there and makes a new private directory.
+func (p *Place) NewDir() (*Dir, error) {
+	p.Sweep()
 	live.Lock()
 	defer live.Unlock()
 	if live.removed {
-		return nil, &fs.PathError{Op: "mkdir", Path: parent, Err: errRemoved}
+		return nil, &fs.PathError{Op: "mkdir", Path: p.path, Err: errRemoved}
 	}
-	err := errReplaced
+	parent, err := p.again() // the private directory may outlive p
+	if err != nil {
+		return nil, err
+	}
 	// A sweep of another process costs a name now and then; somebody hostile could cost one every time.
 	for range 100 {
 		var d *Dir
@@ -58,10 +71,14 @@ func NewDir(parent string) (*Dir, error) {
 			return d, nil
 		}
 		if !lostRace(err) {
-			return nil, err
+			break
 		}
 	}
-	return nil, &fs.PathError{Op: "mkdir", Path: parent, Err: err}
+	parent.Close()
+	if lostRace(err) {
+		err = &fs.PathError{Op: "mkdir", Path: p.path, Err: err}
+	}
+	return nil, err
 }
 
 // lostRace reports whether the new name was taken, or was no longer the new directory's when it was locked.
@@ -69,17 +86,17 @@ func lostRace(err error) bool {
 	return errors.Is(err, fs.ErrExist) || errors.Is(err, errReplaced) || errors.Is(err, errLocked)
 }
 
-func newDir(parent string) (*Dir, error) {
+func newDir(parent *Place) (*Dir, error) {
 	var random [12]byte
 	rand.Read(random[:])
-	path := filepath.Join(parent, Prefix+hex.EncodeToString(random[:]))
-	if err := os.Mkdir(path, 0o700); err != nil {
+	name := Prefix + hex.EncodeToString(random[:])
+	if err := mkdirAt(parent.dir, name); err != nil {
 		return nil, err
 	}
-	d, err := openDir(path)
+	d, err := openDir(parent, name)
 	if err != nil {
 		if !lostRace(err) {
-			os.Remove(path)
+			rmdirAt(parent.dir, name)
 		}
 		return nil, err
 	}
@@ -90,14 +107,14 @@ func newDir(parent string) (*Dir, error) {
 	return d, nil
 }
 
-// openDir opens and locks the private directory path. Only if it still has that name when it is locked does
+// openDir opens and locks the private directory of that name. Only if it still has the name when it is locked does
 // every sweep find the lock.
-func openDir(path string) (*Dir, error) {
-	f, err := lockDir(path)
+func openDir(parent *Place, name string) (*Dir, error) {
+	f, err := lockDir(parent.dir, name)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dir{path, f}
+	d := &Dir{parent, name, f}
 	if !d.named() {
 		f.Close()
 		return nil, errReplaced
@@ -111,7 +128,7 @@ func (d *Dir) named() bool {
 	if err != nil {
 		return false
 	}
-	theirs, err := os.Lstat(d.path)
+	theirs, err := d.parent.Lstat(d.name)
 	return err == nil && os.SameFile(ours, theirs)
 }
 
@@ -137,7 +154,7 @@ func (d *Dir) checkPrivate() error {
 func isPrivate(info fs.FileInfo) bool { return ownedByUs(info) && info.Mode().Perm()&0o077 == 0 }
 
 // Path is the directory's name, parent included. It may lead elsewhere by now.
-func (d *Dir) Path() string { return d.path }
+func (d *Dir) Path() string { return d.parent.join(d.name) }
 
 // Create makes a new file of mode 0600 in the directory. The name must be one of those that a sweep removes.
 func (d *Dir) Create(name string) (*os.File, error) {
@@ -155,15 +172,14 @@ func (d *Dir) Remove(name string) error {
 	return nil
 }
 
-// Publish gives the file name of the directory, which the caller has synced, the name dst on the same file
-// system. It fails with [fs.ErrExist] if anything has that name. Where the directory of dst cannot be made
-// durable the new name is taken back.
+// Publish gives the file name of the directory, which the caller has synced, the name dst in the parent. It fails
+// with [fs.ErrExist] if anything has that name. Where the parent cannot be made durable the new name is taken back.
 func (d *Dir) Publish(name, dst string) error {
-	if err := linkAt(d.dir, name, dst); err != nil {
+	if err := publishAt(d.dir, name, d.parent.dir, dst); err != nil {
 		return err
 	}
-	if err := SyncDir(filepath.Dir(dst)); err != nil {
-		os.Remove(dst)
+	if err := d.parent.Sync(); err != nil {
+		d.parent.Remove(dst)
 		return err
 	}
 	return nil
@@ -180,6 +196,7 @@ func (d *Dir) Close() error {
 	err := d.remove()
 	d.dir.Close()
 	d.dir = nil
+	d.parent.Close()
 	return err
 }
 
@@ -190,7 +207,7 @@ func (d *Dir) remove() error {
 		err = errors.Join(err, d.Remove(name))
 	}
 	if d.named() {
-		err = os.Remove(d.path) // says what counts: a file that is left keeps it from working
+		err = rmdirAt(d.parent.dir, d.name) // says what counts: a file that is left keeps it from working
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -3,28 +3,41 @@
 package atomicfile
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-func lockDir(path string) (*os.File, error) { return os.Open(path) }
+func lockDir(parent *os.File, name string) (*os.File, error) { return openAt(parent, name) }
 
 // ownedByUs is false where locks and owners cannot be asked: nothing is swept there.
 func ownedByUs(os.FileInfo) bool { return false }
 
-func createAt(dir *os.File, name string, perm os.FileMode) (*os.File, error) {
-	return os.OpenFile(filepath.Join(dir.Name(), name), os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+func at(dir *os.File, name string) string { return filepath.Join(dir.Name(), name) }
+
+func openAt(dir *os.File, name string) (*os.File, error) { return os.Open(at(dir, name)) }
+
+func mkdirAt(dir *os.File, name string) error { return os.Mkdir(at(dir, name), 0o700) }
+
+func rmdirAt(dir *os.File, name string) error { return os.Remove(at(dir, name)) }
+
+func createAt(dir *os.File, name string, perm fs.FileMode) (*os.File, error) {
+	return os.OpenFile(at(dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 }
 
-func removeAt(dir *os.File, name string) error { return os.Remove(filepath.Join(dir.Name(), name)) }
+func removeAt(dir *os.File, name string) error { return os.Remove(at(dir, name)) }
 
-func linkAt(dir *os.File, name, dst string) error {
-	return os.Link(filepath.Join(dir.Name(), name), dst)
+func linkAt(dir *os.File, name string, to *os.File, dst string) error {
+	return os.Link(at(dir, name), at(to, dst))
 }
 
-func renameAt(dir *os.File, name, dst string) error {
-	return os.Rename(filepath.Join(dir.Name(), name), dst)
+func publishAt(dir *os.File, name string, to *os.File, dst string) error {
+	return linkAt(dir, name, to, dst)
 }
 
-// SyncDir does nothing where directories cannot be synced.
-func SyncDir(string) error { return nil }
+func renameAt(dir *os.File, name string, to *os.File, dst string) error {
+	return os.Rename(at(dir, name), at(to, dst))
+}
+
+// syncDir does nothing where directories cannot be synced.
+func syncDir(*os.File) error { return nil }

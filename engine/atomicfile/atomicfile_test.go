@@ -26,6 +26,13 @@ func TestMain(m *testing.M) {
 	os.Exit(leaks.Checked(m).Run())
 }
 
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func names(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -13,10 +13,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDir opens the directory and takes its flock, which goes with the process, however it dies. It fails with
-// errLocked if another process has the lock, with errReplaced if path is no directory, or gone.
-func lockDir(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+// openFileAt opens the file name of the directory; path is its name for messages.
+func openFileAt(dir *os.File, name, path string, flags int, perm fs.FileMode) (*os.File, error) {
+	for {
+		fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_CLOEXEC, uint32(perm.Perm()))
+		if err == nil {
+			return os.NewFile(uintptr(fd), path), nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
+}
+
+func openAt(dir *os.File, name string) (*os.File, error) {
+	path := filepath.Join(dir.Name(), name)
+	return openFileAt(dir, name, path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+}
+
+// lockDir opens the private directory and takes its flock, which goes with the process, however it dies. It fails with
+// errLocked if another process has the lock, with errReplaced if there is no directory of that name.
+func lockDir(parent *os.File, name string) (*os.File, error) {
+	path := filepath.Join(parent.Name(), name)
+	f, err := openFileAt(parent, name, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return nil, errReplaced
 	}
@@ -33,6 +52,21 @@ func lockDir(path string) (*os.File, error) {
 	return f, nil
 }
 
+func mkdirAt(dir *os.File, name string) error {
+	return pathError("mkdir", dir, name, unix.Mkdirat(int(dir.Fd()), name, 0o700))
+}
+
+func rmdirAt(dir *os.File, name string) error {
+	return pathError("remove", dir, name, unix.Unlinkat(int(dir.Fd()), name, unix.AT_REMOVEDIR))
+}
+
+func pathError(op string, dir *os.File, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: filepath.Join(dir.Name(), name), Err: err}
+}
+
 func ownedByUs(info os.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(stat.Uid) == os.Geteuid()
@@ -40,28 +74,24 @@ func ownedByUs(info os.FileInfo) bool {
 
 // createAt makes the new file name of the directory, with the mode perm less the umask.
 func createAt(dir *os.File, name string, perm os.FileMode) (*os.File, error) {
-	path := filepath.Join(dir.Name(), name)
-	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fd, err := unix.Openat(int(dir.Fd()), name, flags, uint32(perm.Perm()))
-	if err != nil {
-		return nil, &fs.PathError{Op: "create", Path: path, Err: err}
-	}
-	return os.NewFile(uintptr(fd), path), nil
+	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW
+	return openFileAt(dir, name, filepath.Join(dir.Name(), name), flags, perm)
 }
 
 func removeAt(dir *os.File, name string) error {
-	if err := unix.Unlinkat(int(dir.Fd()), name, 0); err != nil {
-		return &fs.PathError{Op: "remove", Path: filepath.Join(dir.Name(), name), Err: err}
-	}
-	return nil
+	return pathError("remove", dir, name, unix.Unlinkat(int(dir.Fd()), name, 0))
 }
 
-// linkAt gives the file name of the directory the name dst without ever replacing anything: by link(2) where there
-// are hard links, else by renameat2(2) with RENAME_NOREPLACE.
-func linkAt(dir *os.File, name, dst string) error {
-	err := unix.Linkat(int(dir.Fd()), name, unix.AT_FDCWD, dst, 0)
+// linkAt gives the file name of the directory the name dst of the directory to, without ever replacing anything.
+func linkAt(dir *os.File, name string, to *os.File, dst string) error {
+	return linkError("link", dir, name, to, dst, unix.Linkat(int(dir.Fd()), name, int(to.Fd()), dst, 0))
+}
+
+// publishAt is linkAt, or renameat2(2) with RENAME_NOREPLACE where there are no hard links.
+func publishAt(dir *os.File, name string, to *os.File, dst string) error {
+	err := unix.Linkat(int(dir.Fd()), name, int(to.Fd()), dst, 0)
 	if err != nil && !errors.Is(err, unix.EEXIST) {
-		switch renameErr := renameNoReplaceAt(dir, name, dst); {
+		switch renameErr := renameNoReplaceAt(dir, name, to, dst); {
 		case renameErr == nil:
 			return nil
 		case errors.Is(renameErr, unix.EEXIST):
@@ -70,30 +100,25 @@ func linkAt(dir *os.File, name, dst string) error {
 			err = fmt.Errorf("neither link(2) nor a rename that replaces nothing: %w", err)
 		}
 	}
-	return linkError("publish", dir, name, dst, err)
+	return linkError("publish", dir, name, to, dst, err)
 }
 
-// renameAt gives the file name of the directory the name dst, whoever has it.
-func renameAt(dir *os.File, name, dst string) error {
-	return linkError("rename", dir, name, dst, unix.Renameat(int(dir.Fd()), name, unix.AT_FDCWD, dst))
+// renameAt gives the file name of the directory the name dst of the directory to, whatever has it.
+func renameAt(dir *os.File, name string, to *os.File, dst string) error {
+	return linkError("rename", dir, name, to, dst, unix.Renameat(int(dir.Fd()), name, int(to.Fd()), dst))
 }
 
-func linkError(op string, dir *os.File, name, dst string, err error) error {
+func linkError(op string, dir *os.File, name string, to *os.File, dst string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &os.LinkError{Op: op, Old: filepath.Join(dir.Name(), name), New: dst, Err: err}
+	return &os.LinkError{Op: op, Old: filepath.Join(dir.Name(), name), New: filepath.Join(to.Name(), dst), Err: err}
 }
 
-// SyncDir makes the names in a directory durable. File systems that cannot sync a directory say EINVAL or ENOTSUP,
+// syncDir makes the names in a directory durable. File systems that cannot sync a directory say EINVAL or ENOTSUP,
 // which is no error: they have nothing to do.
-func SyncDir(path string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY, 0) // not to wait for the other end of a FIFO
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	err = f.Sync()
+func syncDir(dir *os.File) error {
+	err := dir.Sync()
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
 		return nil
 	}

@@ -13,25 +13,18 @@ const contentName = "content"
 type File struct {
 	f   *os.File
 	dir *Dir
-	dst string
+	dst string // in the parent of dir
 }
 
 // Create begins a new file that is to be called dst. It fails with [fs.ErrExist] if the name is taken, by a
 // dangling symbolic link too.
 func Create(dst string) (*File, error) {
-	if err := CheckAbsent(dst); err != nil {
-		return nil, err
-	}
-	dir, err := NewDir(filepath.Dir(dst))
+	p, err := OpenPlace(filepath.Dir(dst))
 	if err != nil {
 		return nil, err
 	}
-	f, err := dir.Create(contentName)
-	if err != nil {
-		dir.Close()
-		return nil, err
-	}
-	return &File{f, dir, dst}, nil
+	defer p.Close()
+	return p.Create(filepath.Base(dst))
 }
 
 // Write appends to the file, which is still private.
@@ -54,41 +47,16 @@ func (f *File) Close() error {
 // CheckAbsent fails with [fs.ErrExist] if anything has the name path, a dangling symbolic link included.
 func CheckAbsent(path string) error {
 	_, err := os.Lstat(path)
-	if err == nil {
-		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
-	}
-	if os.IsNotExist(err) {
-		return nil
-	}
-	return err
+	return absent(path, err)
 }
 
 // Replace atomically gives the file path the content data. A file that exists keeps its mode; a new one gets perm, less
 // the umask.
 func Replace(path string, data []byte, perm fs.FileMode) error {
-	dir, err := NewDir(filepath.Dir(path))
+	p, err := OpenPlace(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	f, err := createAt(dir.dir, contentName, perm)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if old, err := os.Lstat(path); err == nil && old.Mode().IsRegular() {
-		if err := f.Chmod(old.Mode().Perm()); err != nil {
-			return err
-		}
-	}
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := renameAt(dir.dir, contentName, path); err != nil {
-		return err
-	}
-	return SyncDir(filepath.Dir(path))
+	defer p.Close()
+	return p.Replace(filepath.Base(path), data, perm)
 }

@@ -33,7 +33,7 @@ func TestNameIsNotTheDirectory(t *testing.T) {
 	}
 	f.WriteString("ours")
 	f.Close()
-	must(t, d.Publish(contentName, filepath.Join(parent, "new")))
+	must(t, d.Publish(contentName, "new"))
 	if got, _ := os.ReadFile(filepath.Join(parent, "new")); string(got) != "ours" {
 		t.Errorf("published %q", got)
 	}
@@ -46,17 +46,11 @@ func TestNameIsNotTheDirectory(t *testing.T) {
 	}
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestOpenDirReplaced: between mkdir and lock somebody else's directory, or anything else, takes the name.
 func TestOpenDirReplaced(t *testing.T) {
 	testkit.NeedsRoot(t)
-	path := filepath.Join(t.TempDir(), "private")
+	parent := open(t, t.TempDir())
+	path := filepath.Join(parent.Path(), "private")
 	for what, make := range map[string]func(){
 		"nothing":   func() {},
 		"a file":    func() { os.WriteFile(path, nil, 0o600) },
@@ -64,7 +58,7 @@ func TestOpenDirReplaced(t *testing.T) {
 	} {
 		os.Remove(path)
 		make()
-		if d, err := openDir(path); !lostRace(err) {
+		if d, err := openDir(parent, "private"); !lostRace(err) {
 			t.Errorf("%s: %v, %v", what, d, err)
 		}
 	}
@@ -77,7 +71,7 @@ func TestOpenDirReplaced(t *testing.T) {
 		must(t, os.Mkdir(path, 0o700))
 		os.Chmod(path, c.mode)
 		os.Chown(path, c.uid, -1)
-		d, err := openDir(path)
+		d, err := openDir(parent, "private")
 		must(t, err)
 		if err := d.checkPrivate(); c.ok != (err == nil) || !c.ok && !errors.Is(err, errReplaced) {
 			t.Errorf("uid %d, mode %v: %v", c.uid, c.mode, err)
@@ -169,7 +163,7 @@ func TestRemoveAll(t *testing.T) {
 	<-working
 	RemoveAll()
 	worker.Wait()
-	if got := strings.ReplaceAll(names(t, dir), filepath.Base(f.dir.Path()), ""); got != "" {
+	if got := strings.ReplaceAll(names(t, dir), f.dir.name, ""); got != "" {
 		t.Errorf("left %s", got)
 	}
 	if err := f.Commit(); err == nil || names(t, dir) != "" {

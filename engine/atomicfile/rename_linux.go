@@ -6,6 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func renameNoReplaceAt(dir *os.File, name, dst string) error {
-	return unix.Renameat2(int(dir.Fd()), name, unix.AT_FDCWD, dst, unix.RENAME_NOREPLACE)
+func renameNoReplaceAt(dir *os.File, name string, to *os.File, dst string) error {
+	return unix.Renameat2(int(dir.Fd()), name, int(to.Fd()), dst, unix.RENAME_NOREPLACE)
 }

@@ -7,4 +7,4 @@ import (
 	"os"
 )
 
-func renameNoReplaceAt(*os.File, string, string) error { return errors.ErrUnsupported }
+func renameNoReplaceAt(*os.File, string, *os.File, string) error { return errors.ErrUnsupported }

@@ -3,8 +3,6 @@ package atomicfile
 import (
 	"encoding/hex"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,13 +15,18 @@ const unsharedAge = 24 * time.Hour
 // Sweep removes the private directories that killed runs left in parent: ours by name and owner, with nothing in
 // them but our own files, and locked by nobody. It is best effort and says nothing.
 func Sweep(parent string) {
-	entries, err := os.ReadDir(parent)
-	if err != nil {
-		return
+	if p, err := OpenPlace(parent); err == nil {
+		p.Sweep()
+		p.Close()
 	}
-	for _, entry := range entries {
-		if isDirName(entry.Name()) && entry.IsDir() {
-			sweepDir(filepath.Join(parent, entry.Name()))
+}
+
+// Sweep removes the private directories that killed runs left there; see [Sweep].
+func (p *Place) Sweep() {
+	names, _ := p.Names()
+	for _, name := range names {
+		if isDirName(name) {
+			p.sweepDir(name)
 		}
 	}
 }
@@ -34,8 +37,8 @@ func isDirName(name string) bool {
 	return ours && err == nil && len(random) == 12
 }
 
-func sweepDir(path string) {
-	d, err := openDir(path)
+func (p *Place) sweepDir(name string) {
+	d, err := openDir(p, name)
 	if err != nil {
 		return
 	}
@@ -52,7 +55,7 @@ func (d *Dir) abandoned() bool {
 	if err != nil || !ownedByUs(info) {
 		return false
 	}
-	if _, network, err := NetworkFilesystem(d.path); err != nil || !oldEnough(info.ModTime(), network) {
+	if _, network, err := NetworkFilesystem(d.Path()); err != nil || !oldEnough(info.ModTime(), network) {
 		return false
 	}
 	names, err := d.dir.Readdirnames(len(contents) + 1)

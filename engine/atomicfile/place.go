@@ -1,0 +1,158 @@
+package atomicfile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// A Place is a directory that is looked up once. Whatever is then done in it by name is done in that very directory,
+// whoever renames it, or puts another one or a symbolic link in its place. It is safe for concurrent use until Close.
+type Place struct {
+	path string
+	dir  *os.File // need not be readable
+}
+
+// ErrForeignLink means that a path on which root was to write leads through a symbolic link that belongs to somebody
+// else, who can have it lead anywhere.
+var ErrForeignLink = errors.New("symbolic link of another user")
+
+// OpenPlace opens a directory. For root it fails with [ErrForeignLink] if the path leads through a symbolic link that
+// is not root's; on Linux only, elsewhere nobody looks.
+func OpenPlace(path string) (*Place, error) {
+	dir, err := openPlace(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Place{path, dir}, nil
+}
+
+// again opens the directory once more.
+func (p *Place) again() (*Place, error) {
+	dir, err := reopenPlace(p.dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Place{p.path, dir}, nil
+}
+
+// Path is the path that the directory was opened by. It may lead elsewhere by now.
+func (p *Place) Path() string { return p.path }
+
+// Close closes the directory. Private directories and files that were made in it stay usable. It is idempotent.
+func (p *Place) Close() error {
+	if err := p.dir.Close(); !errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+func (p *Place) join(name string) string { return filepath.Join(p.path, name) }
+
+// Open opens a file for reading. It follows no symbolic link, and waits for no other end of a FIFO.
+func (p *Place) Open(name string) (*os.File, error) { return openAt(p.dir, name) }
+
+// Lstat describes what has the name, and follows no symbolic link.
+func (p *Place) Lstat(name string) (fs.FileInfo, error) { return lstatAt(p.dir, name) }
+
+// CheckAbsent fails with [fs.ErrExist] if anything has the name, a dangling symbolic link included.
+func (p *Place) CheckAbsent(name string) error {
+	_, err := p.Lstat(name)
+	return absent(p.join(name), err)
+}
+
+func absent(path string, err error) error {
+	if err == nil {
+		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Names lists the directory.
+func (p *Place) Names() ([]string, error) {
+	f, err := p.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	slices.Sort(names)
+	return names, err
+}
+
+// Link gives the file of one name a second one, and replaces nothing.
+func (p *Place) Link(name, second string) error { return linkAt(p.dir, name, p.dir, second) }
+
+// Remove removes the name of a file.
+func (p *Place) Remove(name string) error { return removeAt(p.dir, name) }
+
+// SyncDir makes the names in a directory durable.
+func SyncDir(path string) error {
+	p, err := OpenPlace(path)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return p.Sync()
+}
+
+// Sync makes the names in the directory durable.
+func (p *Place) Sync() error {
+	f, err := p.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return syncDir(f)
+}
+
+// Create begins a new file of that name; see [Create].
+func (p *Place) Create(name string) (*File, error) {
+	if err := p.CheckAbsent(name); err != nil {
+		return nil, err
+	}
+	dir, err := p.NewDir()
+	if err != nil {
+		return nil, err
+	}
+	f, err := dir.Create(contentName)
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return &File{f, dir, name}, nil
+}
+
+// Replace atomically gives the file of that name the content data; see [Replace].
+func (p *Place) Replace(name string, data []byte, perm fs.FileMode) error {
+	dir, err := p.NewDir()
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	f, err := createAt(dir.dir, contentName, perm)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if old, err := p.Lstat(name); err == nil && old.Mode().IsRegular() {
+		if err := f.Chmod(old.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := renameAt(dir.dir, contentName, p.dir, name); err != nil {
+		return err
+	}
+	return p.Sync()
+}
