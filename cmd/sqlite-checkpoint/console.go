@@ -59,6 +59,7 @@ func (c *console) configure(f commonFlags) {
 // reportTo makes r the report that finish writes, unless r would replace another file.
 func (c *console) reportTo(r *report) error {
 	if err := r.check(); err != nil {
+		r.close()
 		return err
 	}
 	c.mu.Lock()
@@ -131,6 +132,7 @@ func (c *console) render(r result) string {
 // written is a failure.
 func (c *console) finish(ctx context.Context, err error) int {
 	defer c.progress.close()
+	defer c.report.close()
 	code, outcome := 0, any(c.result)
 	if err != nil && !errors.Is(err, errShown) {
 		f := explain(ctx, c.command, err)

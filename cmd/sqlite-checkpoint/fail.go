@@ -11,6 +11,7 @@ import (
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -179,7 +180,7 @@ func fileFault(err error) error {
 // name do not matter.
 func statusFault(err error) error {
 	f := fileFault(err).(*fault)
-	if f.kind == string(engine.KindTemp) {
+	if f.kind == string(engine.KindTemp) && !errors.Is(err, atomicfile.ErrForeignLink) {
 		f.hint = rowOf(f.kind).hint
 	}
 	return f

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
 const (
@@ -56,6 +57,8 @@ func advice(command string, r row, err error) string {
 func caseHint(kind string, err error) string {
 	var known *engine.Error
 	switch {
+	case errors.Is(err, atomicfile.ErrForeignLink):
+		return "name the directory itself: root writes nowhere that another user's link leads to"
 	case kind == string(engine.KindTemp) && errors.Is(err, fs.ErrNotExist):
 		return "create the directory first"
 	case kind != string(engine.KindNotDatabase) || !errors.As(err, &known):

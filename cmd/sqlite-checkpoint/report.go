@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +23,7 @@ import (
 // nothing.
 type report struct {
 	path     string
+	dir      *atomicfile.Place // that of path, once check has opened it
 	command  string
 	operands []string // of DB, SRC and DEST, those that the command has; the first is the source
 	started  time.Time
@@ -77,6 +80,9 @@ func (r *report) check() error {
 			return usagef("--report %s: the name belongs to %s", r.path, operand)
 		}
 	}
+	if err := r.openDir(); err != nil {
+		return err
+	}
 	if err := r.checkReplaceable(); err != nil {
 		return err
 	}
@@ -84,10 +90,35 @@ func (r *report) check() error {
 	return nil
 }
 
+// openDir opens the directory that the report is read and written in from now on.
+func (r *report) openDir() (err error) {
+	if r.dir != nil {
+		return nil
+	}
+	if r.dir, err = atomicfile.OpenPlace(filepath.Dir(r.path)); err != nil {
+		return statusFault(fmt.Errorf("write --report %s: %w", r.path, cause(err)))
+	}
+	return nil
+}
+
+// close ends the use of the directory. It is idempotent.
+func (r *report) close() {
+	if r != nil && r.dir != nil {
+		r.dir.Close()
+	}
+}
+
+func (r *report) name() string { return filepath.Base(r.path) }
+
 // recall finds the last success in the report of an earlier run. A command line that does not parse
 // is taken for one of the same command and source.
 func (r *report) recall() {
-	data, err := os.ReadFile(r.path)
+	f, err := r.dir.Open(r.name())
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
 	if err != nil {
 		return
 	}
@@ -109,12 +140,17 @@ func alike(a, b string) bool { return a == b || a == "" || b == "" }
 
 // checkReplaceable fails if the file exists and is not a report.
 func (r *report) checkReplaceable() error {
-	info, err := os.Lstat(r.path)
-	if os.IsNotExist(err) {
+	info, err := r.dir.Lstat(r.name())
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err == nil && info.Mode().IsRegular() && beginsWith(r.path, reportStart) {
-		return nil
+	if err == nil && info.Mode().IsRegular() {
+		if f, err := r.dir.Open(r.name()); err == nil {
+			defer f.Close()
+			if startsWith(f, reportStart) {
+				return nil
+			}
+		}
 	}
 	return &fault{
 		kind: string(engine.KindExists), err: fmt.Errorf("--report %s: it exists and is not a report", r.path),
@@ -132,8 +168,12 @@ func beginsWith(path, prefix string) bool {
 		return false
 	}
 	defer f.Close()
+	return startsWith(f, prefix)
+}
+
+func startsWith(f io.ReaderAt, prefix string) bool {
 	start := make([]byte, len(prefix))
-	_, err = f.ReadAt(start, 0)
+	_, err := f.ReadAt(start, 0)
 	return err == nil && string(start) == prefix
 }
 
@@ -164,7 +204,7 @@ func (r *report) write(line string) error {
 	if err := r.checkReplaceable(); err != nil {
 		return err
 	}
-	if err := atomicfile.Replace(r.path, []byte(line), 0o644); err != nil {
+	if err := r.dir.Replace(r.name(), []byte(line), 0o644); err != nil {
 		return statusFault(fmt.Errorf("write --report %s: %w", r.path, cause(err)))
 	}
 	return nil

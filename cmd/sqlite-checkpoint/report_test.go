@@ -3,12 +3,14 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
 // TestReportLooksAgain: what takes the report's name during the run is not replaced either.
 func TestReportLooksAgain(t *testing.T) {
 	r := &report{path: filepath.Join(t.TempDir(), "report")}
+	defer r.close()
 	if err := r.check(); err != nil {
 		t.Fatal(err)
 	}
@@ -25,5 +27,36 @@ func TestReportLooksAgain(t *testing.T) {
 	}
 	if got, _ := os.ReadFile(r.path); string(got) != database {
 		t.Errorf("it is now %q", got)
+	}
+}
+
+// TestReportStaysInItsDirectory: another directory that takes the name during the run gets no report, and loses none.
+func TestReportStaysInItsDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	r := &report{path: filepath.Join(dir, "report")}
+	defer r.close()
+	for _, name := range []string{dir, dir + ".other"} {
+		if err := os.Mkdir(name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.check(); err != nil {
+		t.Fatal(err)
+	}
+	r.begin()
+	if err := os.Rename(dir, dir+".ours"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir+".other", dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.end(0, &infoResult{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadDir(dir + ".other"); len(got) > 0 {
+		t.Errorf("the other directory has %v", got)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir+".ours", "report")); !strings.Contains(string(got), `"ok":true`) {
+		t.Errorf("the report is %q, %v", got, err)
 	}
 }

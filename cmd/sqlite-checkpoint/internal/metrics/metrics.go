@@ -66,19 +66,29 @@ var ErrForeign = errors.New("it exists and is not a metrics file of sqlite-check
 
 // Check reports whether Update could replace the file.
 func Check(file string) error {
-	_, err := read(file)
+	dir, err := atomicfile.OpenPlace(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	_, err = read(dir, filepath.Base(file))
 	return err
 }
 
 // Update sets values in the file and keeps all others, those that other processes set at the same
 // time included.
 func Update(file string, changes func(before map[Series]Values) Changes) error {
-	lock, err := lockDir(filepath.Dir(file))
+	dir, err := atomicfile.OpenPlace(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	lock, err := lockDir(dir)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	all, err := read(file)
+	all, err := read(dir, filepath.Base(file))
 	if err != nil {
 		return err
 	}
@@ -93,15 +103,15 @@ func Update(file string, changes func(before map[Series]Values) Changes) error {
 		}
 		maps.Copy(all[series], values)
 	}
-	return atomicfile.Replace(file, encode(all), 0o644)
+	return dir.Replace(filepath.Base(file), encode(all), 0o644)
 }
 
 // lockTimeout is far longer than any update takes.
 const lockTimeout = 10 * time.Second
 
 // lockDir keeps other updates of the files in dir out until it is closed.
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
+func lockDir(dir *atomicfile.Place) (*os.File, error) {
+	f, err := dir.Open(".")
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +122,7 @@ func lockDir(dir string) (*os.File, error) {
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
 			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", dir, err)
+			return nil, fmt.Errorf("lock %s: %w", dir.Path(), err)
 		}
 	}
 }
@@ -137,9 +147,9 @@ func encode(all map[Series]Values) []byte {
 const labels = `%s{command="%s",database="%s"}`
 
 // read reads what encode made. A file that does not exist has nothing in it.
-func read(file string) (map[Series]Values, error) {
+func read(dir *atomicfile.Place, name string) (map[Series]Values, error) {
 	all := map[Series]Values{}
-	info, err := os.Lstat(file)
+	info, err := dir.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return all, nil
 	}
@@ -149,7 +159,7 @@ func read(file string) (map[Series]Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(file)
+	f, err := dir.Open(name)
 	if err != nil {
 		return nil, err
 	}

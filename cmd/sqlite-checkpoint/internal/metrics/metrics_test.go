@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"sync"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
 func set(t *testing.T, file string, series Series, values Values) {
@@ -15,6 +17,16 @@ func set(t *testing.T, file string, series Series, values Values) {
 	if err := Update(file, func(map[Series]Values) Changes { return Changes{series: values} }); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func load(t *testing.T, file string) (map[Series]Values, error) {
+	t.Helper()
+	dir, err := atomicfile.OpenPlace(filepath.Dir(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	return read(dir, filepath.Base(file))
 }
 
 func TestUpdate(t *testing.T) {
@@ -25,7 +37,7 @@ func TestUpdate(t *testing.T) {
 	set(t, file, Series{"gone", "-"}, Values{ExitStatus: 8})
 	set(t, file, Series{"gone", "-"}, nil)
 	set(t, file, odd, Values{LastAttempt: 1.6e9, Running: 0})
-	all, err := read(file)
+	all, err := load(t, file)
 	want := map[Series]Values{
 		{"backup", "/srv/\"odd\"\\n\n\\xff/é.db"}: {LastSuccess: 1.5e9, LastAttempt: 1.6e9, Running: 0},
 		{"verify", "-"}: {ExitStatus: 8},
@@ -46,7 +58,7 @@ func TestUpdatesAtTheSameTime(t *testing.T) {
 		group.Go(func() { set(t, file, Series{"backup", fmt.Sprint(i)}, Values{LastSuccess: 1}) })
 	}
 	group.Wait()
-	if all, err := read(file); err != nil || len(all) != 20 {
+	if all, err := load(t, file); err != nil || len(all) != 20 {
 		t.Errorf("%d of 20, error %v", len(all), err)
 	}
 }
