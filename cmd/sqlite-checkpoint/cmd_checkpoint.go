@@ -92,7 +92,7 @@ func blocked(db string, m mode, did engine.CheckpointResult) error {
 		return nil
 	}
 	return &fault{
-		kind: string(engine.KindBusy),
+		kind: engine.KindBusy,
 		err:  fmt.Errorf("checkpoint %s: %s was blocked by a reader or a writer", db, m),
 		hint: "end the transaction that is open there, or use --mode passive, which waits for nobody",
 	}

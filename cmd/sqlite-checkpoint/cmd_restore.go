@@ -141,18 +141,18 @@ func unusedName(name string) string {
 func (cmd *restoreCmd) advise(err error) error {
 	switch {
 	case errors.Is(err, engine.KindBusy):
-		return &fault{kind: string(engine.KindBusy), err: err, hint: "stop the application, then try again"}
+		return &fault{kind: engine.KindBusy, err: err, hint: "stop the application, then try again"}
 	case !errors.Is(err, engine.KindExists):
 		return err
 	}
 	if hint := insteadOf(cmd.DB); hint != "" {
-		return &fault{kind: string(engine.KindExists), err: err, hint: hint}
+		return &fault{kind: engine.KindExists, err: err, hint: hint}
 	}
 	hint := "stop the application, then move away together: " + strings.Join(cmd.inTheWay(), " ")
 	if !cmd.SetAside {
 		hint += "; or use --set-aside"
 	}
-	return &fault{kind: string(engine.KindExists), err: err, hint: hint}
+	return &fault{kind: engine.KindExists, err: err, hint: hint}
 }
 
 // inTheWay lists the files of the old database.

@@ -38,7 +38,7 @@ func (cmd *backupCmd) job(con *console) (*job, error) {
 		return nil, usagef("a dated copy has its digest beside it: leave out --sidecar, --no-sidecar and --no-trailer")
 	case to.dir != "" && !isDirectory(to.dir):
 		err := fmt.Errorf("create a copy in %s: %w", to.dir, syscall.ENOENT)
-		return nil, &fault{kind: string(engine.KindTemp), err: err, hint: "mount it, or create it with mkdir"}
+		return nil, &fault{kind: engine.KindTemp, err: err, hint: "mount it, or create it with mkdir"}
 	}
 	return newJob(con, cmd.DB, dest, to, &cmd.streamFlags)
 }
@@ -66,7 +66,7 @@ func (d datedDest) name(source string, compressed bool) string {
 // rename gives a dated copy another name if err says that its name has been taken since, by another
 // backup in the same second. It reports whether the backup is to be tried again.
 func (j *job) rename(err error) bool {
-	if err == nil || j.to.dir == "" || classify(err).kind != string(engine.KindExists) {
+	if err == nil || j.to.dir == "" || classify(err).kind != engine.KindExists {
 		return false
 	}
 	j.dest = j.to.name(j.source, j.Zstd)

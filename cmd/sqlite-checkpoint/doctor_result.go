@@ -58,7 +58,7 @@ type doctorDatabase struct {
 	SpaceBytes int64           `json:"space_bytes"` // needed in the temporary directory
 	Expected   millis          `json:"expected_ms"`
 	Findings   []doctorFinding `json:"findings"`
-	kind       string          // of the failure
+	kind       engine.Kind     // of the failure
 }
 
 type doctorResult struct {
@@ -85,7 +85,7 @@ func diagnosis(name string, p engine.Prediction) doctorDatabase {
 			d.Backup = string(engine.ForecastBusy)
 		}
 		d.Findings = append(d.Findings,
-			doctorFinding{r.kind, severityError, text(p.Err.Error()), text(advice("backup", r, p.Err))})
+			doctorFinding{string(r.kind), severityError, text(p.Err.Error()), text(advice("backup", r, p.Err))})
 	}
 	for _, f := range p.Findings {
 		about := findings[f.Code]

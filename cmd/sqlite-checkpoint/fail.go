@@ -45,32 +45,32 @@ const exitStatusHelp = `Exit status:
 // Kinds of failure of this package. The other kinds are the engine's, or stand for an error of package
 // stream.
 const (
-	kindOther       = "other"
-	kindUsage       = "usage"
-	kindInUse       = "in_use"
-	kindOutput      = "output"
-	kindStalled     = "stalled"
-	kindTerminal    = "terminal"
-	kindInterrupted = "interrupted"
-	kindUnfinished  = "unfinished"
-	kindNamespace   = "no_namespace"
-	kindAppeared    = "database_appeared"
+	kindOther       engine.Kind = "other"
+	kindUsage       engine.Kind = "usage"
+	kindInUse       engine.Kind = "in_use"
+	kindOutput      engine.Kind = "output"
+	kindStalled     engine.Kind = "stalled"
+	kindTerminal    engine.Kind = "terminal"
+	kindInterrupted engine.Kind = "interrupted"
+	kindUnfinished  engine.Kind = "unfinished"
+	kindNamespace   engine.Kind = "no_namespace"
+	kindAppeared    engine.Kind = "database_appeared"
 
-	kindInputStalled  = "input_stalled"
-	kindDiffers       = "differs"
-	kindDamagedCopies = "damaged_copies"
-	kindDamagedTree   = "damaged_directory"
+	kindInputStalled  engine.Kind = "input_stalled"
+	kindDiffers       engine.Kind = "differs"
+	kindDamagedCopies engine.Kind = "damaged_copies"
+	kindDamagedTree   engine.Kind = "damaged_directory"
 
-	kindNotFound      = "command_not_found"
-	kindNotExecutable = "command_not_executable"
-	kindCommandFailed = "command_failed"
-	kindEndedEarly    = "command_ended_early"
+	kindNotFound      engine.Kind = "command_not_found"
+	kindNotExecutable engine.Kind = "command_not_executable"
+	kindCommandFailed engine.Kind = "command_failed"
+	kindEndedEarly    engine.Kind = "command_ended_early"
 )
 
 // A row is a kind of failure: its exit status, a hint, and the error of another package that it stands
 // for.
 type row struct {
-	kind string
+	kind engine.Kind
 	code int
 	hint string
 	is   error
@@ -80,31 +80,31 @@ type row struct {
 // in commandHints.
 var kinds = []row{
 	{kindUsage, exitUsage, "", nil},
-	{string(engine.KindPattern), exitUsage, `quote [ and \ in a pattern with \, and close every [`, nil},
-	{string(engine.KindBadQuery), exitUsage, "ask with one SELECT; pragmas are tables, as in: SELECT * FROM pragma_user_version", nil},
+	{engine.KindPattern, exitUsage, `quote [ and \ in a pattern with \, and close every [`, nil},
+	{engine.KindBadQuery, exitUsage, "ask with one SELECT; pragmas are tables, as in: SELECT * FROM pragma_user_version", nil},
 	{kindTerminal, exitUsage, "redirect it, as in: sqlite-checkpoint backup DB - | restic backup --stdin", stream.ErrTerminal},
 
-	{string(engine.KindMissing), exitSource, "check the path; a missing database is never created", nil},
-	{string(engine.KindNotDatabase), exitSource, "check the path; only its own program can copy an encrypted database", nil},
-	{string(engine.KindUnreadable), exitSource, runAsOwner, nil},
-	{string(engine.KindHotJournal), exitSource, "open it once with its application, which rolls it back; then try again", nil},
-	{string(engine.KindChanged), exitSource, "try again when nothing replaces or truncates the file any more", nil},
-	{string(engine.KindForeignFile), exitSource, "find out who put it there before you move it away", nil},
-	{string(engine.KindElsewhere), exitSource, otherPath + "; if its -wal was deleted, stop the application first", nil},
-	{string(engine.KindInProcess), exitSource, "close the database in this process first", nil},
-	{string(engine.KindNotOwner), exitSource, runAsOwner, nil},
+	{engine.KindMissing, exitSource, "check the path; a missing database is never created", nil},
+	{engine.KindNotDatabase, exitSource, "check the path; only its own program can copy an encrypted database", nil},
+	{engine.KindUnreadable, exitSource, runAsOwner, nil},
+	{engine.KindHotJournal, exitSource, "open it once with its application, which rolls it back; then try again", nil},
+	{engine.KindChanged, exitSource, "try again when nothing replaces or truncates the file any more", nil},
+	{engine.KindForeignFile, exitSource, "find out who put it there before you move it away", nil},
+	{engine.KindElsewhere, exitSource, otherPath + "; if its -wal was deleted, stop the application first", nil},
+	{engine.KindInProcess, exitSource, "close the database in this process first", nil},
+	{engine.KindNotOwner, exitSource, runAsOwner, nil},
 	{kindInUse, exitSource, "copy a database in use with backup, or look at it with info", nil},
 
 	{kindAppeared, exitBusy, "run it again: those databases are copied then", nil},
-	{string(engine.KindBusy), exitBusy, "try again later", nil},
-	{string(engine.KindExclusive), exitBusy, stopExclusive, nil},
-	{string(engine.KindUnlocked), exitSource, otherPath + ", on the same machine, or stop the application", nil},
+	{engine.KindBusy, exitBusy, "try again later", nil},
+	{engine.KindExclusive, exitBusy, stopExclusive, nil},
+	{engine.KindUnlocked, exitSource, otherPath + ", on the same machine, or stop the application", nil},
 
-	{string(engine.KindCorrupt), exitCorrupt, "save what can be read with backup --check none, then sqlite3's .recover", nil},
-	{string(engine.KindCheckIncomplete), exitCorrupt, "use --check auto, which checks what it can and says how much that was", nil},
+	{engine.KindCorrupt, exitCorrupt, "save what can be read with backup --check none, then sqlite3's .recover", nil},
+	{engine.KindCheckIncomplete, exitCorrupt, "use --check auto, which checks what it can and says how much that was", nil},
 
-	{string(engine.KindNoSpace), exitSpace, "make room there", nil},
-	{string(engine.KindTemp), exitSpace, "check the directory's permissions and the disk", nil},
+	{engine.KindNoSpace, exitSpace, "make room there", nil},
+	{engine.KindTemp, exitSpace, "check the directory's permissions and the disk", nil},
 
 	{kindOutput, exitOutput, "", nil},
 	{kindOutput, exitOutput, "redirect standard output to a file or a pipe, or with >/dev/null", stream.ErrClosed},
@@ -113,7 +113,7 @@ var kinds = []row{
 	{kindStalled, exitOutput, startReader, stream.ErrStalled},
 	{kindStalled, exitOutput, startReader, guard.ErrStalled},
 
-	{string(engine.KindInternal), exitOther, "this is a bug in sqlite-checkpoint: please report it", stream.ErrImageSize},
+	{engine.KindInternal, exitOther, "this is a bug in sqlite-checkpoint: please report it", stream.ErrImageSize},
 
 	{"stream_truncated", exitStream, fetchAgain, stream.ErrTruncated},
 	{"stream_corrupt", exitStream, fetchAgain, stream.ErrCorrupt},
@@ -126,13 +126,13 @@ var kinds = []row{
 	{"stream_sidecar", exitStream, "name it with --sidecar FILE if SRC was renamed, or write it again with sha256sum", stream.ErrSidecar},
 	{kindInputStalled, exitStream, "find out what the sender waits for, or allow more time with --timeout", nil},
 	{kindDiffers, exitStream, "allow for what was committed since with --at-most-behind, or verify a newer backup", nil},
-	{string(engine.KindQuery), exitStream, "try the query on an earlier backup, and on the live database", nil},
+	{engine.KindQuery, exitStream, "try the query on an earlier backup, and on the live database", nil},
 	{kindDamagedTree, exitStream, "restore the directory again, or from an earlier backup", nil},
 	{kindDamagedCopies, exitStream, "save what you need of them, then remove them by hand; make a new backup", nil},
 	{"stream_plain_zstd", exitStream, "unpack it first: zstd -dc FILE | sqlite-checkpoint verify -", stream.ErrPlainZstd},
 
-	{string(engine.KindExists), exitExists, "move it away, or choose another name", nil},
-	{string(engine.KindSameFile), exitExists, "choose another destination", nil},
+	{engine.KindExists, exitExists, "move it away, or choose another name", nil},
+	{engine.KindSameFile, exitExists, "choose another destination", nil},
 
 	{kindCommandFailed, exitOther, "", nil},
 	{kindNotExecutable, exitNotExecutable, "", nil},
@@ -145,7 +145,7 @@ var kinds = []row{
 
 // A fault is an error of this package, or a foreign error whose kind only its caller knows.
 type fault struct {
-	kind string
+	kind engine.Kind
 	err  error
 	hint string // replaces the table's
 	code int    // replaces the table's, if not 0
@@ -169,18 +169,18 @@ func outputFault(name string, err error) error {
 func fileFault(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return &fault{kind: string(engine.KindExists), err: err}
+		return &fault{kind: engine.KindExists, err: err}
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return &fault{kind: string(engine.KindNoSpace), err: err, hint: "make room, or choose another destination"}
+		return &fault{kind: engine.KindNoSpace, err: err, hint: "make room, or choose another destination"}
 	}
-	return &fault{kind: string(engine.KindTemp), err: err}
+	return &fault{kind: engine.KindTemp, err: err}
 }
 
 // statusFault is a failure to write --report or --metrics, to which the directories that other hints
 // name do not matter.
 func statusFault(err error) error {
 	f := fileFault(err).(*fault)
-	if f.kind == string(engine.KindTemp) && !errors.Is(err, atomicfile.ErrForeignLink) {
+	if f.kind == engine.KindTemp && !errors.Is(err, atomicfile.ErrForeignLink) {
 		f.hint = rowOf(f.kind).hint
 	}
 	return f
@@ -199,10 +199,10 @@ type failure struct {
 func explain(ctx context.Context, command string, err error) failure {
 	var signalled interruption
 	if errors.As(context.Cause(ctx), &signalled) {
-		return failure{Code: exitSignal + int(signalled.signal), Kind: kindInterrupted, Message: text(signalled.Error())}
+		return failure{Code: exitSignal + int(signalled.signal), Kind: string(kindInterrupted), Message: text(signalled.Error())}
 	}
 	r := classify(err)
-	f := failure{Code: r.code, Kind: r.kind, Message: text(err.Error()), Hint: text(advice(command, r, err))}
+	f := failure{Code: r.code, Kind: string(r.kind), Message: text(err.Error()), Hint: text(advice(command, r, err))}
 	var own *fault
 	if errors.As(err, &own) {
 		f.Code, f.Findings = cmp.Or(own.code, f.Code), texts(own.findings)
@@ -228,13 +228,13 @@ func classify(err error) row {
 	}
 	var known *engine.Error
 	if errors.As(err, &known) {
-		return rowOf(string(known.Kind))
+		return rowOf(known.Kind)
 	}
 	return rowOf(kindOther)
 }
 
 // rowOf returns the first row of a kind.
-func rowOf(kind string) row {
+func rowOf(kind engine.Kind) row {
 	for _, r := range kinds {
 		if r.kind == kind {
 			return r

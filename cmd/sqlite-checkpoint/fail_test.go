@@ -144,18 +144,18 @@ func TestHintsNameFlags(t *testing.T) {
 }
 
 // happens reports whether a command can fail so. Those that are not told apart here can fail in every way.
-func happens(command, kind string) bool {
+func happens(command string, kind engine.Kind) bool {
 	switch kind {
-	case string(engine.KindCheckIncomplete):
+	case engine.KindCheckIncomplete:
 		return slices.Contains([]string{"backup", "snapshot", "pipe", "verify", "restore"}, command)
-	case string(engine.KindBadQuery), string(engine.KindQuery), kindDiffers:
+	case engine.KindBadQuery, engine.KindQuery, kindDiffers:
 		return command == "verify"
 	case kindInputStalled:
 		return command == "verify" || command == "restore"
 	case kindStalled:
 		return slices.Contains([]string{"backup", "snapshot", "pipe"}, command)
 	}
-	return !strings.HasPrefix(kind, "stream_") || command == "verify" || command == "restore"
+	return !strings.HasPrefix(string(kind), "stream_") || command == "verify" || command == "restore"
 }
 
 // TestKindNames: scripts compare these, so none of them changes. New ones are added here.
@@ -166,9 +166,9 @@ func TestKindNames(t *testing.T) {
 		output stalled stream_truncated stream_corrupt stream_unproven stream_version stream_empty stream_format
 		input_stalled stream_trailing_data stream_mismatch stream_sidecar stream_plain_zstd damaged_copies damaged_directory
 		command_not_found command_not_executable command_failed command_ended_early`)
-	got := []string{kindInterrupted}
+	got := []string{string(kindInterrupted)}
 	for _, r := range kinds {
-		got = append(got, r.kind)
+		got = append(got, string(r.kind))
 	}
 	slices.Sort(want)
 	slices.Sort(got)
@@ -180,10 +180,10 @@ func TestKindNames(t *testing.T) {
 func TestTableIsConsistent(t *testing.T) {
 	codes := map[string]int{}
 	for _, row := range kinds {
-		if code, known := codes[row.kind]; known && code != row.code {
+		if code, known := codes[string(row.kind)]; known && code != row.code {
 			t.Errorf("%s has statuses %d and %d", row.kind, code, row.code)
 		}
-		codes[row.kind] = row.code
+		codes[string(row.kind)] = row.code
 		if !strings.Contains(exitStatusHelp, fmt.Sprintf(" %d ", row.code)) {
 			t.Errorf("help does not tell of status %d", row.code)
 		}
@@ -222,7 +222,7 @@ func TestSignalExplainsEverything(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(interruption{syscall.SIGTERM})
 	f := explain(ctx, "", &engine.Error{Kind: engine.KindTemp, Err: errors.New("x")})
-	if f.Code != 143 || f.Kind != kindInterrupted {
+	if f.Code != 143 || f.Kind != string(kindInterrupted) {
 		t.Errorf("status %d, kind %s", f.Code, f.Kind)
 	}
 }

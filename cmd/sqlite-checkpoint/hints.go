@@ -21,19 +21,23 @@ const (
 )
 
 // commandHints replace the hints of the table for some commands, whose flags they can name.
-var commandHints = []struct{ commands, kind, hint string }{
-	{"backup snapshot pipe shadow", string(engine.KindBusy), "try again, or wait longer with --busy-timeout"},
-	{"backup snapshot pipe shadow checkpoint", string(engine.KindExclusive), stopExclusive + "; if it only commits often, raise --busy-timeout"},
-	{"backup snapshot pipe", string(engine.KindCorrupt), "--check none still copies what can be read, for sqlite3's .recover"},
-	{"shadow", string(engine.KindCorrupt), "--keep-going leaves it out; backup --check none saves what can be read, for sqlite3's .recover"},
-	{"shadow", string(engine.KindNoSpace), "make room there, or use another directory with --stage"},
-	{"shadow", string(engine.KindTemp), "use another directory with --stage"},
-	{"verify restore", string(engine.KindCorrupt), "use another backup; sqlite3's .recover may save a part of this one"},
-	{"backup snapshot", string(engine.KindNoSpace), "make room there, or use another directory: --tmpdir for a stream, DEST for a file"},
-	{"backup snapshot", string(engine.KindTemp), "use another directory: --tmpdir for a stream, DEST for a file"},
-	{"pipe verify", string(engine.KindNoSpace), "make room there, or use another directory with --tmpdir"},
-	{"pipe verify", string(engine.KindTemp), "use another directory with --tmpdir"},
-	{"checkpoint", string(engine.KindUnreadable), "run as root or as the owner, where the file system is writable; or use backup, which writes nothing"},
+var commandHints = []struct {
+	commands string
+	kind     engine.Kind
+	hint     string
+}{
+	{"backup snapshot pipe shadow", engine.KindBusy, "try again, or wait longer with --busy-timeout"},
+	{"backup snapshot pipe shadow checkpoint", engine.KindExclusive, stopExclusive + "; if it only commits often, raise --busy-timeout"},
+	{"backup snapshot pipe", engine.KindCorrupt, "--check none still copies what can be read, for sqlite3's .recover"},
+	{"shadow", engine.KindCorrupt, "--keep-going leaves it out; backup --check none saves what can be read, for sqlite3's .recover"},
+	{"shadow", engine.KindNoSpace, "make room there, or use another directory with --stage"},
+	{"shadow", engine.KindTemp, "use another directory with --stage"},
+	{"verify restore", engine.KindCorrupt, "use another backup; sqlite3's .recover may save a part of this one"},
+	{"backup snapshot", engine.KindNoSpace, "make room there, or use another directory: --tmpdir for a stream, DEST for a file"},
+	{"backup snapshot", engine.KindTemp, "use another directory: --tmpdir for a stream, DEST for a file"},
+	{"pipe verify", engine.KindNoSpace, "make room there, or use another directory with --tmpdir"},
+	{"pipe verify", engine.KindTemp, "use another directory with --tmpdir"},
+	{"checkpoint", engine.KindUnreadable, "run as root or as the owner, where the file system is writable; or use backup, which writes nothing"},
 }
 
 // advice returns the hint for err: its own, or else that of the case, the command or the kind.
@@ -54,14 +58,14 @@ func advice(command string, r row, err error) string {
 }
 
 // caseHint returns a hint that depends on the file.
-func caseHint(kind string, err error) string {
+func caseHint(kind engine.Kind, err error) string {
 	var known *engine.Error
 	switch {
 	case errors.Is(err, atomicfile.ErrForeignLink):
 		return "name the directory itself: root writes nowhere that another user's link leads to"
-	case kind == string(engine.KindTemp) && errors.Is(err, fs.ErrNotExist):
+	case kind == engine.KindTemp && errors.Is(err, fs.ErrNotExist):
 		return "create the directory first"
-	case kind != string(engine.KindNotDatabase) || !errors.As(err, &known):
+	case kind != engine.KindNotDatabase || !errors.As(err, &known):
 	case beginsWith(known.Path, zstdMagic):
 		return "read a compressed stream with verify or restore"
 	case isEmpty(known.Path):

@@ -102,7 +102,7 @@ func inputFault(source string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		kind = engine.KindMissing
 	}
-	return &fault{kind: string(kind), err: fmt.Errorf("read %s: %w", source, cause(err)), hint: inputHints[kind]}
+	return &fault{kind: kind, err: fmt.Errorf("read %s: %w", source, cause(err)), hint: inputHints[kind]}
 }
 
 var inputHints = map[engine.Kind]string{

@@ -74,7 +74,7 @@ func checkMetrics(file string, operands []string) error {
 		}
 	}
 	if err := metrics.Check(file); errors.Is(err, metrics.ErrForeign) {
-		return &fault{kind: string(engine.KindExists), err: fmt.Errorf("--metrics %s: %w", file, err)}
+		return &fault{kind: engine.KindExists, err: fmt.Errorf("--metrics %s: %w", file, err)}
 	}
 	return nil
 }

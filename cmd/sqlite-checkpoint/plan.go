@@ -54,7 +54,7 @@ func (j *job) probe() (err error) {
 	if j.target == stream.NewFile || err != nil && j.dest != "-" {
 		if known := engine.CheckDestination(j.source, j.dest); known != nil {
 			if hint := insteadOf(j.dest); hint != "" && errors.Is(known, engine.KindExists) {
-				return &fault{kind: string(engine.KindExists), err: known, hint: hint}
+				return &fault{kind: engine.KindExists, err: known, hint: hint}
 			}
 			return known
 		}

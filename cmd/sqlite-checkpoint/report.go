@@ -153,7 +153,7 @@ func (r *report) checkReplaceable() error {
 		}
 	}
 	return &fault{
-		kind: string(engine.KindExists), err: fmt.Errorf("--report %s: it exists and is not a report", r.path),
+		kind: engine.KindExists, err: fmt.Errorf("--report %s: it exists and is not a report", r.path),
 		hint: "choose another name, or delete it",
 	}
 }

@@ -74,7 +74,7 @@ func (f atFlags) candidates(con *console, dir string, now time.Time) ([]*datedCo
 }
 
 func noCopy(hint, format string, args ...any) error {
-	return &fault{kind: string(engine.KindMissing), err: fmt.Errorf(format, args...), hint: hint}
+	return &fault{kind: engine.KindMissing, err: fmt.Errorf(format, args...), hint: hint}
 }
 
 // installAt restores the first of the candidates that is whole.

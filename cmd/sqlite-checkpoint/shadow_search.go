@@ -22,7 +22,7 @@ func (s *shadowing) search(ctx context.Context) error {
 	}
 	if len(found) == 0 {
 		return &fault{
-			kind: string(engine.KindMissing),
+			kind: engine.KindMissing,
 			err:  fmt.Errorf("search %s: no SQLite database", strings.Join(s.Dirs, ", ")),
 			hint: "check the path, and whether its file system is mounted",
 		}

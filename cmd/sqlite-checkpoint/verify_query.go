@@ -114,14 +114,14 @@ func (f *queryFlags) ask(ctx context.Context, image *engine.Image) (results []qu
 		}
 	}
 	if len(wrong) > 0 {
-		return results, proofFault(string(engine.KindQuery), "a query does not hold", wrong)
+		return results, proofFault(engine.KindQuery, "a query does not hold", wrong)
 	}
 	return results, nil
 }
 
 // proofFault is what an image was found to lack: the first reason in the message, all of them in
 // the findings.
-func proofFault(kind, what string, reasons []string) error {
+func proofFault(kind engine.Kind, what string, reasons []string) error {
 	f := &fault{kind: kind, err: fmt.Errorf("%s: %s", what, reasons[0])}
 	if len(reasons) > 1 {
 		f.findings = reasons

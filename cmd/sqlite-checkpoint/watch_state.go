@@ -37,7 +37,7 @@ func (cmd *watchCmd) readState(con *console) (watch.State, error) {
 	state, err := watch.Decode(data)
 	switch {
 	case errors.Is(err, watch.ErrNotState):
-		return state, &fault{kind: string(engine.KindExists), err: fmt.Errorf("--state %s: %w", cmd.State, err)}
+		return state, &fault{kind: engine.KindExists, err: fmt.Errorf("--state %s: %w", cmd.State, err)}
 	case err != nil:
 		con.warn(fmt.Sprintf("%s: %v: every database counts as changed", cmd.State, err))
 	}

@@ -113,7 +113,7 @@ func (w *watcher) conclude() error {
 		return &fault{kind: kindCommandFailed, err: err, code: w.result.worst}
 	case len(w.seen.problems) > 0:
 		err := errors.New(w.seen.problems[0].text)
-		return &fault{kind: string(engine.KindUnreadable), err: err, hint: "see the warnings above"}
+		return &fault{kind: engine.KindUnreadable, err: err, hint: "see the warnings above"}
 	}
 	return nil
 }
