@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
 type listCmd struct {
@@ -47,22 +49,40 @@ func (cmd *listCmd) Run(ctx context.Context, con *console) error {
 	return dir.damage("list")
 }
 
-// damage is the failure that copies which do not prove are, although they claim to. It names the
-// newest.
+// damage is the failure that copies are which claim a digest and do not prove. It names the newest.
+// Where nothing else is wrong, it is the failure to read those that this user may not read.
 func (d *copyDir) damage(command string) error {
-	var damaged []*datedCopy
+	var damaged, forbidden []*datedCopy
 	for _, c := range d.copies {
-		if c.problem != nil && c.vouched() {
+		switch {
+		case c.forbidden():
+			forbidden = append(forbidden, c)
+		case c.problem != nil && c.vouched():
 			damaged = append(damaged, c)
 		}
 	}
-	if len(damaged) == 0 {
-		return nil
+	switch {
+	case len(damaged) > 0:
+		newest := damaged[len(damaged)-1]
+		err := fmt.Errorf("%s %s: %s not whole: %s: %w", command, d.path,
+			plural(len(damaged), "copy is", "copies are"), newest.Name, newest.problem)
+		return &fault{kind: kindDamagedCopies, err: err}
+	case len(forbidden) > 0:
+		newest := forbidden[len(forbidden)-1]
+		err := fmt.Errorf("%s %s: %s cannot be read: %w", command, d.path,
+			plural(len(forbidden), "copy", "copies"), newest.problem)
+		return &fault{kind: engine.KindUnreadable, err: err, hint: readAsOwner}
 	}
-	newest := damaged[len(damaged)-1]
-	err := fmt.Errorf("%s %s: %s not whole: %s: %w", command, d.path,
-		plural(len(damaged), "copy is", "copies are"), newest.Name, newest.problem)
-	return &fault{kind: kindDamagedCopies, err: err}
+	return nil
+}
+
+// graver is the error that must not be hidden by the other: damage rather than a file that this user
+// may not read. Both may be nil.
+func graver(a, b error) error {
+	if a == nil || b != nil && classify(a).code == exitSource && classify(b).code != exitSource {
+		return b
+	}
+	return a
 }
 
 // A listedCopy is what is known of a copy.

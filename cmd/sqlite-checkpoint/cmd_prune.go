@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +68,7 @@ func (cmd *pruneCmd) Run(ctx context.Context, con *console) error {
 	if err := con.show(result); err != nil {
 		return err
 	}
-	return cmp.Or(result.refusal(), dir.damage("prune"))
+	return graver(result.refusal(), dir.damage("prune"))
 }
 
 // settleTime bounds how long prune waits for a backup that is about to publish the digest of its

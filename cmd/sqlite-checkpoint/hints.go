@@ -14,6 +14,7 @@ import (
 
 const (
 	runAsOwner    = "run as root or as the user who owns the database"
+	readAsOwner   = "run as root or as a user who may read the copies"
 	otherPath     = "name the file by the path that its application uses"
 	stopExclusive = "stop that program first: with locking_mode=EXCLUSIVE it never releases its lock"
 	startReader   = "start the reader, or allow more time with --timeout"

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
 // A pruneResult is what prune found and did.
@@ -47,14 +49,19 @@ func pruned(c *datedCopy, reasons []string) prunedCopy {
 }
 
 // refusal is the failure to remove anything of a database.
-func (r *pruneResult) refusal() error {
+func (r *pruneResult) refusal() (refusal error) {
 	for _, database := range r.Databases {
-		if database.Refused != "" {
-			err := fmt.Errorf("prune %s: nothing removed of %s: %s", r.Directory, database.Database, database.Refused)
-			return &fault{kind: kindDamagedCopies, err: err, hint: "make a new backup, then prune again"}
+		if database.Refused == "" {
+			continue
 		}
+		err := fmt.Errorf("prune %s: nothing removed of %s: %s", r.Directory, database.Database, database.Refused)
+		f := &fault{kind: kindDamagedCopies, err: err, hint: "make a new backup, then prune again"}
+		if database.newest.forbidden() {
+			f.kind, f.hint = engine.KindUnreadable, readAsOwner
+		}
+		refusal = graver(refusal, f)
 	}
-	return nil
+	return refusal
 }
 
 func (r *pruneResult) lines() (lines []string) {

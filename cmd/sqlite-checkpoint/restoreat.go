@@ -96,9 +96,22 @@ func (cmd *restoreCmd) installAt(
 		skipped = append(skipped, pruned(c, nil))
 		con.warn(fmt.Sprintf("skipped %s: %v", c.Name, err))
 	}
-	err = fmt.Errorf("restore %s: none of the copies up to %s is whole: %w", cmd.Src, copies[0].Name, copies[0].problem)
+	return restoreResult{}, cmd.noneWhole(copies)
+}
+
+// noneWhole is the failure to restore any of the copies, the newest first.
+func (cmd *restoreCmd) noneWhole(copies []*datedCopy) error {
+	if !slices.ContainsFunc(copies, func(c *datedCopy) bool { return !c.forbidden() }) {
+		err := fmt.Errorf("restore %s: none of the copies up to %s can be read: %w",
+			cmd.Src, copies[0].Name, copies[0].problem)
+		return &fault{kind: engine.KindUnreadable, err: err, hint: readAsOwner}
+	}
+	err := fmt.Errorf("restore %s: none of the copies up to %s is whole: %w", cmd.Src, copies[0].Name, copies[0].problem)
 	hint := "choose a later time: sqlite-checkpoint list --verify " + cmd.Src
-	return restoreResult{}, &fault{kind: kindDamagedCopies, err: err, hint: hint}
+	if cmd.At == latest {
+		hint = "see what is wrong with each: sqlite-checkpoint list --verify " + cmd.Src
+	}
+	return &fault{kind: kindDamagedCopies, err: err, hint: hint}
 }
 
 // isUnusable reports whether err is the fault of the copy that was to be restored, not of the place
