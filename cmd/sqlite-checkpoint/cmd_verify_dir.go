@@ -133,15 +133,23 @@ func (cmd *verifyCmd) verifyListed(ctx context.Context, con *console, entry list
 	return cmd.verify(ctx, con, in, entry.name, nil)
 }
 
-// manifestFault says which databases are missing or damaged.
+// manifestFault says which databases are missing or damaged. That one is in use or may not be read
+// decides the status only if nothing worse is wrong with another.
 func manifestFault(dir string, failed []error, count int) error {
-	f := &fault{kind: kindDamagedTree, err: fmt.Errorf("verify %s: %d of %s not whole: %w",
-		dir, len(failed), plural(count, "database is", "databases are"), failed[0])}
+	f := &fault{kind: kindDamagedTree, err: fmt.Errorf("verify %s: %d of %s not whole",
+		dir, len(failed), plural(count, "database is", "databases are"))}
 	for _, err := range failed {
 		f.findings = append(f.findings, err.Error())
 	}
-	if r := classify(failed[0]); r.kind == kindInUse || r.kind == kindInterrupted {
-		f.kind = r.kind
+	damaged := func(err error) bool {
+		return classify(err).kind != kindInUse && !errors.Is(err, fs.ErrPermission)
+	}
+	switch {
+	case slices.ContainsFunc(failed, damaged):
+	case errors.Is(failed[0], fs.ErrPermission):
+		f.kind, f.hint = engine.KindUnreadable, readAsOwner
+	default:
+		f.kind = kindInUse
 	}
 	return f
 }
