@@ -76,7 +76,16 @@ func (s *sourceFile) survey(op string) (sourceState, neighbours, error) {
 	if beside.elsewhere(state) {
 		return state, beside, errElsewhere
 	}
+	state.shm = state.shm && (beside.index || !s.onOverlay())
 	return state, beside, nil
+}
+
+// onOverlay reports whether the source is on overlayfs. There SQLite, which opens a -wal for
+// writing even if it only reads, would copy it up: from then on it is another file than the one
+// that an application writes below.
+func (s *sourceFile) onOverlay() bool {
+	name, _, err := networkFilesystem(s.path)
+	return err == nil && name == "overlayfs"
 }
 
 // readState reads the state. The SHARED lock must be held, so that nobody can change the journal

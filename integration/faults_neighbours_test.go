@@ -20,7 +20,8 @@ var neighbourFaults = []matrixRow{
 	}},
 	{row: 113, name: "overlayfs between the application and the backup", try: func(s *scene) {
 		for _, mode := range []string{"DELETE", "WAL"} {
-			s.part(mode, func(s *scene) { s.besideStranger(mode, s.overlay()) })
+			s.part(mode+", above", func(s *scene) { s.besideStranger(mode, s.overlay(s.dir("lower"), s.source)) })
+			s.part(mode+", below", func(s *scene) { s.besideStranger(mode, s.overlay(s.source, s.dir("upper"))) })
 		}
 	}},
 	{row: 114, name: "file that is mounted on its own", try: func(s *scene) {
@@ -136,9 +137,9 @@ func (s *scene) fuse() func() (under []string, db string) {
 }
 
 // overlay leads to the source by way of overlayfs.
-func (s *scene) overlay() func() (under []string, db string) {
+func (s *scene) overlay(lower, upper string) func() (under []string, db string) {
 	through := s.dir("merged")
-	script := fmt.Sprintf("mount -t overlay overlay -o lowerdir=%s,upperdir=%s,workdir=%s %s", s.dir("lower"), s.source, s.dir("work"), through)
+	script := fmt.Sprintf("mount -t overlay overlay -o lowerdir=%s,upperdir=%s,workdir=%s %s", lower, upper, s.dir("work"), through)
 	return func() ([]string, string) { return s.alone(script), filepath.Join(through, "app.db") }
 }
 
