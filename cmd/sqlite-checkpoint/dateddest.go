@@ -2,23 +2,25 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
 // A datedDest is a directory that gets a copy with a dated name.
 type datedDest struct {
 	dir       string // empty if the destination is something else
+	made      bool   // by this run
 	ifChanged bool
 }
 
@@ -36,11 +38,45 @@ func (cmd *backupCmd) job(con *console) (*job, error) {
 		return nil, usagef("--if-changed needs a directory as DEST, which has the earlier copies")
 	case to.dir != "" && (cmd.Sidecar != "" || cmd.NoSidecar || cmd.NoTrailer):
 		return nil, usagef("a dated copy has its digest beside it: leave out --sidecar, --no-sidecar and --no-trailer")
-	case to.dir != "" && !isDirectory(to.dir):
-		err := fmt.Errorf("create a copy in %s: %w", to.dir, syscall.ENOENT)
-		return nil, &fault{kind: engine.KindTemp, err: err, hint: "mount it, or create it with mkdir"}
+	case to.dir != "":
+		if err := to.make(cmd.DB); err != nil {
+			return nil, err
+		}
 	}
-	return newJob(con, cmd.DB, dest, to, &cmd.streamFlags)
+	j, err := newJob(con, cmd.DB, dest, to, &cmd.streamFlags)
+	if err != nil {
+		to.unmake()
+	}
+	return j, err
+}
+
+// make creates the directory for copies of source if nothing but it is missing: a whole path that is
+// missing looks like a file system that is not mounted.
+func (d *datedDest) make(source string) error {
+	if isDirectory(d.dir) {
+		return nil
+	}
+	if _, err := os.Stat(source); err != nil {
+		return &engine.Error{Kind: engine.KindMissing, Op: "open", Path: source, Err: cause(err)}
+	}
+	switch err := os.Mkdir(d.dir, 0o700); {
+	case err == nil:
+		d.made = true
+		atomicfile.SyncDir(filepath.Dir(filepath.Clean(d.dir))) // publishing the copy tells what is wrong
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("create a copy in %s: %w", d.dir, cause(err))
+		return &fault{kind: engine.KindTemp, err: err, hint: "mount it, or create its parent with mkdir"}
+	case !isDirectory(d.dir): // another backup may have made it meanwhile
+		return fileFault(fmt.Errorf("create directory %s: %w", d.dir, cause(err)))
+	}
+	return nil
+}
+
+// unmake removes the directory if this run has made it and nothing is in it.
+func (d *datedDest) unmake() {
+	if d.made {
+		os.Remove(d.dir)
+	}
 }
 
 func isDirectory(name string) bool {

@@ -26,6 +26,9 @@ func (j *job) run(ctx context.Context) (backupResult, error) {
 	for {
 		result, err := j.attempt(ctx)
 		if !j.rename(err) {
+			if err != nil {
+				j.to.unmake()
+			}
 			return result, err
 		}
 	}
