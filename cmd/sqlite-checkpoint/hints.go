@@ -13,7 +13,9 @@ import (
 )
 
 const (
-	runAsOwner    = "run as root or as the user who owns the database"
+	runAsOwner       = "run as root or as the user who owns the database"
+	notEvenUnchecked = "restore a backup; or copy it with cp while no program has it open, and try sqlite3's .recover on that"
+
 	readAsOwner   = "run as root or as a user who may read the copies"
 	otherPath     = "name the file by the path that its application uses"
 	stopExclusive = "stop that program first: with locking_mode=EXCLUSIVE it never releases its lock"
@@ -50,12 +52,24 @@ func advice(command string, r row, err error) string {
 	if hint := caseHint(r.kind, err); hint != "" {
 		return hint
 	}
+	if r.kind == engine.KindCorrupt && !isCheck(err) && command != "verify" && command != "restore" {
+		if command == "shadow" {
+			return "--keep-going leaves it out; " + notEvenUnchecked
+		}
+		return notEvenUnchecked
+	}
 	for _, h := range commandHints {
 		if h.kind == r.kind && slices.Contains(strings.Fields(h.commands), command) {
 			return h.hint
 		}
 	}
 	return r.hint
+}
+
+// isCheck reports whether it was SQLite's check of the copy that failed, so that --check none makes one.
+func isCheck(err error) bool {
+	var known *engine.Error
+	return !errors.As(err, &known) || known.Op == "check"
 }
 
 // caseHint returns a hint that depends on the file.

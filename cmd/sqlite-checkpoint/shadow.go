@@ -86,8 +86,16 @@ func (s *shadowing) checkNamespace() error {
 	}
 	for _, root := range s.roots {
 		if err := view.CheckOwners(root.path); err != nil {
-			return &fault{kind: kindNamespace, err: err, hint: "run as root, or " + withoutNamespace}
+			return &fault{kind: kindNamespace, err: err, hint: toMount() + ", or " + withoutNamespace}
 		}
 	}
 	return nil
+}
+
+// toMount is what to do to be allowed to mount without a user namespace.
+func toMount() string {
+	if os.Geteuid() == 0 {
+		return "give root CAP_SYS_ADMIN here, as docker run --cap-add SYS_ADMIN does"
+	}
+	return "run as root"
 }
