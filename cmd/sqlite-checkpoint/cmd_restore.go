@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
@@ -37,9 +40,9 @@ With restic, name the host and the whole path, or the newest file of that name f
 }
 
 // Run is the command.
-func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
+func (cmd *restoreCmd) Run(ctx context.Context, con *console, parsed *kong.Context) error {
 	start := time.Now()
-	if err := cmd.takeCommand(); err != nil {
+	if err := cmd.takeCommand(parsed.Args); err != nil {
 		return err
 	}
 	if cmd.DB == "" {
@@ -74,9 +77,12 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console) error {
 }
 
 // takeCommand sorts the arguments of --from-command, which has no SRC: DB comes first, and then CMD.
-func (cmd *restoreCmd) takeCommand() error {
+func (cmd *restoreCmd) takeCommand(args []string) error {
 	if !cmd.FromCommand {
 		return nil
+	}
+	if i := slices.Index(args, "--"); i >= 0 && len(args)-i-1 == 2+len(cmd.Command) {
+		return usagef("missing argument: DB, before --")
 	}
 	if cmd.At != "" {
 		return usagef("--from-command and --at exclude each other")
@@ -149,7 +155,7 @@ func (cmd *restoreCmd) advise(err error) error {
 		return &fault{kind: engine.KindExists, err: err, hint: hint}
 	}
 	hint := "stop the application, then move away together: " + strings.Join(cmd.inTheWay(), " ")
-	if !cmd.SetAside {
+	if _, err := os.Lstat(cmd.DB); err == nil && !cmd.SetAside { // a -wal alone is nobody's database
 		hint += "; or use --set-aside"
 	}
 	return &fault{kind: engine.KindExists, err: err, hint: hint}
