@@ -143,11 +143,13 @@ func unusedName(name string) string {
 	}
 }
 
-// advise adds a hint to the error of a database that exists or is in use.
+// advise adds a hint to the error of a database that exists or is in use, or cannot have its owner.
 func (cmd *restoreCmd) advise(err error) error {
 	switch {
 	case errors.Is(err, engine.KindBusy):
 		return &fault{kind: engine.KindBusy, err: err, hint: "stop the application, then try again"}
+	case errors.Is(err, engine.KindTemp) && errors.Is(err, syscall.EPERM) && (cmd.Owner != "" || cmd.Like != ""):
+		return &fault{kind: engine.KindTemp, err: err, hint: "run as root: only root can give a file to another user"}
 	case !errors.Is(err, engine.KindExists):
 		return err
 	}
