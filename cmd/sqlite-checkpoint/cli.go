@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/manual"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
@@ -153,6 +154,11 @@ func asTyped(ctx *kong.DecodeContext, target reflect.Value) error {
 // printHelp prints kong's help and the exit statuses to stdout.
 func printHelp(options kong.HelpOptions, command *kong.Context) error {
 	options.NoExpandSubcommands = true
+	if selected := command.Selected(); selected != nil {
+		options.NoAppSummary = true
+		usage := strings.Join(manual.Usage(selected), "\n       "+program+" ")
+		io.WriteString(command.Stdout, "Usage: "+program+" "+usage+"\n")
+	}
 	err := kong.DefaultHelpPrinter(options, command)
 	if err == nil {
 		_, err = io.WriteString(command.Stdout, "\n"+exitStatusHelp)

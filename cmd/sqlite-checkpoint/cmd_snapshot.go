@@ -15,8 +15,8 @@ type snapshotCmd struct {
 }
 
 func (*snapshotCmd) Help() string {
-	return `Use backup; snapshot also checkpoints, which keeps the write-ahead log short where nothing else does. Beside
-Litestream use backup.
+	return `Normally use backup. snapshot checkpoints first, to keep the write-ahead log short where the application does not.
+Beside Litestream, and beside an application whose SQLite is older than 3.51.3, use backup.
 
 The checkpoint writes to DB, the backup does not. If the checkpoint is blocked or fails, a note says so, and the backup
 is made: it contains the write-ahead log in any case.

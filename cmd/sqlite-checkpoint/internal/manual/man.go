@@ -36,7 +36,7 @@ func Pages(app *kong.Application, version, exitStatus string) map[string]string 
 	for _, c := range all {
 		var p page
 		p.title(name(c.Name), version, c.Help)
-		p.synopsis(app.Name, c.Name+" [FLAGS] "+arguments(c))
+		p.synopsis(app.Name, c.usage()...)
 		if len(c.Aliases) > 0 {
 			p.text("It is also called " + strings.Join(c.Aliases, ", ") + ".")
 		}
@@ -83,9 +83,14 @@ func (p *page) title(name, version, help string) {
 	p.line(escape(name) + ` \- ` + escape(strings.TrimSuffix(help, ".")))
 }
 
-func (p *page) synopsis(program, rest string) {
+func (p *page) synopsis(program string, forms ...string) {
 	p.section("SYNOPSIS")
-	p.line(bold(program) + " " + escape(rest))
+	for i, form := range forms {
+		if i > 0 {
+			p.line(".br")
+		}
+		p.line(bold(program) + " " + escape(form))
+	}
 }
 
 func (p *page) text(text string) {

@@ -23,6 +23,35 @@ type command struct {
 // Names are its name and its aliases.
 func (c command) Names() []string { return append([]string{c.Name}, c.Aliases...) }
 
+// Usage returns the forms of the command line of a command, without the name of the program.
+func Usage(node *kong.Node) []string { return describe(node).usage() }
+
+// usage has two forms for a command whose CMD is optional: --from-command puts CMD in the place of SRC.
+func (c command) usage() []string {
+	own := []string{c.Name, "[flags]"}
+	for i, arg := range c.Args {
+		switch {
+		case c.RunsCMD && i == len(c.Args)-1:
+			own = append(own, "--", arg.Name)
+		case arg.Name == "CMD...":
+			from := append([]string{c.Name, "--from-command", "[flags]"}, names(c.Args[1:i])...)
+			return []string{strings.Join(own, " "), strings.Join(append(from, "--", arg.Name), " ")}
+		case arg.Optional:
+			own = append(own, "["+arg.Name+"]")
+		default:
+			own = append(own, arg.Name)
+		}
+	}
+	return []string{strings.Join(own, " ")}
+}
+
+func names(args []argument) (names []string) {
+	for _, arg := range args {
+		names = append(names, arg.Name)
+	}
+	return names
+}
+
 // An argument is positional.
 type argument struct {
 	Name     string // as in a synopsis: DB, CMD...
@@ -67,7 +96,7 @@ func describe(node *kong.Node) command {
 	c := command{Name: node.Name, Aliases: node.Aliases, Help: node.Help, Detail: node.Detail}
 	for _, arg := range node.Positional {
 		name := strings.ToUpper(arg.Name)
-		if arg.IsCumulative() {
+		if arg.IsCumulative() || arg.IsSlice() {
 			name += "..."
 		}
 		c.RunsCMD = c.RunsCMD || arg.PassthroughMode != kong.PassThroughModeNone
