@@ -241,7 +241,11 @@ var verb = regexp.MustCompile(`(?m)^([a-z-]+)/\d\)$`)
 
 // Every verb of every script is run by a test of recipes, and every verb is explained.
 func TestExamplesAreComplete(t *testing.T) {
-	run := map[string]bool{"directory.sh restic-contained": testExists(t, "TestDirectoryRecipeContained")}
+	contained := testExists(t, "TestDirectoryRecipeContained")
+	run := map[string]bool{
+		"directory.sh restic-contained":         contained,
+		"directory.sh restic-contained-restore": contained,
+	}
 	for _, r := range slices.Concat(recipes, directoryRecipes) {
 		for _, argv := range slices.Concat(r.prepare, [][]string{r.backup, r.verify, r.restore}, r.more) {
 			if len(argv) > 1 {

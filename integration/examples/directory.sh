@@ -5,6 +5,7 @@
 #   directory.sh restic app                  one snapshot, in which every database is a verified copy
 #   directory.sh restic-contained app        the same where mount namespaces are forbidden, as in most containers
 #   directory.sh restic-restore app back     app's latest snapshot, into the directory back
+#   directory.sh restic-contained-restore app back
 #   directory.sh borg app monday             one archive
 #   directory.sh borg-restore monday back
 #   directory.sh ssh app monday              a directory on BACKUP_HOST: there from the moment it is verified
@@ -29,6 +30,12 @@ restic/2)
 	;;
 restic-contained/2)
 	shadow "$2" -- restic backup --exclude-file '{exclude}' "$(realpath -- "$2")" '{stage}'
+	;;
+restic-contained-restore/3)
+	dir=$(realpath -m -- "$2") staged=$(realpath -m -- "$stage")
+	restic restore --host "$(hostname)" --path "$dir" --path "$staged" --target "$3" latest
+	cp -a -- "$3$staged$dir/." "$3$dir/" # the databases and the manifest, into the rest of the directory
+	whole "$3" "$dir"
 	;;
 restic-restore/3)
 	restic restore --host "$(hostname)" --path "$(realpath -m -- "$2")" --target "$3" latest
