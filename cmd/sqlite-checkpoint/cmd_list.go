@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -17,8 +18,9 @@ type listCmd struct {
 }
 
 func (*listCmd) Help() string {
-	return `Lists the copies that backup DB DIR/ has made, the oldest first. Without --verify no copy is read: "not read"
-has a digest that can prove it, "no digest" has none.
+	return `Lists the copies that backup DB DIR/ has made, the oldest first: name, time, size, the level of
+SQLite's check at backup time ("unknown" for plain files, which do not record it), and whether the copy is proven. Without
+--verify no copy is read: "not read" has a digest that can prove it, "no digest" has none.
 
   sqlite-checkpoint list --verify /backup`
 }
@@ -145,7 +147,7 @@ func (r *listResult) lines() []string {
 	for _, c := range r.Copies {
 		when := c.Time.Local().Format("2006-01-02 15:04:05 -0700")
 		lines = append(lines, fmt.Sprintf("%-*s  %s  %10s  %-10s  %s", width, printable(string(c.Name)), when,
-			humanize.IBytes(uint64(c.SizeBytes)), c.Check, c.state()))
+			humanize.IBytes(uint64(c.SizeBytes)), cmp.Or(c.Check, checkUnknown), c.state()))
 	}
 	return append(lines, fmt.Sprintf("%s: %s", r.Directory, plural(len(r.Copies), "copy", "copies")))
 }
