@@ -35,7 +35,8 @@ With restic, name the host and the whole path, or the newest file of that name f
 
   restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db | sqlite-checkpoint restore - app.db
   sqlite-checkpoint restore app.db.zst app.db
-  sqlite-checkpoint restore --from-command app.db -- restic dump latest /srv/app/app.db
+  sqlite-checkpoint restore --from-command app.db -- \
+      restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db
   sqlite-checkpoint restore --at "yesterday 18:00" /backup app.db`
 }
 

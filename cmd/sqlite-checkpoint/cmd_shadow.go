@@ -30,16 +30,23 @@ type shadowCmd struct {
 func (*shadowCmd) Help() string {
 	return `CMD sees DIR as it is, but in place of every SQLite database a verified copy: at the same path, with the same
 owner, mode and times, and without -wal, -shm and -journal. CMD starts when every copy has passed its check. It runs
-in a mount namespace of its own (root's, or one in a user namespace): no other process sees the copies, and nothing is
-left when CMD ends or is killed. A directory that holds a database is shown as it was when CMD started.
-If this program dies in any way, CMD and all that it has started are killed.
+in a mount namespace of its own (root's, or one in a user namespace): no other process sees the mounted copies. Without
+--stage the copies are in a private directory .sqlite-checkpoint-stage-*, in DIR's parent where it can be made there; it is
+removed at the end, and after a SIGKILL by the next run. A directory that holds a database is shown as it was when CMD
+started. If this program dies in any way, CMD and all that it has started are killed.
 
   sqlite-checkpoint shadow /srv/app -- restic backup /srv/app
 
 Where mount namespaces are forbidden, as in most containers, {stage} in CMD's arguments stands for a directory that
 holds the copies, by their whole paths, and {exclude} for a file that lists the live databases:
 
-  sqlite-checkpoint shadow --stage /var/lib/stage /srv/app -- restic backup --exclude-file {exclude} /srv/app {stage}`
+  sqlite-checkpoint shadow --stage /var/lib/stage /srv/app -- restic backup --exclude-file {exclude} /srv/app {stage}
+
+To restore that, copy what is restored of the stage over what is restored of DIR, then verify it:
+
+  restic restore latest --target back
+  cp -a back/var/lib/stage/srv/app/. back/srv/app/
+  sqlite-checkpoint verify back/srv/app`
 }
 
 // An operands is a list of arguments in front of CMD.

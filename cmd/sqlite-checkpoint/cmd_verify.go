@@ -33,7 +33,8 @@ In a restored directory every database that .sqlite-checkpoint.sha256 lists, fro
 
   sqlite-checkpoint verify app.db.zst
   restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db | sqlite-checkpoint verify --check full -
-  sqlite-checkpoint verify --from-command -- restic dump latest /srv/app/app.db
+  sqlite-checkpoint verify --from-command -- \
+      restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db
   sqlite-checkpoint verify --query 'SELECT count(*) FROM users' --report proof.json app.db.zst`
 }
 
