@@ -3,6 +3,7 @@
 package manual
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -96,7 +97,7 @@ func describe(node *kong.Node) command {
 	c := command{Name: node.Name, Aliases: node.Aliases, Help: node.Help, Detail: node.Detail}
 	for _, arg := range node.Positional {
 		name := strings.ToUpper(arg.Name)
-		if arg.IsCumulative() || arg.IsSlice() {
+		if arg.Target.Kind() == reflect.Slice {
 			name += "..."
 		}
 		c.RunsCMD = c.RunsCMD || arg.PassthroughMode != kong.PassThroughModeNone
