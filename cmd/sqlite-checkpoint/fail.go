@@ -38,7 +38,7 @@ const exitStatusHelp = `Exit status:
   2  usage                              7  output failed, or CMD ended early
   3  source missing or unsuitable       8  stream incomplete, damaged or unproven
   4  busy, try again                    9  would overwrite
-  128+n  ended by signal n              under pipe, shadow: CMD's own status if it failed,
+  128+n  ended by signal n              where CMD is run: its own status if it failed,
                                         126 CMD cannot be run, 127 CMD not found
 `
 
