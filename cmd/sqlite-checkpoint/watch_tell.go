@@ -96,7 +96,8 @@ func (r *watchResult) count(status int) {
 }
 
 func (r *watchResult) lines() []string {
-	return []string{fmt.Sprintf("%d databases, %d runs, %d failed", r.Databases, r.Runs, r.Failed)}
+	return []string{fmt.Sprintf("%s, %s, %d failed",
+		plural(r.Databases, "database", "databases"), plural(r.Runs, "run", "runs"), r.Failed)}
 }
 
 // conclude shows the result. With --once a failure of CMD is ours.
