@@ -199,11 +199,26 @@ func parseFault(err error) error {
 		name = command.Selected().Name + " "
 	}
 	message := plainUsage(parse.Error(), name != "")
+	message = strings.TrimPrefix(message, aliased(parse.Context))
 	return &fault{kind: kindUsage, err: errors.New(message), hint: "see " + program + " " + name + "--help"}
+}
+
+// aliased is what kong begins the errors of a command with that has another name.
+func aliased(command *kong.Context) string {
+	if command == nil || command.Selected() == nil || len(command.Selected().Aliases) == 0 {
+		return ""
+	}
+	return command.Selected().Path() + ": "
 }
 
 // plainUsage rewords messages of kong. commanded says that a command was recognized.
 func plainUsage(message string, commanded bool) string {
+	if flag, value, found := strings.Cut(message, `: expected duration but got "`); found {
+		value, _, _ = strings.Cut(value, `"`)
+		if _, err := strconv.ParseFloat(value, 64); err == nil {
+			return flag + ": give a unit, as in " + value + "s"
+		}
+	}
 	if flag, got, found := strings.Cut(message, ": expected "); found && strings.Contains(got, `but got "EOL"`) {
 		return flag + " needs a value"
 	}

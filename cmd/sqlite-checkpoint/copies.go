@@ -12,10 +12,12 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -55,6 +57,10 @@ type copyDir struct {
 // and no copy.
 func readCopyDir(dir, database string) (*copyDir, error) {
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, syscall.ENOTDIR) {
+		err = fmt.Errorf("read %s: %w", dir, cause(err))
+		return nil, &fault{kind: engine.KindUnreadable, err: err, hint: "name the directory that holds the copies"}
+	}
 	if err != nil {
 		return nil, inputFault(dir, err)
 	}

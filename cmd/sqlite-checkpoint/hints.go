@@ -81,6 +81,8 @@ func caseHint(kind engine.Kind, err error) string {
 	case kind == engine.KindTemp && errors.Is(err, fs.ErrNotExist):
 		return "create the directory first"
 	case kind != engine.KindNotDatabase || !errors.As(err, &known):
+	case isDirectory(known.Path):
+		return "name a database in it, or use shadow or doctor, which search directories"
 	case beginsWith(known.Path, zstdMagic):
 		return "read a compressed stream with verify or restore"
 	case isEmpty(known.Path):

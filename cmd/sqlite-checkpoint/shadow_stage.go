@@ -145,7 +145,7 @@ func (s *shadowing) checkDevice(place string) error {
 			}
 		}
 	}
-	s.con.note(apart)
+	s.con.note(apart + ": CMD must not be told to stay on one file system")
 	return nil
 }
 
