@@ -115,7 +115,6 @@ const (
 	rest   = `cat >>part && mv part final; `
 	slowly = `while [ "$(head -c 1000 | tee -a part | wc -c)" != 0 ]; do sleep 0.1; done; mv part final; `
 	never  = `sleep 600 & wait; `
-	busy   = `head -c 1000 >part; sleep 600 & echo ready >&9; wait; ` // never stopped while the shell is in vfork(2)
 
 	endless = `while :; do sleep 600 & wait; done`
 
@@ -129,7 +128,7 @@ func TestTerminated(t *testing.T) {
 		want string
 	}{
 		"CMD is asked": {call{Grace: time.Minute,
-			Script: `trap 'echo asked >&9; exit 1' TERM; ` + busy + rest}, "asked\n"},
+			Script: `trap 'echo asked >&9; exit 1' TERM; ` + half + never + rest}, "asked\n"},
 		"CMD does not listen": {call{Grace: brief, Script: `trap 'echo asked >&9' TERM; ` + half + endless}, "asked\n"},
 		"CMD ignores it":      {call{Grace: brief, Script: `trap '' TERM; ` + half + never + rest}, ""},
 		"no grace":            {call{Script: half + never + rest}, ""},
@@ -138,7 +137,7 @@ func TestTerminated(t *testing.T) {
 			head -c 1000 >part; cat <&8 >f & cat=$!
 			trap 'kill $cat; sleep 600 & wait' TERM; echo ready >&9; wait`}, ""},
 		"CMD has all its input": {call{Grace: time.Minute, Input: 1000,
-			Script: `trap 'echo asked >&9; exit 0' TERM; ` + busy + `mv part final`}, "asked\n"},
+			Script: `trap 'echo asked >&9; exit 0' TERM; ` + half + never + `mv part final`}, "asked\n"},
 		"stdin is a file": {call{Grace: brief, NoPipe: true,
 			Script: `trap 'echo asked >&9; exit' TERM; setsid sleep 600 & echo ready >&9; wait; : >final`}, "asked\n"},
 	} {

@@ -157,7 +157,8 @@ func (p *Process) Finish() error {
 		select {
 		case <-p.exited:
 			return p.exitError()
-		case <-p.ctx.Done(): // CMD is being killed
+		case <-p.ctx.Done():
+			p.order(orderKill) // Close may be faster than the function that ctx calls
 			return p.ctx.Err()
 		case <-ticks.C:
 			if p.timeout == 0 || p.unread == nil {
