@@ -40,8 +40,8 @@ file systems, where stat(2) cannot be relied on, databases count as changed at e
 
 A CMD that fails is tried again after 1, 2, 4 ... minutes, at most --every. Failures with exit status 2 or 3 (usage,
 source missing) are printed once and not repeated until the status changes. {db} and {name} are in CMD's environment,
-too: SQLITE_CHECKPOINT_DB and SQLITE_CHECKPOINT_NAME. HUP runs CMD for everything now. After TERM no CMD starts, and one that runs may finish within
---grace. Under systemd with Type=notify it reports READY, STATUS and STOPPING, and serves the watchdog.
+too: SQLITE_CHECKPOINT_DB and SQLITE_CHECKPOINT_NAME. HUP runs CMD for everything now. After TERM no
+CMD starts, and one that runs may finish within --grace. Under systemd with Type=notify it reports READY, STATUS and STOPPING, and serves the watchdog.
 
 With --once the exit status is 0 if every CMD succeeded, else the highest of theirs.`
 }
