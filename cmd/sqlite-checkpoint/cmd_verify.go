@@ -168,6 +168,9 @@ func (v verifyFields) warn(con *console) {
 
 func (v verifyFields) describe() string {
 	form := v.Format
+	if form == string(stream.Raw) {
+		form = "uncompressed stream"
+	}
 	if v.JournalMode == "wal" {
 		form += ", WAL mode"
 	}
