@@ -35,21 +35,36 @@ func CheckDestination(source, dst string) error {
 		return &Error{Kind: KindSameFile, Op: "create", Path: dst,
 			Err: errors.New("source and destination are the same database")}
 	}
-	for _, suffix := range append([]string{""}, auxSuffixes...) {
-		err := atomicfile.CheckAbsent(dst + suffix)
+	place, err := openPlaceOf(dst)
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	return checkAbsent(place, dst)
+}
+
+// openPlaceOf opens the directory of a new database, or fails with KindTemp.
+func openPlaceOf(dst string) (*atomicfile.Place, error) {
+	dir := filepath.Dir(dst)
+	place, err := atomicfile.OpenPlace(dir)
+	if err != nil {
+		return nil, tempError("create", dst, fmt.Errorf("directory %s: %w", dir, underlying(err)))
+	}
+	return place, nil
+}
+
+// checkAbsent fails with KindExists if the database dst of the directory, or a file that SQLite
+// would take for a part of it, is there.
+func checkAbsent(place *atomicfile.Place, dst string) error {
+	name := atomicfile.Base(dst)
+	for _, suffix := range databaseSuffixes {
+		err := place.CheckAbsent(name + suffix)
 		if errors.Is(err, fs.ErrExist) {
 			return &Error{Kind: KindExists, Op: "create", Path: dst, Err: fmt.Errorf("%s exists", dst+suffix)}
 		}
 		if err != nil {
 			return tempError("create", dst, err)
 		}
-	}
-	info, err := os.Stat(filepath.Dir(dst))
-	if err == nil && !info.IsDir() {
-		err = errors.New("not a directory")
-	}
-	if err != nil {
-		return tempError("create", dst, fmt.Errorf("directory %s: %w", filepath.Dir(dst), underlying(err)))
 	}
 	return nil
 }

@@ -2,11 +2,12 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
@@ -52,12 +53,17 @@ type Installation struct {
 // that exists is KindExists. An error of r is returned as it is, and then nothing is left behind; r
 // must give io.EOF only if the image is whole.
 func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) (Installation, error) {
-	old, err := findOld(dst, &opts)
+	place, err := openPlaceOf(dst)
+	if err != nil {
+		return Installation{}, err
+	}
+	defer place.Close()
+	old, err := findOld(place, dst, &opts)
 	if err != nil {
 		return Installation{}, err
 	}
 	l := stagedImage{
-		where: filepath.Dir(dst), name: dst, check: opts.Check, size: opts.Size,
+		place: place, where: filepath.Dir(dst), name: dst, check: opts.Check, size: opts.Size,
 		mode: opts.Mode, owner: opts.Owner, progress: opts.Progress,
 	}
 	defer l.Close()
@@ -82,15 +88,19 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 
 // findOld tells whether there is a database to be set aside, whose owner and mode the new one then
 // gets. Anything else that is in the way is an error.
-func findOld(dst string, opts *InstallOptions) (bool, error) {
-	info, err := os.Lstat(dst)
+func findOld(place *atomicfile.Place, dst string, opts *InstallOptions) (bool, error) {
+	info, err := place.Lstat(atomicfile.Base(dst))
 	if opts.SetAside == "" || err != nil || !info.Mode().IsRegular() {
-		return false, CheckDestination("", dst)
+		return false, checkAbsent(place, dst)
 	}
-	if err := CheckDestination("", opts.SetAside); err != nil {
+	if filepath.Dir(opts.SetAside) != filepath.Dir(dst) {
+		return false, &Error{Kind: KindInternal, Op: "set aside to", Path: opts.SetAside,
+			Err: errors.New("it is not in the same directory")}
+	}
+	if err := checkAbsent(place, opts.SetAside); err != nil {
 		return false, err
 	}
-	held, err := takeLease(dst)
+	held, err := takeLease(place, dst)
 	if err != nil {
 		return false, err
 	}
@@ -105,14 +115,14 @@ func findOld(dst string, opts *InstallOptions) (bool, error) {
 }
 
 func (l *stagedImage) publish(dst string) error {
-	if err := CheckDestination("", dst); err != nil {
+	if err := checkAbsent(l.place, dst); err != nil {
 		return err
 	}
 	return l.link(dst)
 }
 
 func (l *stagedImage) link(dst string) error {
-	if err := l.dir.Publish(imageName, filepath.Base(dst)); err != nil {
+	if err := l.dir.Publish(imageName, atomicfile.Base(dst)); err != nil {
 		return tempError("create", dst, err)
 	}
 	return nil

@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+)
 
 // DefaultBusyTimeout is how long to wait for a locked database by default.
 const DefaultBusyTimeout = 10 * time.Second
@@ -64,6 +68,9 @@ type SnapshotOptions struct {
 	// Destination, if not empty, is the file that Commit will be asked to make: the private copy is
 	// then made in that file's directory instead of TempDir, so that Commit is one link.
 	Destination string
+	// Place, if not nil, is the directory of Destination, or TempDir, already open: the private copy
+	// is made there, whatever the path leads to by now.
+	Place *atomicfile.Place
 	// Queryable keeps the private copy's name until Close, for Snapshot.Image.
 	Queryable bool
 	// Go, if not nil, starts goroutines instead of the go statement: for the check and the digest,

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
@@ -17,9 +15,9 @@ import (
 
 // takeLease keeps everybody else from opening path, and fails with KindBusy if anybody has it open,
 // or where that cannot be told. Unlike a look at the locks, it finds idle connections, too.
-func takeLease(path string) (*osfile.Lease, error) {
+func takeLease(place *atomicfile.Place, path string) (*osfile.Lease, error) {
 	busy := func(why error) error { return &Error{Kind: KindBusy, Op: "set aside", Path: path, Err: why} }
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := place.Open(atomicfile.Base(path))
 	if err != nil {
 		return nil, tempError("open", path, err)
 	}
@@ -42,16 +40,17 @@ func takeLease(path string) (*osfile.Lease, error) {
 // database has its name again, or, if that was taken meanwhile, keeps the new one, which the error
 // mentions.
 func (l *stagedImage) replace(dst, aside string) (moved []string, err error) {
-	held, err := takeLease(dst)
+	place := l.place
+	held, err := takeLease(place, dst)
 	if err != nil {
 		return nil, err
 	}
 	defer held.Close()
-	if err := linkDatabase(dst, aside); err != nil {
+	if err := linkDatabase(place, dst, aside); err != nil {
 		return nil, tempError("set aside to", aside, err)
 	}
 	for _, suffix := range databaseSuffixes {
-		if _, err := os.Lstat(aside + suffix); err == nil {
+		if _, err := place.Lstat(filepath.Base(aside) + suffix); err == nil {
 			moved = append(moved, aside+suffix)
 		}
 	}
@@ -59,12 +58,12 @@ func (l *stagedImage) replace(dst, aside string) (moved []string, err error) {
 	if err == nil {
 		return moved, nil
 	}
-	if undo := linkDatabase(aside, dst); undo != nil {
+	if undo := linkDatabase(place, aside, dst); undo != nil {
 		known := tempError("set aside", dst, err)
 		known.Err = fmt.Errorf("%w; the old database is now %s", known.Err, aside)
 		return nil, known
 	}
-	unlinkDatabase(aside, dst)
+	unlinkDatabase(place, aside, dst)
 	return nil, err
 }
 
@@ -72,13 +71,14 @@ func (l *stagedImage) replace(dst, aside string) (moved []string, err error) {
 // the new one. While the old one has the name, whoever opens it waits for the lease and is then
 // given the old file: so the last look at the lease comes after.
 func (l *stagedImage) takeOver(dst, aside string, held *osfile.Lease) error {
-	if !held.HasName(aside) {
+	place := l.place
+	if info, err := place.Lstat(filepath.Base(aside)); err != nil || !held.Is(info) {
 		return &Error{Kind: KindChanged, Op: "set aside", Path: dst, Err: errReplaced}
 	}
-	if err := unlinkDatabase(dst, aside); err != nil {
+	if err := unlinkDatabase(place, dst, aside); err != nil {
 		return tempError("set aside", dst, err)
 	}
-	if err := CheckDestination("", dst); err != nil {
+	if err := checkAbsent(place, dst); err != nil {
 		return err
 	}
 	if held.Broken() {
@@ -90,31 +90,34 @@ func (l *stagedImage) takeOver(dst, aside string, held *osfile.Lease) error {
 // linkDatabase gives all files of the database from a second name, or none of them. Together with
 // unlinkDatabase it moves a database: all new names are there before the first old one goes, so
 // whenever the machine stops, the set is whole under one name or the other.
-func linkDatabase(from, to string) error {
+func linkDatabase(place *atomicfile.Place, from, to string) error {
+	from, to = filepath.Base(from), filepath.Base(to)
 	for i, suffix := range databaseSuffixes {
-		err := os.Link(from+suffix, to+suffix)
-		if errors.Is(err, fs.ErrExist) && sameLinks(from+suffix, to+suffix) || errors.Is(err, fs.ErrNotExist) && i > 0 {
+		err := place.Link(from+suffix, to+suffix)
+		linked := errors.Is(err, fs.ErrExist) && sameLinks(place, from+suffix, to+suffix)
+		if linked || errors.Is(err, fs.ErrNotExist) && i > 0 {
 			continue
 		}
 		if err != nil {
-			unlinkDatabase(to, from)
+			unlinkDatabase(place, to, from)
 			return err
 		}
 	}
-	if err := atomicfile.SyncDir(filepath.Dir(to)); err != nil {
-		unlinkDatabase(to, from)
+	if err := place.Sync(); err != nil {
+		unlinkDatabase(place, to, from)
 		return err
 	}
 	return nil
 }
 
 // unlinkDatabase removes the names of the database whose files have a second one: never the last.
-func unlinkDatabase(name, other string) error {
+func unlinkDatabase(place *atomicfile.Place, name, other string) error {
+	name, other = filepath.Base(name), filepath.Base(other)
 	for _, suffix := range databaseSuffixes {
-		if !sameLinks(name+suffix, other+suffix) {
+		if !sameLinks(place, name+suffix, other+suffix) {
 			continue
 		}
-		if err := os.Remove(name + suffix); err != nil {
+		if err := place.Remove(name + suffix); err != nil {
 			return err
 		}
 	}
@@ -122,8 +125,8 @@ func unlinkDatabase(name, other string) error {
 }
 
 // sameLinks reports whether both names are there and are one file's.
-func sameLinks(a, b string) bool {
-	infoA, errA := os.Lstat(a)
-	infoB, errB := os.Lstat(b)
+func sameLinks(place *atomicfile.Place, a, b string) bool {
+	infoA, errA := place.Lstat(a)
+	infoB, errB := place.Lstat(b)
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }

@@ -20,10 +20,10 @@ func TestUndoKeepsTheLastName(t *testing.T) {
 	for _, taken := range []string{"none", "", "-wal", "-shm"} {
 		db := crashed(t, "-wal", "-shm")
 		aside := db + ".aside"
-		if err := linkDatabase(db, aside); err != nil {
+		if err := linkDatabase(placeOf(t, db), db, aside); err != nil {
 			t.Fatal(err)
 		}
-		if err := unlinkDatabase(db, aside); err != nil {
+		if err := unlinkDatabase(placeOf(t, db), db, aside); err != nil {
 			t.Fatal(err)
 		}
 		if names, _ := filepath.Glob(db + "*"); len(names) != 3 {
@@ -32,11 +32,11 @@ func TestUndoKeepsTheLastName(t *testing.T) {
 		if taken != "none" {
 			writeFile(t, db+taken, []byte("theirs"))
 		}
-		err := linkDatabase(aside, db)
+		err := linkDatabase(placeOf(t, db), aside, db)
 		if (err != nil) != (taken != "none") {
 			t.Errorf("taken %s: %v", taken, err)
 		}
-		unlinkDatabase(aside, db)
+		unlinkDatabase(placeOf(t, db), aside, db)
 		where, left := db, "app.db app.db-shm app.db-wal"
 		if taken != "none" {
 			where, left = aside, "app.db"+taken+" app.db.aside app.db.aside-shm app.db.aside-wal"
@@ -106,7 +106,7 @@ func TestReplaceTaken(t *testing.T) {
 func TestReplaceOpened(t *testing.T) {
 	db := newRollback(t)
 	aside := db + ".aside"
-	held, err := takeLease(db)
+	held, err := takeLease(placeOf(t, db), db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,14 +120,14 @@ func TestReplaceOpened(t *testing.T) {
 			t.Fatal("nobody waits")
 		}
 	}
-	if err := linkDatabase(db, aside); err != nil {
+	if err := linkDatabase(placeOf(t, db), db, aside); err != nil {
 		t.Fatal(err)
 	}
-	var l stagedImage
+	l := stagedImage{place: placeOf(t, db)}
 	wantKind(t, l.takeOver(db, aside, held), KindBusy)
 	held.Close()
 	unix.Close(<-opened)
-	if held, err := takeLease(aside); err != nil || held.Broken() {
+	if held, err := takeLease(placeOf(t, db), aside); err != nil || held.Broken() {
 		t.Errorf("a lease that nobody waits for: %v", err)
 	}
 }

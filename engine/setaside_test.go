@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
@@ -116,7 +117,7 @@ func TestInstallOwnerAndMode(t *testing.T) {
 func TestLeaseOnFUSE(t *testing.T) {
 	const inside = "SQLITE_CHECKPOINT_TEST_FUSE"
 	if db := os.Getenv(inside); db != "" {
-		_, err := takeLease(db)
+		_, err := takeLease(placeOf(t, db), db)
 		wantKind(t, err, KindBusy)
 		if !strings.Contains(fmt.Sprint(err), "cannot tell on fuse") {
 			t.Errorf("%v", err)
@@ -126,7 +127,7 @@ func TestLeaseOnFUSE(t *testing.T) {
 	testkit.NeedsRoot(t)
 	real, through := t.TempDir(), t.TempDir()
 	writeFile(t, filepath.Join(real, "app.db"), image(t))
-	if held, err := takeLease(filepath.Join(real, "app.db")); err != nil {
+	if held, err := takeLease(placeOf(t, filepath.Join(real, "app.db")), filepath.Join(real, "app.db")); err != nil {
 		t.Fatalf("without FUSE: %v", err)
 	} else {
 		held.Close()
@@ -139,4 +140,15 @@ func TestLeaseOnFUSE(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestLeaseOnFUSE") {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// placeOf opens the directory of a database.
+func placeOf(t *testing.T, db string) *atomicfile.Place {
+	t.Helper()
+	place, err := openPlaceOf(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { place.Close() })
+	return place
 }

@@ -8,7 +8,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
@@ -41,7 +40,7 @@ func TakeSnapshot(ctx context.Context, source string, opts SnapshotOptions) (*Sn
 	defer src.Close()
 	where := opts.workDir()
 	s := &Snapshot{source: source, destination: opts.Destination}
-	if s.dir, err = atomicfile.NewDir(where); err != nil {
+	if s.dir, err = newDir(opts.Place, where); err != nil {
 		return nil, tempError("create a private directory in", where, err)
 	}
 	if err := s.take(ctx, src, where, opts); err != nil {
@@ -53,6 +52,14 @@ func TakeSnapshot(ctx context.Context, source string, opts SnapshotOptions) (*Sn
 		return nil, err
 	}
 	return s, nil
+}
+
+// newDir makes a private directory in the place, or where that is nil.
+func newDir(place *atomicfile.Place, where string) (*atomicfile.Dir, error) {
+	if place != nil {
+		return place.NewDir()
+	}
+	return atomicfile.NewDir(where)
 }
 
 // take is the whole way from the source to a checked copy.
@@ -229,10 +236,10 @@ func (s *Snapshot) Commit() error {
 	if err := s.file.Sync(); err != nil {
 		return tempError("write", path, err)
 	}
-	if err := CheckDestination("", path); err != nil {
+	if err := checkAbsent(s.dir.Parent(), path); err != nil {
 		return err
 	}
-	if err := s.dir.Publish(imageName, filepath.Base(path)); err != nil {
+	if err := s.dir.Publish(imageName, atomicfile.Base(path)); err != nil {
 		return tempError("create", path, err)
 	}
 	return nil

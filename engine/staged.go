@@ -14,7 +14,8 @@ import (
 
 // A stagedImage is a private file that an image arrives in.
 type stagedImage struct {
-	where    string // directory
+	place    *atomicfile.Place
+	where    string // directory of that
 	name     string // for messages
 	check    Check
 	size     int64
@@ -31,7 +32,7 @@ func (l *stagedImage) stage(ctx context.Context, r io.Reader) (Info, error) {
 		return Info{}, err
 	}
 	var err error
-	if l.dir, err = atomicfile.NewDir(l.where); err != nil {
+	if l.dir, err = newDir(l.place, l.where); err != nil {
 		return Info{}, tempError("create a private directory in", l.where, err)
 	}
 	size, err := l.receive(ctx, r)

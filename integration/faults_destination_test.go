@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 var destinationFaults = []matrixRow{
 	{row: 121, name: "names swapped in somebody else's directory", try: swappedNames},
 	{row: 122, name: "new database while the old one is set aside", try: takenName},
+	{row: 123, name: "somebody else's directory swapped for a link to one of root's", try: swappedParents},
 }
 
 // swapRounds is how many runs of a command meet each way of swapping names.
@@ -78,6 +80,72 @@ func (s *scene) swap(dir string, plant func(name string) error) (stop func()) {
 				if strings.HasPrefix(entry.Name(), atomicfile.Prefix) {
 					unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, entry.Name()), unix.AT_FDCWD, evil, unix.RENAME_EXCHANGE)
 				}
+			}
+		}
+	})
+	return sync.OnceFunc(func() { close(done); swapper.Wait() })
+}
+
+// parentRounds is how many runs of each command meet a directory that changes places with a symbolic link.
+const parentRounds = 30
+
+// swappedParents: nobody exchanges the directory that root writes in, as fast as he can, for his symbolic link to a
+// directory of root's that has files of the very same names. Nothing in that one may change.
+func swappedParents(s *scene) {
+	s.rollback()
+	image := s.save(s.try(trial{}).stdout)
+	private, above := s.dir("private"), s.dir("above")
+	theirs, link := filepath.Join(above, "dir"), filepath.Join(above, "link")
+	for range 3 {
+		s.try(trial{args: []string{"backup", "-q", s.db, private + "/"}, prints: true})
+	}
+	s.sql(filepath.Join(private, "app.db"), rowsSQL(7))
+	s.write(filepath.Join(private, "r.json"), []byte("mine"))
+	s.write(filepath.Join(private, "m.prom"), []byte("# mine\n"))
+	s.must(os.Chmod(private, 0o700))
+	s.must(os.Symlink(private, link))
+	s.must(os.Lchown(link, nobody, nobody))
+	codes := []int{codeDone, codeSource, codeBusy, codeSpace, codeStream, codeExists}
+	for what, args := range map[string][]string{
+		"report and metrics": {"backup", "--report", theirs + "/r.json", "--metrics", theirs + "/m.prom", s.db, "-"},
+		"prune":              {"prune", "-q", "--keep-last", "1", theirs},
+		"dated copy":         {"backup", "-q", "--if-changed", s.db, theirs + "/"},
+		"sidecar":            {"backup", "-q", "--sidecar", theirs + "/r.sha256", s.db, "-"},
+		"stream to a file":   {"backup", "-q", "--zstd", s.db, theirs + "/new.zst"},
+		"set aside":          {"restore", "-q", "--set-aside", image, theirs + "/app.db"},
+	} {
+		s.part(what, func(s *scene) {
+			before := picture.Take(s.T, private)
+			for range parentRounds {
+				s.must(os.RemoveAll(theirs))
+				s.must(exec.Command("cp", "-a", private, theirs).Run())
+				s.must(os.Remove(theirs + "/r.json"))
+				s.must(os.Remove(theirs + "/m.prom"))
+				stop := exchange(theirs, link)
+				s.try(trial{args: args, prints: true, litter: true, codes: codes})
+				stop()
+				if info, err := os.Lstat(theirs); err == nil && info.Mode().Type() == fs.ModeSymlink {
+					s.must(os.Rename(link, above+"/was"))
+					s.must(os.Rename(theirs, link))
+					s.must(os.Rename(above+"/was", theirs))
+				}
+				before.MustMatch(s.T, private)
+			}
+		})
+	}
+}
+
+// exchange lets two names change places until it is told to stop.
+func exchange(a, b string) (stop func()) {
+	done := make(chan struct{})
+	var swapper sync.WaitGroup
+	swapper.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 			}
 		}
 	})

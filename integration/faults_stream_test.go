@@ -418,7 +418,7 @@ func syncOrder(s *scene) {
 // durable wants, in a trace with paths: fsync of the file, link to its name, fsync of the directory.
 func (s *scene) durable(name, trace, made string) {
 	s.Helper()
-	link := strings.Index(trace, "\""+filepath.Join(s.out, made)+"\"")
+	link := strings.Index(trace, fmt.Sprintf("<%s>, %q", s.out, made))
 	if link < 0 {
 		s.Fatalf("%s: no link to %s:\n%s", name, made, trace)
 	}

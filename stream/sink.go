@@ -96,6 +96,9 @@ type SinkOptions struct {
 	Timeout time.Duration
 	// Stdout is what "-" means; nil is [os.Stdout].
 	Stdout *os.File
+	// Place, if not nil, is the directory of a new file, already open: the file is made there, whatever
+	// the path leads to by now.
+	Place *atomicfile.Place
 }
 
 // A Sink is the place a stream goes to. Unless Commit is called a new file never comes to be. Errors are final: after
@@ -138,7 +141,7 @@ func openOutlet(ctx context.Context, kind Target, target string, opts SinkOption
 	case FIFO:
 		return openFIFO(ctx, target, opts.Timeout)
 	default:
-		return newFileOutlet(ctx, target)
+		return newFileOutlet(ctx, target, opts.Place)
 	}
 }
 

@@ -12,11 +12,15 @@ type fileOutlet struct {
 	*atomicfile.File
 }
 
-func newFileOutlet(ctx context.Context, name string) (*fileOutlet, error) {
+func newFileOutlet(ctx context.Context, path string, place *atomicfile.Place) (*fileOutlet, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	f, err := atomicfile.Create(name)
+	if place == nil {
+		f, err := atomicfile.Create(path)
+		return &fileOutlet{ctx, f}, err
+	}
+	f, err := place.Create(atomicfile.Base(path))
 	return &fileOutlet{ctx, f}, err
 }
 

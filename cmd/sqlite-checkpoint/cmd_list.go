@@ -31,7 +31,12 @@ func (cmd *listCmd) Run(ctx context.Context, con *console) error {
 	if cmd.Dir == "" {
 		return usagef("DIR is empty")
 	}
-	dir, err := readCopyDir(cmd.Dir, cmd.Name)
+	place, err := openCopyDir(cmd.Dir)
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	dir, err := readCopyDir(place, cmd.Name)
 	if err != nil {
 		return err
 	}
@@ -66,12 +71,12 @@ func (d *copyDir) damage(command string) error {
 	switch {
 	case len(damaged) > 0:
 		newest := damaged[len(damaged)-1]
-		err := fmt.Errorf("%s %s: %s not whole: %s: %w", command, d.path,
+		err := fmt.Errorf("%s %s: %s not whole: %s: %w", command, d.Path(),
 			plural(len(damaged), "copy is", "copies are"), newest.Name, newest.problem)
 		return &fault{kind: kindDamagedCopies, err: err}
 	case len(forbidden) > 0:
 		newest := forbidden[len(forbidden)-1]
-		err := fmt.Errorf("%s %s: %s cannot be read: %w", command, d.path,
+		err := fmt.Errorf("%s %s: %s cannot be read: %w", command, d.Path(),
 			plural(len(forbidden), "copy", "copies"), newest.problem)
 		return &fault{kind: engine.KindUnreadable, err: err, hint: readAsOwner}
 	}

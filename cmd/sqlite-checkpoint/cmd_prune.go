@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +46,12 @@ func (cmd *pruneCmd) Run(ctx context.Context, con *console) error {
 	if cmd.Dir == "" || policy.Empty() {
 		return usagef("prune needs DIR and a rule that keeps something, such as --keep-daily 7")
 	}
-	dir, err := readCopyDir(cmd.Dir, cmd.Name)
+	place, err := openCopyDir(cmd.Dir)
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	dir, err := readCopyDir(place, cmd.Name)
 	if err != nil {
 		return err
 	}
@@ -85,7 +89,7 @@ func (d *copyDir) settle(ctx context.Context, database string) (*copyDir, error)
 			return d, context.Cause(ctx)
 		case <-time.After(20 * time.Millisecond):
 		}
-		again, err := readCopyDir(d.path, database)
+		again, err := readCopyDir(d.Place, database)
 		if err != nil {
 			return d, err
 		}
@@ -166,18 +170,18 @@ func protect(times []time.Time, reasons [][]string, now time.Time) {
 // apply removes copies, and then their sidecars: at no moment is there a copy that has lost its
 // sidecar. Sidecars whose copies an earlier run has removed go, too.
 func (r *pruneResult) apply(dir *copyDir) error {
-	sidecars := slices.DeleteFunc(dir.orphans, func(path string) bool { return !isOrphan(path) })
+	sidecars := slices.DeleteFunc(dir.orphans, func(name string) bool { return !isOrphan(dir.Place, name) })
 	for _, database := range r.Databases {
 		for _, c := range database.doomed {
 			if !database.newest.unchanged() || !c.unchanged() {
 				continue
 			}
 			r.Removed, r.RemovedBytes = r.Removed+1, r.RemovedBytes+c.info.Size()
-			sidecars = append(sidecars, c.path+dated.SidecarSuffix)
+			sidecars = append(sidecars, c.Name.String()+dated.SidecarSuffix)
 			if r.DryRun {
 				continue
 			}
-			if err := removeFile(c.path); err != nil {
+			if err := removeFile(dir.Place, c.Name.String()); err != nil {
 				return err
 			}
 		}
@@ -185,35 +189,35 @@ func (r *pruneResult) apply(dir *copyDir) error {
 	if r.DryRun || len(sidecars) == 0 {
 		return nil
 	}
-	return removeSidecars(dir.path, sidecars)
+	return removeSidecars(dir.Place, sidecars)
 }
 
 // removeSidecars waits until the removal of the copies is durable.
-func removeSidecars(dir string, sidecars []string) error {
-	if err := atomicfile.SyncDir(dir); err != nil {
-		return fileFault(fmt.Errorf("sync directory %s: %w", dir, cause(err)))
+func removeSidecars(dir *atomicfile.Place, sidecars []string) error {
+	if err := dir.Sync(); err != nil {
+		return fileFault(fmt.Errorf("sync directory %s: %w", dir.Path(), cause(err)))
 	}
 	for _, sidecar := range sidecars {
-		if err := removeFile(sidecar); err != nil {
+		if err := removeFile(dir, sidecar); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func removeFile(name string) error {
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fileFault(fmt.Errorf("remove %s: %w", name, cause(err)))
+func removeFile(dir *atomicfile.Place, name string) error {
+	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fileFault(fmt.Errorf("remove %s: %w", within(dir.Path(), name), cause(err)))
 	}
 	return nil
 }
 
 // isOrphan reports whether the file is a sidecar of a copy that is not there.
-func isOrphan(sidecar string) bool {
+func isOrphan(dir *atomicfile.Place, sidecar string) bool {
 	image := strings.TrimSuffix(sidecar, dated.SidecarSuffix)
-	if _, err := os.Lstat(image); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := dir.Lstat(image); !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	_, err := sidecarOf(image)
+	_, err := sidecarOf(dir, image)
 	return err == nil
 }

@@ -33,7 +33,8 @@ owner, mode and times, and without -wal, -shm and -journal. CMD starts when ever
 in a mount namespace of its own (root's, or one in a user namespace): no other process sees the mounted copies. Without
 --stage the copies are in a private directory .sqlite-checkpoint-stage-*, in DIR's parent where it can be made there; it is
 removed at the end, and after a SIGKILL by the next run. A directory that holds a database is shown as it was when CMD
-started. If this program dies in any way, CMD and all that it has started are killed.
+started. If this program is killed, CMD and everything it has started are killed. Only if its guard process is killed at
+the same instant (pkill -9 -f, the OOM killer of a cgroup), the kernel kills CMD alone.
 
   sqlite-checkpoint shadow /srv/app -- restic backup /srv/app
 

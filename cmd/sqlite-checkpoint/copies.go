@@ -7,17 +7,15 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -25,7 +23,8 @@ import (
 // proven.
 type datedCopy struct {
 	dated.Name
-	path    string
+	dir     *atomicfile.Place
+	path    string // to read it by, and for messages
 	info    fs.FileInfo
 	sidecar bool           // there is one
 	claims  stream.Summary // what its trailer says, if it has one
@@ -48,29 +47,46 @@ func (c *datedCopy) imageSize() int64 {
 
 // A copyDir is what is found in a directory of dated copies.
 type copyDir struct {
-	path    string
+	*atomicfile.Place
 	copies  []*datedCopy // by database, the oldest first
-	orphans []string     // paths of sidecars whose copies are gone
+	orphans []string     // names of sidecars whose copies are gone
+}
+
+// openCopyDir opens a directory of dated copies.
+func openCopyDir(path string) (*atomicfile.Place, error) {
+	dir, err := atomicfile.OpenPlace(path)
+	switch {
+	case errors.Is(err, atomicfile.ErrForeignLink):
+		return nil, fileFault(fmt.Errorf("open %s: %w", path, cause(err)))
+	case errors.Is(err, syscall.ENOTDIR):
+		err = fmt.Errorf("read %s: %w", path, cause(err))
+		return nil, &fault{kind: engine.KindUnreadable, err: err, hint: "name the directory that holds the copies"}
+	case err != nil:
+		return nil, inputFault(path, err)
+	}
+	return dir, nil
 }
 
 // readCopyDir lists the copies in a directory, of one database if it is given. It reads trailers,
 // and no copy.
-func readCopyDir(dir, database string) (*copyDir, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, syscall.ENOTDIR) {
-		err = fmt.Errorf("read %s: %w", dir, cause(err))
-		return nil, &fault{kind: engine.KindUnreadable, err: err, hint: "name the directory that holds the copies"}
-	}
+func readCopyDir(dir *atomicfile.Place, database string) (*copyDir, error) {
+	names, err := dir.Names()
 	if err != nil {
-		return nil, inputFault(dir, err)
+		return nil, inputFault(dir.Path(), err)
 	}
-	files := map[string]bool{}
-	for _, entry := range entries {
-		files[entry.Name()] = entry.Type().IsRegular()
+	files := map[string]fs.FileInfo{} // nil for what is no regular file
+	for _, name := range names {
+		if info, err := dir.Lstat(name); err == nil && info.Mode().IsRegular() {
+			files[name] = info
+		} else {
+			files[name] = nil
+		}
 	}
-	found := &copyDir{path: dir}
-	for _, entry := range entries {
-		found.add(entry, files)
+	found := &copyDir{Place: dir}
+	for _, name := range names {
+		if files[name] != nil {
+			found.add(name, files)
+		}
 	}
 	if err := found.choose(database); err != nil {
 		return nil, err
@@ -85,24 +101,22 @@ func readCopyDir(dir, database string) (*copyDir, error) {
 }
 
 // add takes in a regular file with a name of ours.
-func (d *copyDir) add(entry fs.DirEntry, files map[string]bool) {
-	file := entry.Name()
+func (d *copyDir) add(file string, files map[string]fs.FileInfo) {
 	if image, isSidecar := strings.CutSuffix(file, dated.SidecarSuffix); isSidecar {
 		_, exists := files[image]
-		if _, ours := dated.Parse(image); ours && !exists && entry.Type().IsRegular() {
-			d.orphans = append(d.orphans, within(d.path, file))
+		if _, ours := dated.Parse(image); ours && !exists {
+			d.orphans = append(d.orphans, file)
 		}
 		return
 	}
 	name, ours := dated.Parse(file)
-	if !ours || !entry.Type().IsRegular() {
+	if !ours {
 		return
 	}
-	info, err := entry.Info()
-	if err != nil {
-		return // gone meanwhile
+	c := &datedCopy{
+		Name: name, dir: d.Place, path: within(d.Path(), file), info: files[file],
+		sidecar: files[file+dated.SidecarSuffix] != nil,
 	}
-	c := &datedCopy{Name: name, path: within(d.path, file), info: info, sidecar: files[file+dated.SidecarSuffix]}
 	if c.Compressed || !c.sidecar {
 		c.readClaims()
 	}
@@ -118,7 +132,7 @@ func within(dir, file string) string {
 }
 
 func (c *datedCopy) readClaims() {
-	file, err := os.OpenFile(c.path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	file, err := c.dir.Open(c.Name.String())
 	if err != nil {
 		return
 	}
@@ -145,8 +159,8 @@ func (d *copyDir) choose(name string) error {
 		return usagef("--name %s: %w", name, err)
 	}
 	d.copies = slices.DeleteFunc(d.copies, func(c *datedCopy) bool { return c.Database != database })
-	d.orphans = slices.DeleteFunc(d.orphans, func(path string) bool {
-		name, _ := dated.Parse(strings.TrimSuffix(filepath.Base(path), dated.SidecarSuffix))
+	d.orphans = slices.DeleteFunc(d.orphans, func(sidecar string) bool {
+		name, _ := dated.Parse(strings.TrimSuffix(sidecar, dated.SidecarSuffix))
 		return name.Database != database
 	})
 	return nil
@@ -216,7 +230,7 @@ func (c *datedCopy) prove(ctx context.Context, read io.Writer) {
 
 // gone reports whether there is no file of that name any more.
 func (c *datedCopy) gone() bool {
-	_, err := os.Lstat(c.path)
+	_, err := c.dir.Lstat(c.Name.String())
 	return errors.Is(err, fs.ErrNotExist)
 }
 
@@ -225,7 +239,7 @@ func (c *datedCopy) forbidden() bool { return errors.Is(c.problem, fs.ErrPermiss
 
 // unchanged reports whether the file is still the one that was listed.
 func (c *datedCopy) unchanged() bool {
-	info, err := os.Lstat(c.path)
+	info, err := c.dir.Lstat(c.Name.String())
 	return err == nil && sameState(info, c.info)
 }
 

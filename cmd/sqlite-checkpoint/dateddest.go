@@ -59,10 +59,15 @@ func (d *datedDest) make(source string) error {
 	if _, err := os.Stat(source); err != nil {
 		return &engine.Error{Kind: engine.KindMissing, Op: "open", Path: source, Err: cause(err)}
 	}
-	switch err := os.Mkdir(d.dir, 0o700); {
+	parent, name, err := atomicfile.OpenPlaceOf(filepath.Clean(d.dir))
+	if err == nil {
+		defer parent.Close()
+		err = parent.Mkdir(name)
+	}
+	switch {
 	case err == nil:
 		d.made = true
-		atomicfile.SyncDir(filepath.Dir(filepath.Clean(d.dir))) // publishing the copy tells what is wrong
+		parent.Sync() // publishing the copy tells what is wrong
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("create a copy in %s: %w", d.dir, cause(err))
 		return &fault{kind: engine.KindTemp, err: err, hint: "mount it, or create its parent with mkdir"}
@@ -74,8 +79,12 @@ func (d *datedDest) make(source string) error {
 
 // unmake removes the directory if this run has made it and nothing is in it.
 func (d *datedDest) unmake() {
-	if d.made {
-		os.Remove(d.dir)
+	if !d.made {
+		return
+	}
+	if parent, name, err := atomicfile.OpenPlaceOf(filepath.Clean(d.dir)); err == nil {
+		parent.Rmdir(name)
+		parent.Close()
 	}
 }
 
@@ -114,7 +123,7 @@ func (j *job) unchanged(ctx context.Context, snap *engine.Snapshot) (*datedCopy,
 	if !j.to.ifChanged {
 		return nil, nil
 	}
-	dir, err := readCopyDir(j.to.dir, "")
+	dir, err := readCopyDir(j.place, "")
 	if err != nil {
 		return nil, err
 	}
@@ -143,25 +152,29 @@ func (c *datedCopy) claimedDigest() stream.Digest {
 	if c.claims.Trailer {
 		return c.claims.ImageSHA256
 	}
-	digest, _ := sidecarOf(c.path)
+	digest, _ := sidecarOf(c.dir, c.Name.String())
 	return digest
 }
 
 // sidecarOf reads the sidecar of a copy.
-func sidecarOf(image string) (stream.Digest, error) {
-	sidecar := image + dated.SidecarSuffix
-	info, err := os.Lstat(sidecar)
+func sidecarOf(dir *atomicfile.Place, image string) (stream.Digest, error) {
+	file, err := dir.Open(image + dated.SidecarSuffix)
+	if err != nil {
+		return stream.Digest{}, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
 	if err != nil {
 		return stream.Digest{}, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxSidecar {
 		return stream.Digest{}, fs.ErrInvalid
 	}
-	line, err := os.ReadFile(sidecar)
+	line, err := io.ReadAll(file)
 	if err != nil {
 		return stream.Digest{}, err
 	}
-	return stream.ParseSidecar(line, filepath.Base(image))
+	return stream.ParseSidecar(line, image)
 }
 
 // sameAs is the result of a backup that has made no copy, as there is one already.

@@ -1,10 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -19,10 +20,19 @@ type job struct {
 	to      datedDest
 	command *pipeCmd // which the stream goes to; nil for a destination
 	con     *console
+	place   *atomicfile.Place // directory of a new file, while it runs; else nil
 }
 
 // run makes the backup. A dated name that another backup has taken meanwhile is replaced by a new one.
 func (j *job) run(ctx context.Context) (backupResult, error) {
+	if j.target == stream.NewFile {
+		var err error
+		dir := cmp.Or(j.to.dir, filepath.Dir(j.dest))
+		if j.place, err = atomicfile.OpenPlace(dir); err != nil {
+			return backupResult{}, fileFault(fmt.Errorf("create %s: %w", j.dest, cause(err)))
+		}
+		defer j.place.Close()
+	}
 	for {
 		result, err := j.attempt(ctx)
 		if !j.rename(err) {
@@ -36,7 +46,7 @@ func (j *job) run(ctx context.Context) (backupResult, error) {
 
 // attempt is the whole program in reading order: copy, check, send or publish, digest.
 func (j *job) attempt(ctx context.Context) (backupResult, error) {
-	snap, err := j.con.takeSnapshot(ctx, j.source, j.snapshotOptions())
+	snap, err := j.con.takeSnapshot(ctx, j.source, j.snapshotOptions(j.place))
 	if err != nil {
 		return backupResult{}, err
 	}
@@ -48,7 +58,7 @@ func (j *job) attempt(ctx context.Context) (backupResult, error) {
 	if same != nil {
 		return j.sameAs(same, snap.Info()), nil
 	}
-	sidecar, err := createSidecar(j.sidecarPath, j.subject())
+	sidecar, err := createSidecar(j.sidecarPath, j.subject(), j.place)
 	if err != nil {
 		return backupResult{}, err
 	}
@@ -79,7 +89,9 @@ func (j *job) emit(ctx context.Context, snap *engine.Snapshot) (stream.Summary, 
 }
 
 func (j *job) sendToSink(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
-	sink, err := stream.OpenSink(ctx, j.dest, stream.SinkOptions{Timeout: j.Timeout, Stdout: j.con.stdout})
+	sink, err := stream.OpenSink(ctx, j.dest, stream.SinkOptions{
+		Timeout: j.Timeout, Stdout: j.con.stdout, Place: j.place,
+	})
 	if err != nil {
 		return stream.Summary{}, j.destinationFault(err)
 	}
@@ -148,8 +160,8 @@ func (j *job) publishImage(snap *engine.Snapshot) (stream.Summary, error) {
 // unpublish removes the file that was just published, because its sidecar could not be: a failure leaves nothing.
 func (j *job) unpublish() {
 	if j.target == stream.NewFile {
-		os.Remove(j.dest)
-		atomicfile.SyncDir(filepath.Dir(j.dest))
+		j.place.Remove(filepath.Base(j.dest))
+		j.place.Sync()
 	}
 }
 

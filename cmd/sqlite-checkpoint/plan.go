@@ -123,7 +123,7 @@ func (p *plan) checkNames() error {
 	return nil
 }
 
-func (p *plan) snapshotOptions() engine.SnapshotOptions {
+func (p *plan) snapshotOptions(place *atomicfile.Place) engine.SnapshotOptions {
 	opts := engine.SnapshotOptions{
 		Check:        p.Check,
 		BusyTimeout:  engineTimeout(p.BusyTimeout),
@@ -131,9 +131,9 @@ func (p *plan) snapshotOptions() engine.SnapshotOptions {
 		TempDir:      p.Tmpdir,
 	}
 	if p.isImage() {
-		opts.Destination = p.dest
+		opts.Destination, opts.Place = p.dest, place
 	} else if p.target == stream.NewFile && p.Tmpdir == "" {
-		opts.TempDir = filepath.Dir(p.dest)
+		opts.TempDir, opts.Place = filepath.Dir(p.dest), place
 	}
 	return opts
 }

@@ -58,7 +58,7 @@ func TestSnapshotOptions(t *testing.T) {
 		f, o := flags, want
 		p := plan{streamFlags: &f, dest: "to/b.db", target: stream.Stdout}
 		c.change(&p, &f, &o)
-		if got := p.snapshotOptions(); got.Check != o.Check || got.PagesPerStep != o.PagesPerStep || got.BusyTimeout != o.BusyTimeout ||
+		if got := p.snapshotOptions(nil); got.Check != o.Check || got.PagesPerStep != o.PagesPerStep || got.BusyTimeout != o.BusyTimeout ||
 			got.TempDir != o.TempDir || got.Destination != o.Destination {
 			t.Errorf("%s: %+v, want %+v", c.name, got, o)
 		}

@@ -108,7 +108,7 @@ func (r *report) close() {
 	}
 }
 
-func (r *report) name() string { return filepath.Base(r.path) }
+func (r *report) name() string { return atomicfile.Base(r.path) }
 
 // recall finds the last success in the report of an earlier run. A command line that does not parse
 // is taken for one of the same command and source.

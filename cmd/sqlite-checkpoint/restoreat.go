@@ -8,6 +8,7 @@ import (
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
 // atFlags choose one of the dated copies in a directory.
@@ -44,12 +45,13 @@ func (f atFlags) limit(now time.Time) (time.Time, error) {
 }
 
 // candidates are the copies in dir that may be restored, the best first.
-func (f atFlags) candidates(con *console, dir string, now time.Time) ([]*datedCopy, error) {
+func (f atFlags) candidates(con *console, place *atomicfile.Place, now time.Time) ([]*datedCopy, error) {
 	limit, err := f.limit(now)
 	if err != nil {
 		return nil, err
 	}
-	found, err := readCopyDir(dir, f.Name)
+	dir := place.Path()
+	found, err := readCopyDir(place, f.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +83,12 @@ func noCopy(hint, format string, args ...any) error {
 func (cmd *restoreCmd) installAt(
 	ctx context.Context, con *console, opts engine.InstallOptions, now time.Time,
 ) (restoreResult, error) {
-	copies, err := cmd.candidates(con, cmd.Src, now)
+	place, err := openCopyDir(cmd.Src)
+	if err != nil {
+		return restoreResult{}, err
+	}
+	defer place.Close()
+	copies, err := cmd.candidates(con, place, now)
 	if err != nil {
 		return restoreResult{}, err
 	}

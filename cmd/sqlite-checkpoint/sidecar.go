@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
@@ -16,12 +17,17 @@ type sidecar struct {
 	file    *atomicfile.File
 }
 
-// createSidecar creates the file, still private. It returns nil if path is empty.
-func createSidecar(path, subject string) (*sidecar, error) {
+// createSidecar creates the file, still private: in place, if that is its directory; place may be
+// nil. It returns nil if path is empty.
+func createSidecar(path, subject string, place *atomicfile.Place) (*sidecar, error) {
 	if path == "" {
 		return nil, nil
 	}
-	file, err := atomicfile.Create(path)
+	create, name := atomicfile.Create, path
+	if place != nil && filepath.Dir(path) == filepath.Clean(place.Path()) {
+		create, name = place.Create, filepath.Base(path)
+	}
+	file, err := create(name)
 	if err != nil {
 		return nil, fileFault(fmt.Errorf("create %s: %w", path, cause(err)))
 	}

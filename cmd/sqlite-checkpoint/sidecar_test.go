@@ -12,7 +12,7 @@ import (
 func TestSidecar(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db.sha256")
 	for _, commit := range []bool{false, true} {
-		s, err := createSidecar(path, "a.db")
+		s, err := createSidecar(path, "a.db", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,11 +31,11 @@ func TestSidecar(t *testing.T) {
 			t.Errorf("it has %q, want %q", content, want)
 		}
 	}
-	if _, err := createSidecar(path, "a.db"); classify(err).code != exitExists {
+	if _, err := createSidecar(path, "a.db", nil); classify(err).code != exitExists {
 		t.Errorf("one that exists: %v", err)
 	}
 	var none *sidecar
-	if none, err := createSidecar("", "a.db"); none != nil || err != nil {
+	if none, err := createSidecar("", "a.db", nil); none != nil || err != nil {
 		t.Errorf("%v, %v", none, err)
 	}
 	if none.commit(stream.Digest{}) != nil || none.Close() != nil {

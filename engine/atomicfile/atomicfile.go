@@ -1,11 +1,14 @@
-// Package atomicfile makes files that are either complete under their final name or not there at all.
+// Package atomicfile makes files that are either complete under their final name or not there at
+// all.
 //
-// Work goes on in a private directory (mode 0700, random name, locked) beside the final name. The file is
-// synced there, then link(2) and fsync of the directory publish it: an existing name is never replaced, and
-// an interrupted program leaves nothing but its private directory, which the next [NewDir] there removes.
+// Work goes on in a private directory (mode 0700, random name, locked) beside the final name. The
+// file is synced there, then link(2) and fsync of the directory publish it: an existing name is
+// never replaced, and an interrupted program leaves nothing but its private directory, which the
+// next [NewDir] there removes.
 //
-// Whoever may write in the parent, or above it, can give the names of both to something else at any moment. So both
-// are opened once ([Place]), and all names are made, published and removed relative to their descriptors.
+// Whoever may write in the parent, or above it, can give the names of both to something else at any
+// moment. So both are opened once ([Place]), and all names are made, published and removed relative
+// to their descriptors.
 //
 // The package is concerned with names and durability only; it knows neither SQLite nor streams.
 package atomicfile
@@ -22,14 +25,16 @@ import (
 // Prefix begins the name of every private directory. 24 hexadecimal digits follow.
 const Prefix = ".sqlite-checkpoint-"
 
-// contents are the only names that a private directory may have in it, and the only ones that are removed.
+// contents are the only names that a private directory may have in it, and the only ones that are
+// removed.
 var contents = []string{
 	contentName,
 	"image.db", "image.db-wal", "image.db-shm", "image.db-journal",
 	"source.db", "source.db-wal", "source.db-shm", "source.db-journal",
 }
 
-// A Dir is a private directory that disappears with Close. Beside [RemoveAll] it is not safe for concurrent use.
+// A Dir is a private directory that disappears with Close. Beside [RemoveAll] it is not safe for
+// concurrent use.
 type Dir struct {
 	parent *Place
 	name   string
@@ -63,7 +68,8 @@ func (p *Place) NewDir() (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A sweep of another process costs a name now and then; somebody hostile could cost one every time.
+	// A sweep of another process costs a name now and then; somebody hostile could cost one every
+	// time.
 	for range 100 {
 		var d *Dir
 		if d, err = newDir(parent); err == nil {
@@ -81,7 +87,8 @@ func (p *Place) NewDir() (*Dir, error) {
 	return nil, err
 }
 
-// lostRace reports whether the new name was taken, or was no longer the new directory's when it was locked.
+// lostRace reports whether the new name was taken, or was no longer the new directory's when it was
+// locked.
 func lostRace(err error) bool {
 	return errors.Is(err, fs.ErrExist) || errors.Is(err, errReplaced) || errors.Is(err, errLocked)
 }
@@ -107,8 +114,8 @@ func newDir(parent *Place) (*Dir, error) {
 	return d, nil
 }
 
-// openDir opens and locks the private directory of that name. Only if it still has the name when it is locked does
-// every sweep find the lock.
+// openDir opens and locks the private directory of that name. Only if it still has the name when it
+// is locked does every sweep find the lock.
 func openDir(parent *Place, name string) (*Dir, error) {
 	f, err := lockDir(parent.dir, name)
 	if err != nil {
@@ -132,8 +139,9 @@ func (d *Dir) named() bool {
 	return err == nil && os.SameFile(ours, theirs)
 }
 
-// checkPrivate fails with errReplaced if others may write in the directory, which is then not the one that was
-// made. Where the file system keeps neither owner nor mode, a new file looks no more private than the directory.
+// checkPrivate fails with errReplaced if others may write in the directory, which is then not the
+// one that was made. Where the file system keeps neither owner nor mode, a new file looks no more
+// private than the directory.
 func (d *Dir) checkPrivate() error {
 	info, err := d.dir.Stat()
 	if err != nil || isPrivate(info) {
@@ -153,10 +161,14 @@ func (d *Dir) checkPrivate() error {
 
 func isPrivate(info fs.FileInfo) bool { return ownedByUs(info) && info.Mode().Perm()&0o077 == 0 }
 
+// Parent is the directory that it was made in, open until Close.
+func (d *Dir) Parent() *Place { return d.parent }
+
 // Path is the directory's name, parent included. It may lead elsewhere by now.
 func (d *Dir) Path() string { return d.parent.join(d.name) }
 
-// Create makes a new file of mode 0600 in the directory. The name must be one of those that a sweep removes.
+// Create makes a new file of mode 0600 in the directory. The name must be one of those that a sweep
+// removes.
 func (d *Dir) Create(name string) (*os.File, error) {
 	if !slices.Contains(contents, name) {
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrInvalid}
@@ -172,8 +184,9 @@ func (d *Dir) Remove(name string) error {
 	return nil
 }
 
-// Publish gives the file name of the directory, which the caller has synced, the name dst in the parent. It fails
-// with [fs.ErrExist] if anything has that name. Where the parent cannot be made durable the new name is taken back.
+// Publish gives the file name of the directory, which the caller has synced, the name dst in the
+// parent. It fails with [fs.ErrExist] if anything has that name. Where the parent cannot be made
+// durable the new name is taken back.
 func (d *Dir) Publish(name, dst string) error {
 	if err := publishAt(d.dir, name, d.parent.dir, dst); err != nil {
 		return err
@@ -200,7 +213,8 @@ func (d *Dir) Close() error {
 	return err
 }
 
-// remove removes the files of the directory, then the directory itself, if its name still leads to it.
+// remove removes the files of the directory, then the directory itself, if its name still leads to
+// it.
 func (d *Dir) remove() error {
 	var err error
 	for _, name := range contents {

@@ -31,8 +31,9 @@ func openAt(dir *os.File, name string) (*os.File, error) {
 	return openFileAt(dir, name, path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 }
 
-// lockDir opens the private directory and takes its flock, which goes with the process, however it dies. It fails with
-// errLocked if another process has the lock, with errReplaced if there is no directory of that name.
+// lockDir opens the private directory and takes its flock, which goes with the process, however it
+// dies. It fails with errLocked if another process has the lock, with errReplaced if there is no
+// directory of that name.
 func lockDir(parent *os.File, name string) (*os.File, error) {
 	path := filepath.Join(parent.Name(), name)
 	f, err := openFileAt(parent, name, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
@@ -82,7 +83,8 @@ func removeAt(dir *os.File, name string) error {
 	return pathError("remove", dir, name, unix.Unlinkat(int(dir.Fd()), name, 0))
 }
 
-// linkAt gives the file name of the directory the name dst of the directory to, without ever replacing anything.
+// linkAt gives the file name of the directory the name dst of the directory to, without ever
+// replacing anything.
 func linkAt(dir *os.File, name string, to *os.File, dst string) error {
 	return linkError("link", dir, name, to, dst, unix.Linkat(int(dir.Fd()), name, int(to.Fd()), dst, 0))
 }
@@ -115,8 +117,8 @@ func linkError(op string, dir *os.File, name string, to *os.File, dst string, er
 	return &os.LinkError{Op: op, Old: filepath.Join(dir.Name(), name), New: filepath.Join(to.Name(), dst), Err: err}
 }
 
-// syncDir makes the names in a directory durable. File systems that cannot sync a directory say EINVAL or ENOTSUP,
-// which is no error: they have nothing to do.
+// syncDir makes the names in a directory durable. File systems that cannot sync a directory say
+// EINVAL or ENOTSUP, which is no error: they have nothing to do.
 func syncDir(dir *os.File) error {
 	err := dir.Sync()
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {

@@ -8,25 +8,41 @@ import (
 	"slices"
 )
 
-// A Place is a directory that is looked up once. Whatever is then done in it by name is done in that very directory,
-// whoever renames it, or puts another one or a symbolic link in its place. It is safe for concurrent use until Close.
+// A Place is a directory that is looked up once. Whatever is then done in it by name is done in
+// that very directory, whoever renames it, or puts another one or a symbolic link in its place. It
+// is safe for concurrent use until Close.
 type Place struct {
 	path string
 	dir  *os.File // need not be readable
 }
 
-// ErrForeignLink means that a path on which root was to write leads through a symbolic link that belongs to somebody
-// else, who can have it lead anywhere.
+// ErrForeignLink means that a path on which root was to write leads through a symbolic link that
+// belongs to somebody else, who can have it lead anywhere.
 var ErrForeignLink = errors.New("symbolic link of another user")
 
-// OpenPlace opens a directory. For root it fails with [ErrForeignLink] if the path leads through a symbolic link that
-// is not root's; on Linux only, elsewhere nobody looks.
+// OpenPlace opens a directory. For root it fails with [ErrForeignLink] if the path leads through a
+// symbolic link that is not root's; on Linux only, elsewhere nobody looks.
 func OpenPlace(path string) (*Place, error) {
 	dir, err := openPlace(path)
 	if err != nil {
 		return nil, err
 	}
 	return &Place{path, dir}, nil
+}
+
+// OpenPlaceOf opens the directory of a file, and tells the file's name in it. That is "." if the
+// path ends in a slash, which no file can have.
+func OpenPlaceOf(path string) (p *Place, name string, err error) {
+	p, err = OpenPlace(filepath.Dir(path))
+	return p, Base(path), err
+}
+
+// Base is the last element of path, as [filepath.Base], but "." if the path ends in a slash.
+func Base(path string) string {
+	if path != "" && os.IsPathSeparator(path[len(path)-1]) {
+		return "."
+	}
+	return filepath.Base(path)
 }
 
 // again opens the directory once more.
@@ -41,7 +57,8 @@ func (p *Place) again() (*Place, error) {
 // Path is the path that the directory was opened by. It may lead elsewhere by now.
 func (p *Place) Path() string { return p.path }
 
-// Close closes the directory. Private directories and files that were made in it stay usable. It is idempotent.
+// Close closes the directory. Private directories and files that were made in it stay usable. It is
+// idempotent.
 func (p *Place) Close() error {
 	if err := p.dir.Close(); !errors.Is(err, fs.ErrClosed) {
 		return err
@@ -91,15 +108,11 @@ func (p *Place) Link(name, second string) error { return linkAt(p.dir, name, p.d
 // Remove removes the name of a file.
 func (p *Place) Remove(name string) error { return removeAt(p.dir, name) }
 
-// SyncDir makes the names in a directory durable.
-func SyncDir(path string) error {
-	p, err := OpenPlace(path)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	return p.Sync()
-}
+// Mkdir makes a directory of mode 0700.
+func (p *Place) Mkdir(name string) error { return mkdirAt(p.dir, name) }
+
+// Rmdir removes an empty directory.
+func (p *Place) Rmdir(name string) error { return rmdirAt(p.dir, name) }
 
 // Sync makes the names in the directory durable.
 func (p *Place) Sync() error {

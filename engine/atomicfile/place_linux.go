@@ -43,8 +43,8 @@ func lstatAt(dir *os.File, name string) (fs.FileInfo, error) {
 // maxLinks is how many symbolic links Linux follows on one path.
 const maxLinks = 40
 
-// openTrusted goes to the directory path one name after the other, and through no symbolic link but root's. What is
-// looked at is what is followed: each name is looked up once.
+// openTrusted goes to the directory path one name after the other, and through no symbolic link but
+// root's. What is looked at is what is followed: each name is looked up once.
 func openTrusted(path string) (*os.File, error) {
 	dir, err := os.OpenFile(start(path), placeFlags, 0)
 	names := strings.Split(path, "/")
@@ -90,8 +90,8 @@ func start(path string) string {
 	return "."
 }
 
-// step opens the directory name of dir, or tells where the link of that name, which is root's, leads. The links of
-// /proc lead to what no path needs to lead to: they are followed.
+// step opens the directory name of dir, or tells where the link of that name, which is root's,
+// leads. The links of /proc lead to what no path needs to lead to: they are followed.
 func step(dir *os.File, name string) (next *os.File, target string, err error) {
 	path := filepath.Join(dir.Name(), name)
 	// A directory is opened as such, or automount would not mount it.

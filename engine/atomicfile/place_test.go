@@ -18,8 +18,8 @@ func open(t *testing.T, dir string) *Place {
 	return p
 }
 
-// TestPlaceStays: the directory's name leads to another one, as somebody who may write above it can arrange. Everything
-// is done in the one that was opened, and the other one stays as it is.
+// TestPlaceStays: the directory's name leads to another one, as somebody who may write above it can
+// arrange. Everything is done in the one that was opened, and the other one stays as it is.
 func TestPlaceStays(t *testing.T) {
 	top := t.TempDir()
 	ours, theirs := filepath.Join(top, "ours"), filepath.Join(top, "theirs")
@@ -95,9 +95,11 @@ func TestForeignLink(t *testing.T) {
 	for path, want := range map[string]error{
 		".": nil, "dir": nil, "dir/sub/": nil, "own": nil, "own/sub": nil, "chain/./sub/..": nil, "absolute": nil, "up": nil,
 		"proc/dir": nil, "/": nil, filepath.Join(top, "own"): nil,
-		"foreign": ErrForeignLink, "foreign/sub": ErrForeignLink, "through": ErrForeignLink, "own/../foreign/sub": ErrForeignLink,
+		"foreign": ErrForeignLink, "foreign/sub": ErrForeignLink, "through": ErrForeignLink,
+		"own/../foreign/sub":                 ErrForeignLink,
 		filepath.Join(top, "foreign", "sub"): ErrForeignLink,
-		"none":                               fs.ErrNotExist, "dangling": fs.ErrNotExist, "none/..": fs.ErrNotExist, "": fs.ErrNotExist,
+		"none":                               fs.ErrNotExist,
+		"dangling":                           fs.ErrNotExist, "none/..": fs.ErrNotExist, "": fs.ErrNotExist,
 	} {
 		p, err := OpenPlace(path)
 		if !errors.Is(err, want) {
@@ -119,5 +121,18 @@ func TestForeignLink(t *testing.T) {
 	}
 	if err := Replace("foreign/name", nil, 0o600); !errors.Is(err, ErrForeignLink) || names(t, "dir") != "sub" {
 		t.Errorf("Replace: %v, left %s", err, names(t, "dir"))
+	}
+}
+
+// TestDirectoryAsFile: a name that ends in a slash is no file's.
+func TestDirectoryAsFile(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{dir + "/", dir + "//", dir + "/.", dir} {
+		if f, err := Create(path); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("Create(%s) = %v, %v", path, f, err)
+		}
+		if err := Replace(path, nil, 0o600); err == nil || names(t, dir) != "" {
+			t.Errorf("Replace(%s) = %v, left %s", path, err, names(t, dir))
+		}
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// unsharedAge is how old a private directory must be before it is removed where locks may not be shared: another
-// machine, or another mount, may be at work in it.
+// unsharedAge is how old a private directory must be before it is removed where locks may not be
+// shared: another machine, or another mount, may be at work in it.
 const unsharedAge = 24 * time.Hour
 
-// Sweep removes the private directories that killed runs left in parent: ours by name and owner, with nothing in
-// them but our own files, and locked by nobody. It is best effort and says nothing.
+// Sweep removes the private directories that killed runs left in parent: ours by name and owner,
+// with nothing in them but our own files, and locked by nobody. It is best effort and says nothing.
 func Sweep(parent string) {
 	if p, err := OpenPlace(parent); err == nil {
 		p.Sweep()
@@ -48,8 +48,8 @@ func (p *Place) sweepDir(name string) {
 	}
 }
 
-// abandoned reports whether the locked directory is one that a run of the same user left. A directory of that name may
-// also be any other of the caller's, renamed by whoever owns the parent.
+// abandoned reports whether the locked directory is one that a run of the same user left. A
+// directory of that name may also be any other of the caller's, renamed by whoever owns the parent.
 func (d *Dir) abandoned() bool {
 	info, err := d.dir.Stat()
 	if err != nil || !ownedByUs(info) {

@@ -2,6 +2,7 @@ package osfile
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 )
 
@@ -12,14 +13,10 @@ var ErrOpenElsewhere = errors.New("the file is open elsewhere")
 // write lease only while no other descriptor of the file is open anywhere.
 type Lease struct{ file *os.File }
 
-// HasName reports whether path leads to the file.
-func (l *Lease) HasName(path string) bool {
+// Is reports whether info describes the file.
+func (l *Lease) Is(info fs.FileInfo) bool {
 	ours, err := l.file.Stat()
-	if err != nil {
-		return false
-	}
-	theirs, err := os.Lstat(path)
-	return err == nil && os.SameFile(ours, theirs)
+	return err == nil && os.SameFile(ours, info)
 }
 
 // Close gives up the lease.

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,19 +65,19 @@ var ErrForeign = errors.New("it exists and is not a metrics file of sqlite-check
 
 // Check reports whether Update could replace the file.
 func Check(file string) error {
-	dir, err := atomicfile.OpenPlace(filepath.Dir(file))
+	dir, name, err := atomicfile.OpenPlaceOf(file)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	_, err = read(dir, filepath.Base(file))
+	_, err = read(dir, name)
 	return err
 }
 
 // Update sets values in the file and keeps all others, those that other processes set at the same
 // time included.
 func Update(file string, changes func(before map[Series]Values) Changes) error {
-	dir, err := atomicfile.OpenPlace(filepath.Dir(file))
+	dir, name, err := atomicfile.OpenPlaceOf(file)
 	if err != nil {
 		return err
 	}
@@ -88,7 +87,7 @@ func Update(file string, changes func(before map[Series]Values) Changes) error {
 		return err
 	}
 	defer lock.Close()
-	all, err := read(dir, filepath.Base(file))
+	all, err := read(dir, name)
 	if err != nil {
 		return err
 	}
@@ -103,7 +102,7 @@ func Update(file string, changes func(before map[Series]Values) Changes) error {
 		}
 		maps.Copy(all[series], values)
 	}
-	return dir.Replace(filepath.Base(file), encode(all), 0o644)
+	return dir.Replace(name, encode(all), 0o644)
 }
 
 // lockTimeout is far longer than any update takes.

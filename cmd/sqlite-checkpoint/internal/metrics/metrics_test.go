@@ -21,12 +21,12 @@ func set(t *testing.T, file string, series Series, values Values) {
 
 func load(t *testing.T, file string) (map[Series]Values, error) {
 	t.Helper()
-	dir, err := atomicfile.OpenPlace(filepath.Dir(file))
+	dir, name, err := atomicfile.OpenPlaceOf(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	return read(dir, filepath.Base(file))
+	return read(dir, name)
 }
 
 func TestUpdate(t *testing.T) {
