@@ -251,11 +251,15 @@ func TestWatchNotifiesSystemd(t *testing.T) {
 	defer socket.Close()
 	w.env = []string{"NOTIFY_SOCKET=" + address.Name, "WATCHDOG_USEC=200000"}
 	w.start(watchLog + "env >environment")
-	awaitMessage(t, socket, "READY=1")
 	awaitMessage(t, socket, "STATUS=1 databases, 0 running, 0 failing")
+	awaitMessage(t, socket, "READY=1")
 	awaitMessage(t, socket, "WATCHDOG=1")
 	awaitMessage(t, socket, "WATCHDOG=1")
-	w.until("CMD has run", func() bool { return w.exists("log") })
+	w.until("CMD has run", func() bool {
+		socket.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		socket.Read(make([]byte, 4096)) // as systemd does: a full socket would hold watch up
+		return w.exists("log")
+	})
 	w.signal(syscall.SIGTERM)
 	awaitMessage(t, socket, "STOPPING=1")
 	w.mustEnd(0)
@@ -269,8 +273,8 @@ func TestWatchNotifiesSystemd(t *testing.T) {
 func awaitMessage(t *testing.T, socket *net.UnixConn, want string) {
 	t.Helper()
 	buffer := make([]byte, 4096)
+	socket.SetReadDeadline(time.Now().Add(time.Minute))
 	for {
-		socket.SetReadDeadline(time.Now().Add(time.Minute))
 		n, err := socket.Read(buffer)
 		if err != nil {
 			t.Fatalf("no %s: %v", want, err)

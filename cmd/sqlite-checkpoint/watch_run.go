@@ -153,6 +153,8 @@ func (w *watcher) wakeAt() time.Time {
 		if at, ok := w.schedule.Next(); ok {
 			consider(later(at, time.Now()))
 		}
+	} else {
+		consider(w.countAt)
 	}
 	if w.dirty {
 		consider(w.saveAt)
