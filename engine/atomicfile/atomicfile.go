@@ -122,21 +122,24 @@ func openDir(parent *Place, name string) (*Dir, error) {
 		return nil, err
 	}
 	d := &Dir{parent, name, f}
-	if !d.named() {
+	if err := d.checkName(); err != nil {
 		f.Close()
-		return nil, errReplaced
+		return nil, err
 	}
 	return d, nil
 }
 
-// named reports whether the directory's name still leads to it.
-func (d *Dir) named() bool {
+// checkName fails with errReplaced if the directory's name no longer leads to it.
+func (d *Dir) checkName() error {
 	ours, err := d.dir.Stat()
 	if err != nil {
-		return false
+		return err
 	}
 	theirs, err := d.parent.Lstat(d.name)
-	return err == nil && os.SameFile(ours, theirs)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(ours, theirs) {
+		return errReplaced
+	}
+	return err
 }
 
 // checkPrivate fails with errReplaced if others may write in the directory, which is then not the
@@ -220,7 +223,7 @@ func (d *Dir) remove() error {
 	for _, name := range contents {
 		err = errors.Join(err, d.Remove(name))
 	}
-	if d.named() {
+	if d.checkName() == nil {
 		err = rmdirAt(d.parent.dir, d.name) // says what counts: a file that is left keeps it from working
 	}
 	if errors.Is(err, fs.ErrNotExist) {

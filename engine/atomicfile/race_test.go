@@ -109,7 +109,7 @@ func TestNewDirBesideSweeps(t *testing.T) {
 			break
 		}
 		f, err := d.Create(contentName)
-		if err != nil || !d.named() {
+		if err != nil || d.checkName() != nil {
 			t.Errorf("it was swept: %v", err)
 			break
 		}
