@@ -329,6 +329,7 @@ func TestHostileThroughProgram(t *testing.T) {
 			t.Run(fmt.Sprint(part), func(t *testing.T) {
 				t.Parallel()
 				s := newScene(t, program)
+				s.hidden = true
 				for i := part * 29; i < len(all); i += 59 {
 					s.must(all[i].place(s.db))
 					s.try(trial{codes: []int{codeDone, codeSource, codeCorrupt}, says: []string{"app.db"}, weigh: true}).modest(2*time.Second, 100)
