@@ -153,7 +153,7 @@ func (w *watcher) wakeAt() time.Time {
 		if at, ok := w.schedule.Next(); ok {
 			consider(later(at, time.Now()))
 		}
-	} else {
+	} else if w.result.Databases > countOften {
 		consider(w.countAt)
 	}
 	if w.dirty {
@@ -227,13 +227,16 @@ func (w *watcher) stop(ctx context.Context) error {
 	return w.conclude()
 }
 
+// countOften is how many databases are counted at every turn, even while all slots are taken.
+const countOften = 1000
+
 // notify tells systemd that the watcher lives, and what it does.
 func (w *watcher) notify(now time.Time) {
 	if w.alive > 0 && !now.Before(w.aliveAt) {
 		w.aliveAt = now.Add(w.alive)
 		daemon.SdNotify(false, daemon.SdNotifyWatchdog)
 	}
-	if len(w.children) == w.Jobs && now.Before(w.countAt) {
+	if w.result.Databases > countOften && len(w.children) == w.Jobs && now.Before(w.countAt) {
 		return
 	}
 	w.countAt = now.Add(time.Second)
