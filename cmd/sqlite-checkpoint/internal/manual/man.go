@@ -10,52 +10,57 @@ import (
 // Pages are the manual pages of section 1 in the language of man(7), by file name: one of the program, and one of each
 // command. exitStatus is the table that every page ends with.
 func Pages(app *kong.Application, version, exitStatus string) map[string]string {
-	all := commands(app)
-	program := describe(app.Node)
-	name := func(command string) string { return app.Name + "-" + command }
-	pages := map[string]string{}
-
-	var p page
-	p.title(app.Name, version, app.Help)
-	p.synopsis(app.Name, "COMMAND ...")
-	p.section("COMMANDS")
+	all, program := commands(app), describe(app.Node)
+	pages := map[string]string{app.Name + ".1": programPage(app, all, program.Flags, version, exitStatus)}
 	for _, c := range all {
-		p.item(bold(c.Name)+" "+escape(arguments(c)), c.Help+" See "+name(c.Name)+"(1).")
-	}
-	p.section("FLAGS OF EVERY COMMAND")
-	p.flags(program.Flags)
-	p.exitStatus(exitStatus)
-	p.section("SEE ALSO")
-	var others []string
-	for _, c := range all {
-		others = append(others, bold(name(c.Name))+"(1)")
-	}
-	p.line(strings.Join(append(others, bold(app.Name+"-stream")+"(5)"), ",\n"))
-	pages[app.Name+".1"] = p.String()
-
-	for _, c := range all {
+		name := app.Name + "-" + c.Name
 		var p page
-		p.title(name(c.Name), version, c.Help)
-		p.synopsis(app.Name, c.usage()...)
-		if len(c.Aliases) > 0 {
-			p.text("It is also called " + strings.Join(c.Aliases, ", ") + ".")
-		}
-		if c.Detail != "" {
-			p.section("DESCRIPTION")
-			p.paragraphs(c.Detail)
-		}
-		p.section("ARGUMENTS AND FLAGS")
-		for _, arg := range c.Args {
-			p.item(bold(arg.Name), arg.Help)
-		}
-		p.flags(c.Flags)
+		p.title(name, version, c.Help)
+		p.command(app.Name, c)
 		p.flags(program.Flags)
 		p.exitStatus(exitStatus)
 		p.section("SEE ALSO")
 		p.line(bold(app.Name) + "(1)")
-		pages[name(c.Name)+".1"] = p.String()
+		pages[name+".1"] = p.String()
 	}
 	return pages
+}
+
+// programPage is the page of the program itself.
+func programPage(app *kong.Application, all []command, common []flag, version, exitStatus string) string {
+	var p page
+	p.title(app.Name, version, app.Help)
+	p.synopsis(app.Name, "COMMAND ...")
+	p.section("COMMANDS")
+	var others []string
+	for _, c := range all {
+		name := app.Name + "-" + c.Name
+		p.item(bold(c.Name)+" "+escape(arguments(c)), c.Help+" See "+name+"(1).")
+		others = append(others, bold(name)+"(1)")
+	}
+	p.section("FLAGS OF EVERY COMMAND")
+	p.flags(common)
+	p.exitStatus(exitStatus)
+	p.section("SEE ALSO")
+	p.line(strings.Join(append(others, bold(app.Name+"-stream")+"(5)"), ",\n"))
+	return p.String()
+}
+
+// command is what only the page of c says.
+func (p *page) command(program string, c command) {
+	p.synopsis(program, c.usage()...)
+	if len(c.Aliases) > 0 {
+		p.text("It is also called " + strings.Join(c.Aliases, ", ") + ".")
+	}
+	if c.Detail != "" {
+		p.section("DESCRIPTION")
+		p.paragraphs(c.Detail)
+	}
+	p.section("ARGUMENTS AND FLAGS")
+	for _, arg := range c.Args {
+		p.item(bold(arg.Name), arg.Help)
+	}
+	p.flags(c.Flags)
 }
 
 func arguments(c command) string {
