@@ -138,7 +138,7 @@ func ExampleNewReader_bareImage() {
 		r.Close()
 	}
 	// Output:
-	// false no trailer: a database image of 512 bytes that nothing vouches for
+	// false no trailer: a bare database image of 512 bytes
 	// true <nil>
 	// false <nil>
 }

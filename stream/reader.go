@@ -247,9 +247,9 @@ func checkTrailer(line []byte, sum Summary) (string, error) {
 	case err != nil:
 		return "", err
 	case t.size != sum.ImageSize:
-		return "", fmt.Errorf("%w: the trailer is of an image of %d bytes, this one has %d", ErrMismatch, t.size, sum.ImageSize)
+		return "", fmt.Errorf("%w: the image has %d bytes, its trailer says %d", ErrMismatch, sum.ImageSize, t.size)
 	case t.sha256 != sum.ImageSHA256:
-		return "", fmt.Errorf("%w: the image has SHA-256 %s, its trailer says %s", ErrMismatch, sum.ImageSHA256, t.sha256)
+		return "", differ("image", sum.ImageSHA256, t.sha256)
 	}
 	return t.check, nil
 }
@@ -258,13 +258,17 @@ func checkTrailer(line []byte, sum Summary) (string, error) {
 func (o ReaderOptions) judge(sum Summary) (proven bool, err error) {
 	switch {
 	case o.ImageSHA256 != nil && *o.ImageSHA256 != sum.ImageSHA256:
-		return false, fmt.Errorf("%w: the image has SHA-256 %s, expected was %s", ErrMismatch, sum.ImageSHA256, o.ImageSHA256)
+		return false, differ("image", sum.ImageSHA256, *o.ImageSHA256)
 	case o.StreamSHA256 != nil && *o.StreamSHA256 != sum.StreamSHA256:
-		return false, fmt.Errorf("%w: the stream has SHA-256 %s, expected was %s", ErrMismatch, sum.StreamSHA256, o.StreamSHA256)
+		return false, differ("stream", sum.StreamSHA256, *o.StreamSHA256)
 	case sum.Trailer || o.ImageSHA256 != nil || o.StreamSHA256 != nil:
 		return true, nil
 	case !o.Unproven:
-		return false, fmt.Errorf("%w: a database image of %d bytes that nothing vouches for", ErrNoTrailer, sum.ImageSize)
+		return false, fmt.Errorf("%w: a bare database image of %d bytes", ErrNoTrailer, sum.ImageSize)
 	}
 	return false, nil
+}
+
+func differ(what string, got, want Digest) error {
+	return fmt.Errorf("%w: the %s has SHA-256 %s, expected %s", ErrMismatch, what, got, want)
 }

@@ -172,7 +172,7 @@ func (s *Sink) Commit() error {
 	return s.err
 }
 
-// Close frees the sink. Without Commit before it, a new file leaves no trace. It closes a named pipe, so that its reader
+// Close frees the sink. Unless Commit came first, a new file is removed. It closes a named pipe, so that its reader
 // sees the end, and leaves standard output open. It is idempotent.
 func (s *Sink) Close() error {
 	if s.closed {

@@ -137,7 +137,7 @@ func (r *zstdReader) header() (frameHeader, error) {
 		return frameHeader{}, err
 	}
 	if !begins(data, zstdMagic) {
-		return frameHeader{}, fmt.Errorf("%w: at byte %d, where a frame of the image has to begin", ErrCorrupt, r.src.size)
+		return frameHeader{}, fmt.Errorf("%w: expected a frame of the image at byte %d", ErrCorrupt, r.src.size)
 	}
 	header, err := parseFrameHeader(data)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 type attributeFlags struct {
 	Like  string `placeholder:"FILE" help:"Give DB the owner and mode of FILE."`
 	Mode  string `placeholder:"MODE" help:"Give DB this mode, in octal; default 0600."`
-	Owner string `placeholder:"USER[:GROUP]" help:"Give DB this owner, by name or number; without GROUP, the user's group."`
+	Owner string `placeholder:"USER[:GROUP]" help:"Give DB this owner, by name or number (GROUP: the user's)."`
 }
 
 // apply sets mode and owner in the options. --mode and --owner take precedence over --like.

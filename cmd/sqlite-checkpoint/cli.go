@@ -22,8 +22,8 @@ import (
 type cli struct {
 	Snapshot   snapshotCmd   `cmd:"" aliases:"snap" help:"Checkpoint a database, then back it up."`
 	Backup     backupCmd     `cmd:"" aliases:"bk" help:"Make a verified copy of a database, in use or not."`
-	Pipe       pipeCmd       `cmd:"" help:"Run a command with the stream on its stdin, and kill it if the stream breaks."`
-	Shadow     shadowCmd     `cmd:"" help:"Run a program that sees verified copies in place of the databases in a directory."`
+	Pipe       pipeCmd       `cmd:"" help:"Run a command with the stream on its stdin; kill it if the stream breaks."`
+	Shadow     shadowCmd     `cmd:"" help:"Run a command on a directory whose databases are verified copies."`
 	Verify     verifyCmd     `cmd:"" help:"Check that a stream or a file is complete and unchanged."`
 	Restore    restoreCmd    `cmd:"" help:"Turn a stream or a file back into a database."`
 	Checkpoint checkpointCmd `cmd:"" aliases:"cp" help:"Copy the write-ahead log back into the database."`
@@ -31,36 +31,36 @@ type cli struct {
 	Prune      pruneCmd      `cmd:"" help:"Remove dated copies that a policy does not keep."`
 	Info       infoCmd       `cmd:"" help:"Describe a database without touching it."`
 	Doctor     doctorCmd     `cmd:"" help:"Say whether a backup of each database would work, without touching it."`
-	Watch      watchCmd      `cmd:"" help:"Run a program when, and only when, something was committed."`
+	Watch      watchCmd      `cmd:"" help:"Run a command when, and only when, something was committed."`
 	Help       helpCmd       `cmd:"" help:"Show the help of a command."`
 	Show       versionCmd    `cmd:"" name:"version" help:"Print versions, as --version does."`
 	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`
 	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual pages into a directory."`
 
-	commonFlags
+	commonFlags `group:"Common flags:"`
 }
 
 // commonFlags are accepted before and after the name of every command.
 type commonFlags struct {
-	JSON       bool        `name:"json" help:"Print the result, or the error, as one line of JSON." group:"Common flags:"`
-	Quiet      bool        `short:"q" help:"Print nothing but errors, and results in JSON." group:"Common flags:"`
-	NoProgress bool        `help:"Show no progress bar." group:"Common flags:"`
-	Report     string      `placeholder:"FILE" help:"Write the result, or the error, to FILE as JSON; replaces an earlier report." group:"Common flags:"`
-	Version    versionFlag `short:"V" help:"Print the versions of this tool, SQLite and Go, and SQLite's modules." group:"Common flags:"`
+	JSON       bool        `name:"json" help:"Print the result, or the error, as one line of JSON."`
+	Quiet      bool        `short:"q" help:"Print nothing but errors, and results in JSON."`
+	NoProgress bool        `help:"Show no progress bar."`
+	Report     string      `placeholder:"FILE" help:"${report_help}"`
+	Version    versionFlag `short:"V" help:"Print the versions of this tool, SQLite and Go, and SQLite's modules."`
 }
 
 // streamFlags belong to every command that emits a stream.
 type streamFlags struct {
-	Check        engine.Check  `default:"auto" enum:"auto,quick,full,none" placeholder:"LEVEL" help:"SQLite's check of the copy: auto, quick, full or none. auto: quick, or weaker if this build lacks a module or collation that the database needs."`
+	Check        engine.Check  `default:"auto" enum:"auto,quick,full,none" placeholder:"LEVEL" help:"${check_help}"`
 	Zstd         bool          `help:"Compress; zstd -d decompresses it."`
-	Level        string        `placeholder:"LEVEL" help:"Compression level: 1 to 22 as in zstd, or fastest, default, better, best."`
+	Level        string        `placeholder:"LEVEL" help:"${level_help}"`
 	NoTrailer    bool          `help:"Leave out the trailer that proves a stream complete; needs --sidecar."`
-	Sidecar      string        `placeholder:"FILE" help:"Write the SHA-256 of the output to FILE, for sha256sum -c. Default for a plain file: DEST.sha256."`
+	Sidecar      string        `placeholder:"FILE" help:"${sidecar_help}"`
 	NoSidecar    bool          `help:"Write no DEST.sha256."`
-	Tmpdir       string        `placeholder:"DIR" help:"Directory for the private copy. Default: SQLite's for a stream, DEST's for a file."`
-	BusyTimeout  time.Duration `default:"10s" help:"How long to wait for a locked database (${default})."`
-	Timeout      time.Duration `placeholder:"TIME" help:"Longest time without progress at the output. Default: no limit."`
-	PagesPerStep pages         `placeholder:"N" help:"Pages copied per backup step; writers are not let in between. Default: about 4 MiB."`
+	Tmpdir       string        `placeholder:"DIR" help:"${tmpdir_help}"`
+	BusyTimeout  time.Duration `default:"10s" help:"How long to wait for a locked database (default: ${default})."`
+	Timeout      time.Duration `placeholder:"TIME" help:"Longest time without progress at the output (default: none)."`
+	PagesPerStep pages         `placeholder:"N" help:"Pages copied per backup step (default: about 4 MiB)."`
 	metricsFlag
 }
 
@@ -105,6 +105,7 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 		kong.Writers(con.stdout, con.stderr),
 		kong.KindMapper(reflect.String, kong.MapperFunc(asTyped)),
 		kong.Help(printHelp),
+		longHelp(),
 		kong.PostBuild(func(k *kong.Kong) error { k.Model.HelpFlag.Help = "Show this help."; return nil }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(con),

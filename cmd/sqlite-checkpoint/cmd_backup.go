@@ -14,12 +14,12 @@ type backupCmd struct {
 }
 
 func (*backupCmd) Help() string {
-	return `DB may be in use and is not changed. The copy is the database at one moment, including commits that are only in
-its write-ahead log. SQLite checks the copy before the first byte of it is sent.
+	return `DB may be in use, and is not changed. The copy is the database at one moment, including commits that are
+still only in its write-ahead log. SQLite checks the copy before its first byte is sent.
 
 A plain file DEST is the database itself, with its SHA-256 in DEST.sha256. A stream ends with a trailer that proves it
 complete: verify and restore require it, SQLite ignores it. In a directory the copy gets a dated name, such as
-app-20261123T101500Z.db, which list, prune and restore --at understand; DIR/ is created if only it is missing.
+app-20261123T101500Z.db, which list, prune and restore --at understand; DIR/ is created if its parent exists.
 
   sqlite-checkpoint backup app.db copy.db
   sqlite-checkpoint backup app.db - | restic backup --stdin --stdin-filename /srv/app/app.db

@@ -34,13 +34,13 @@ func (m mode) String() string { return strings.ToUpper(string(m)) }
 type checkpointCmd struct {
 	DB string `arg:"" name:"db" help:"The database."`
 	checkpointFlags
-	BusyTimeout time.Duration `default:"10s" help:"How long to wait for readers and writers (${default})."`
+	BusyTimeout time.Duration `default:"10s" help:"How long to wait for readers and writers (default: ${default})."`
 }
 
 func (*checkpointCmd) Help() string {
-	return `passive copies back what it can without waiting. full, restart and truncate wait for writers and readers, at most
---busy-timeout, and exit with status 4 if they give up; truncate also empties the log. Backups need no checkpoint: they
-contain the write-ahead log in any case.
+	return `passive copies back what it can without waiting. full, restart and truncate wait for writers and readers,
+at most --busy-timeout, and exit with status 4 if they time out; truncate also empties the log. Backups need no
+checkpoint: they contain the write-ahead log in any case.
 
   sqlite-checkpoint checkpoint app.db
   sqlite-checkpoint checkpoint --mode truncate app.db`
@@ -65,7 +65,8 @@ func (cmd *checkpointCmd) Run(ctx context.Context, con *console) error {
 		con.note(noWAL(cmd.DB))
 	}
 	result := checkpointResult{
-		Command: "checkpoint", checkpointFields: checkpointFieldsOf(cmd.Mode, did), Database: path(cmd.DB), Elapsed: since(start),
+		Command: "checkpoint", checkpointFields: checkpointFieldsOf(cmd.Mode, did),
+		Database: path(cmd.DB), Elapsed: since(start),
 	}
 	if err := con.show(&result); err != nil {
 		return err
@@ -81,8 +82,8 @@ func (c *console) caution(ctx context.Context, db string) {
 	case in.Litestream != "":
 		c.note(db + " is replicated by Litestream, which other checkpoints disturb: backup needs no checkpoint")
 	case in.WALResetBug && in.InUse == engine.InUseYes:
-		c.note(fmt.Sprintf("%s is in use and was last written by SQLite %s, which can lose a commit beside a checkpoint "+
-			"of another process (WAL-reset bug): backup needs no checkpoint", db, in.SQLiteVersion))
+		c.note(fmt.Sprintf("%s is in use and was last written by SQLite %s, which can lose a commit when another "+
+			"process checkpoints (WAL-reset bug): backup needs no checkpoint", db, in.SQLiteVersion))
 	}
 }
 

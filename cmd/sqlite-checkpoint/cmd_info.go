@@ -18,9 +18,9 @@ type infoCmd struct {
 }
 
 func (*infoCmd) Help() string {
-	return `Shows what kind of database it is, what its write-ahead log holds, whether a process has it open, what a backup
-would do, and how much space that needs. It only reads: it takes no lock and changes nothing. Counts are those of the
-newest commit.
+	return `Shows what kind of database DB is, what its write-ahead log holds, whether a process has it open, what a
+backup would do, and how much space that needs. It only reads: it takes no lock and changes nothing. The counts are
+those of the newest commit.
 
   sqlite-checkpoint info app.db
   sqlite-checkpoint --json info app.db`
@@ -200,7 +200,8 @@ func (r *infoResult) wal() string {
 		return "empty"
 	}
 	return fmt.Sprintf("%s, %s frames, %s committed, %s not checkpointed yet (%s)", size(r.WALSize),
-		humanize.Comma(r.WALFrames), humanize.Comma(r.WALCommitted), humanize.Comma(r.WALUncheckpointed), humanize.IBytes(uint64(r.UncheckpointedBytes)))
+		humanize.Comma(r.WALFrames), humanize.Comma(r.WALCommitted), humanize.Comma(r.WALUncheckpointed),
+		humanize.IBytes(uint64(r.UncheckpointedBytes)))
 }
 
 func (r *infoResult) held() string {

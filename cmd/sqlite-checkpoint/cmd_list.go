@@ -18,8 +18,8 @@ type listCmd struct {
 }
 
 func (*listCmd) Help() string {
-	return `Lists the copies that backup DB DIR/ has made, the oldest first: name, time, size, the level of
-SQLite's check at backup time ("unknown" for plain files, which do not record it), and whether the copy is proven. Without
+	return `Lists the copies that backup DB DIR/ has made, the oldest first: name, time, size, the level of SQLite's
+check at backup time ("unknown" for plain files, which do not record it), and whether the copy is proven. Without
 --verify no copy is read: "not read" has a digest that can prove it, "no digest" has none.
 
   sqlite-checkpoint list --verify /backup`

@@ -19,23 +19,24 @@ import (
 
 type pipeCmd struct {
 	DB      string   `arg:"" name:"db" help:"The database."`
-	Command []string `arg:"" name:"cmd" passthrough:"partial" help:"The program that reads the stream from its stdin, and its arguments."`
+	Command []string `arg:"" name:"cmd" passthrough:"partial" help:"After --: a command and its arguments."`
 	streamFlags
-	Grace time.Duration `default:"5s" help:"How long CMD may take to end by itself after TERM, when the stream breaks (${default})."`
+	Grace time.Duration `default:"5s" help:"How long CMD may take to exit after TERM (default: ${default})."`
 }
 
 func (*pipeCmd) Help() string {
-	return `CMD is started when the copy of DB has passed its check, and gets the stream on its stdin. If the stream breaks,
-or this program is killed, CMD and everything it has started are killed before the pipe is closed: CMD cannot take a
-truncated stream for a whole one. CMD itself is sent TERM first. Only if this program and its guard process are killed at
-the same instant (pkill -9 -f, the OOM killer of a cgroup), CMD's death races with the end of its input. A program at the
-far end of a network connection is out of reach: it has to prove the stream by itself.
+	return `CMD starts once the copy of DB has passed its check, and reads the stream from its stdin. If the stream
+breaks, or this program is killed, CMD and everything it has started are killed before the pipe is closed: CMD cannot
+take a truncated stream for a whole one. CMD itself gets TERM first. Only if this program and its guard process are
+killed at the same instant (pkill -9 -f, the OOM killer of a cgroup) may CMD see the end of its input before it dies.
+A program at the far end of a network connection is out of reach: it has to prove the stream itself.
 
-From its start the terminal shows CMD's output and progress. CMD cannot ask for a password there, and Ctrl-C and Ctrl-Z
+From then on the terminal shows CMD's output and progress. CMD cannot ask for a password there, and Ctrl-C and Ctrl-Z
 act on this program alone. If CMD fails, its exit status is also that of this program, and the error says so.
 
-In CMD's arguments {size} is the number of bytes that it will read, {image_size} and {sha256} are the database
-image's; it finds them in SQLITE_CHECKPOINT_SIZE, SQLITE_CHECKPOINT_IMAGE_SIZE and SQLITE_CHECKPOINT_SHA256, too.
+In CMD's arguments {size} stands for the number of bytes it will read, {image_size} and {sha256} for the size and the
+digest of the database image. Its environment has the same: SQLITE_CHECKPOINT_SIZE, SQLITE_CHECKPOINT_IMAGE_SIZE and
+SQLITE_CHECKPOINT_SHA256.
 
   sqlite-checkpoint pipe app.db -- rclone rcat --size {size} remote:app.db`
 }
@@ -46,7 +47,7 @@ func (cmd *pipeCmd) Validate() error {
 	case cmd.Grace < 0:
 		return errors.New("--grace must not be negative")
 	case cmd.Zstd && strings.Contains(strings.Join(cmd.argv(), " "), sizeMark):
-		return errors.New(sizeMark + " is not known before the stream is compressed: leave out " + sizeMark + " or --zstd")
+		return fmt.Errorf("%s is not known before the stream is compressed: leave out %[1]s or --zstd", sizeMark)
 	}
 	return nil
 }
@@ -147,7 +148,11 @@ type streamFacts struct {
 const sizeMark = "{size}"
 
 func (f streamFacts) expand(argv []string) []string {
-	marks := strings.NewReplacer(sizeMark, strconv.FormatInt(f.size, 10), "{image_size}", strconv.FormatInt(f.imageSize, 10), "{sha256}", f.sha256)
+	marks := strings.NewReplacer(
+		sizeMark, strconv.FormatInt(f.size, 10),
+		"{image_size}", strconv.FormatInt(f.imageSize, 10),
+		"{sha256}", f.sha256,
+	)
 	expanded := make([]string, len(argv))
 	for i, arg := range argv {
 		expanded[i] = marks.Replace(arg)

@@ -29,9 +29,9 @@ type pruneCmd struct {
 
 func (*pruneCmd) Help() string {
 	return `A copy is kept if at least one rule keeps it; the rules are those of restic forget, for each database by
-itself, in local time. Every copy is read first: one that is damaged counts for no rule and is left alone, and so is every file
-that backup has not made. Nothing is removed while the newest copy of a database is not whole. While a damaged copy is
-there, the exit status is 8: remove it by hand.
+itself, in local time. Every copy is read first: a damaged one counts for no rule and is left alone, as is every file
+that backup has not made. Nothing is removed while the newest copy of a database is not whole. The exit status is 8
+as long as there is a damaged copy: remove it by hand.
 
   sqlite-checkpoint prune --keep-daily 7 --keep-weekly 5 --keep-monthly 12 /backup`
 }

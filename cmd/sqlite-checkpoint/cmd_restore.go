@@ -17,19 +17,19 @@ import (
 )
 
 type restoreCmd struct {
-	Src string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image. With --at, a directory."`
+	Src string `arg:"" name:"src" help:"A stream or bare image, in a file or - for stdin; with --at, a directory."`
 	DB  string `arg:"" name:"db" help:"The new database."`
 	fromFlags
 	atFlags
-	SetAside bool `help:"First move an existing DB, with its -wal, -shm and -journal, to a dated name; fails if a process has it open. The new DB gets its owner and mode."`
+	SetAside bool `help:"${set_aside_help}"`
 	attributeFlags
-	Check engine.Check `default:"auto" enum:"auto,quick,full" placeholder:"LEVEL" help:"SQLite's check of the image: auto, quick or full (${default})."`
+	Check engine.Check `default:"auto" enum:"auto,quick,full" placeholder:"LEVEL" help:"${restore_check_help}"`
 	proofFlags
 }
 
 func (*restoreCmd) Help() string {
-	return `DB appears only when the stream is proven complete, SQLite has checked it, and it is on disk. Nothing is ever
-replaced: DB must not exist, nor DB-wal, DB-shm or DB-journal, which would corrupt it. --set-aside moves them away.
+	return `DB appears only when the stream is proven complete, SQLite has checked it, and it is on disk. Nothing is
+ever replaced: DB must not exist, nor DB-wal, DB-shm or DB-journal, which would corrupt it. --set-aside renames them.
 
 With restic, name the host and the whole path, or the newest file of that name from any host is restored:
 
@@ -93,7 +93,9 @@ func (cmd *restoreCmd) takeCommand(args []string) error {
 }
 
 // install restores one stream or file.
-func (cmd *restoreCmd) install(ctx context.Context, con *console, source string, opts engine.InstallOptions) (restoreResult, error) {
+func (cmd *restoreCmd) install(
+	ctx context.Context, con *console, source string, opts engine.InstallOptions,
+) (restoreResult, error) {
 	in, err := cmd.open(ctx, source, cmd.proofFlags)
 	if err != nil {
 		return restoreResult{}, err

@@ -14,27 +14,29 @@ import (
 )
 
 type shadowCmd struct {
-	Dirs        operands      `arg:"" name:"dir" help:"The directories; databases below them are found by their content."`
-	Command     []string      `arg:"" name:"cmd" passthrough:"partial" help:"After --: the program to run, and its arguments."`
-	Exclude     []string      `placeholder:"GLOB" sep:"none" help:"Leave files and directories that match GLOB as they are; repeatable."`
-	Stage       string        `placeholder:"DIR" help:"Keep the copies in DIR: an unchanged database is not copied again. Default: a private directory that is removed."`
-	Jobs        jobs          `short:"j" placeholder:"N" help:"Databases copied at the same time; default: one per core, at most 4."`
+	Dirs        operands      `arg:"" name:"dir" help:"Directories, searched for databases by content."`
+	Command     []string      `arg:"" name:"cmd" passthrough:"partial" help:"After --: a command and its arguments."`
+	Exclude     []string      `placeholder:"GLOB" sep:"none" help:"Leave what matches GLOB as it is; repeatable."`
+	Stage       string        `placeholder:"DIR" help:"${stage_help}"`
+	Jobs        jobs          `short:"j" placeholder:"N" help:"Databases copied at a time (default: cores, at most 4)."`
 	KeepGoing   bool          `help:"Run CMD even if databases could not be copied: they are absent then."`
 	NoManifest  bool          `help:"Do not show CMD a .sqlite-checkpoint.sha256 in each DIR."`
-	Check       engine.Check  `default:"auto" enum:"auto,quick,full,none" placeholder:"LEVEL" help:"Check of the copies: auto, quick, full or none; auto is quick, or weaker if this build lacks a module or collation that the database needs."`
-	BusyTimeout time.Duration `default:"10s" help:"How long to wait for a locked database (${default})."`
-	Grace       time.Duration `default:"5s" help:"How long CMD may take to exit after TERM, if this run is interrupted (${default})."`
+	Check       engine.Check  `default:"auto" enum:"auto,quick,full,none" placeholder:"LEVEL" help:"${check_help}"`
+	BusyTimeout time.Duration `default:"10s" help:"How long to wait for a locked database (default: ${default})."`
+	Grace       time.Duration `default:"5s" help:"How long CMD may take to exit after TERM (default: ${default})."`
 	metricsFlag
 }
 
 func (*shadowCmd) Help() string {
-	return `CMD sees DIR as it is, but in place of every SQLite database a verified copy: at the same path, with the same
-owner, mode and times, and without -wal, -shm and -journal. CMD starts when every copy has passed its check. It runs
-in a mount namespace of its own (root's, or one in a user namespace): no other process sees the mounted copies. Without
---stage the copies are in a private directory .sqlite-checkpoint-stage-*, in DIR's parent where it can be made there; it is
-removed at the end, and after a SIGKILL by the next run. A directory that holds a database is shown as it was when CMD
-started. If this program is killed, CMD and everything it has started are killed. Only if its guard process is killed at
-the same instant (pkill -9 -f, the OOM killer of a cgroup), the kernel kills CMD alone.
+	return `CMD sees DIR as it is, but every SQLite database in it is a verified copy: at the same path, with the same
+owner, mode and times, and without -wal, -shm and -journal. CMD starts when every copy has passed its check. It runs in
+a mount namespace of its own (root's, or one in a user namespace), so no other process sees the copies at these paths.
+A directory that holds a database is shown as it was when CMD started.
+
+Without --stage the copies are in a private directory .sqlite-checkpoint-stage-*, in DIR's parent if it can be created
+there; it is removed at the end, and after SIGKILL by the next run. If this program is killed, CMD and everything it
+has started are killed. Only if its guard process is killed at the same instant (pkill -9 -f, the OOM killer of a
+cgroup) does the kernel kill CMD alone.
 
   sqlite-checkpoint shadow /srv/app -- restic backup /srv/app
 
@@ -43,7 +45,7 @@ holds the copies, by their whole paths, and {exclude} for a file that lists the 
 
   sqlite-checkpoint shadow --stage /var/lib/stage /srv/app -- restic backup --exclude-file {exclude} /srv/app {stage}
 
-To restore that, copy what is restored of the stage over what is restored of DIR, then verify it:
+To restore, copy the restored stage over the restored DIR, then verify it:
 
   restic restore latest --target back
   cp -a back/var/lib/stage/srv/app/. back/srv/app/

@@ -15,11 +15,11 @@ type snapshotCmd struct {
 }
 
 func (*snapshotCmd) Help() string {
-	return `Normally use backup. snapshot checkpoints first, to keep the write-ahead log short where the application does not.
-Beside Litestream, and beside an application whose SQLite is older than 3.51.3, use backup.
+	return `Normally use backup. snapshot checkpoints first, which keeps the write-ahead log short where the
+application does not. Beside Litestream, or an application whose SQLite is older than 3.51.3, use backup.
 
 The checkpoint writes to DB, the backup does not. If the checkpoint is blocked or fails, a note says so, and the backup
-is made: it contains the write-ahead log in any case.
+is made nevertheless: it contains the write-ahead log in any case.
 
   sqlite-checkpoint snapshot app.db copy.db
   sqlite-checkpoint snapshot app.db - | restic backup --stdin --stdin-filename /srv/app/app.db`

@@ -15,10 +15,10 @@ import (
 )
 
 type verifyCmd struct {
-	Src string `arg:"" name:"src" help:"A file, or - for stdin: a stream, compressed or not, or a bare database image. Or a directory that was restored."`
+	Src string `arg:"" name:"src" help:"A stream or bare image, in a file or - for stdin; or a restored directory."`
 	fromFlags
-	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"Also run SQLite's check: none, auto, quick or full (${default}; auto with --query and --against)."`
-	Tmpdir string       `placeholder:"DIR" help:"Directory for the image while SQLite reads it. Default: SQLite's."`
+	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"${verify_check_help}"`
+	Tmpdir string       `placeholder:"DIR" help:"Directory for the image while SQLite reads it (default: SQLite's)."`
 	queryFlags
 	againstFlags
 	proofFlags
@@ -26,13 +26,13 @@ type verifyCmd struct {
 }
 
 func (*verifyCmd) Help() string {
-	return `A stream is complete if its length and SHA-256 are those in its trailer and nothing follows. A file without a
-trailer is compared with a digest kept elsewhere: SRC.sha256, --sidecar FILE or --sha256 HEX.
+	return `A stream is complete if its length and SHA-256 are those in its trailer and nothing follows. A file without
+a trailer is compared with a digest kept elsewhere: SRC.sha256, --sidecar FILE or --sha256 HEX.
 
-In a restored directory every database that .sqlite-checkpoint.sha256 lists, from a run of shadow, is verified.
+In a restored directory, verify checks every database that shadow has listed in .sqlite-checkpoint.sha256.
 
   sqlite-checkpoint verify app.db.zst
-  restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db | sqlite-checkpoint verify --check full -
+  ssh host 'cat app.db.zst' | sqlite-checkpoint verify --check full -
   sqlite-checkpoint verify --from-command -- \
       restic dump --host "$(hostname)" --path /srv/app/app.db latest /srv/app/app.db
   sqlite-checkpoint verify --query 'SELECT count(*) FROM users' --report proof.json app.db.zst`

@@ -15,33 +15,37 @@ import (
 
 type watchCmd struct {
 	Paths   operands      `arg:"" name:"path" help:"Databases, and directories to search for databases."`
-	Command []string      `arg:"" name:"cmd" passthrough:"partial" help:"After --: the program to run, and its arguments."`
-	Every   time.Duration `default:"15m" help:"Shortest time between two runs of CMD for the same database (${default})."`
-	Poll    time.Duration `default:"10s" help:"Time between two looks at the databases (${default})."`
+	Command []string      `arg:"" name:"cmd" passthrough:"partial" help:"After --: a command and its arguments."`
+	Every   time.Duration `default:"15m" help:"Shortest time between runs of CMD for a database (default: ${default})."`
+	Poll    time.Duration `default:"10s" help:"Time between looks at the databases (default: ${default})."`
 	AtLeast time.Duration `placeholder:"TIME" help:"Run CMD after this time even if nothing was committed."`
-	Each    bool          `help:"Run CMD for each database that has changed: {db} is its path, {name} its path below PATH with - for /."`
-	Jobs    int           `short:"j" default:"1" placeholder:"N" help:"With --each, how many CMDs run at the same time (${default})."`
+	Each    bool          `help:"Run CMD for each changed database, with {db} and {name} in its arguments."`
+	Jobs    int           `short:"j" default:"1" placeholder:"N" help:"With --each: CMDs run at a time (default: 1)."`
 	Once    bool          `help:"Look once, run CMD for what has changed, and exit: for cron and timers."`
-	State   string        `placeholder:"FILE" help:"Remember in FILE what CMD has succeeded for; without it, everything has changed at the start."`
-	Shard   string        `placeholder:"I/N" help:"Watch only the databases of worker I of N, from 0 on; default: from JOB_COMPLETION_INDEX and JOB_COMPLETION_COUNT."`
+	State   string        `placeholder:"FILE" help:"${state_help}"`
+	Shard   string        `placeholder:"I/N" help:"${shard_help}"`
 	Exclude []string      `placeholder:"GLOB" sep:"none" help:"Skip files and directories that match GLOB; repeatable."`
-	Timeout time.Duration `placeholder:"TIME" help:"Stop CMD when it has run this long; default: no limit."`
-	Grace   time.Duration `default:"30s" help:"How long CMD may take to exit once this program is to stop, or after --timeout (${default})."`
+	Timeout time.Duration `placeholder:"TIME" help:"Stop CMD when it has run this long (default: never)."`
+	Grace   time.Duration `default:"30s" help:"How long CMD may take to exit after TERM (default: ${default})."`
 	metricsFlag
 }
 
 func (*watchCmd) Help() string {
-	return `Looks at the databases from time to time, by stat(2) alone, and runs CMD when one of them has changed since CMD
-last succeeded. A database is found by its content below a directory, and every look searches again. On network
-file systems, where stat(2) cannot be relied on, databases count as changed at every look.
+	return `Looks at the databases from time to time, by stat(2) alone, and runs CMD when one of them has changed since
+CMD last succeeded. Directories are searched again at every look; a database is found by its content. On network file
+systems, where stat(2) cannot be relied on, databases count as changed at every look.
 
   sqlite-checkpoint watch --every 15m /srv/app -- sqlite-checkpoint shadow /srv/app -- restic backup /srv/app
-  sqlite-checkpoint watch --every 1h --each --jobs 4 /srv/tenants -- sqlite-checkpoint backup --zstd {db} /backup/{name}/
+  sqlite-checkpoint watch --every 1h --each --jobs 4 /srv/tenants -- \
+      sqlite-checkpoint backup --zstd {db} /backup/{name}/
 
-A CMD that fails is tried again after 1, 2, 4 ... minutes, at most --every. Failures with exit status 2 or 3 (usage,
-source missing) are printed once and not repeated until the status changes. {db} and {name} are in CMD's environment,
-too: SQLITE_CHECKPOINT_DB and SQLITE_CHECKPOINT_NAME. HUP runs CMD for everything now. After TERM no
-CMD starts, and one that runs may finish within --grace. Under systemd with Type=notify it reports READY, STATUS and STOPPING, and serves the watchdog.
+With --each, {db} in CMD's arguments stands for the path of the database, {name} for its path below PATH with - in place
+of /. CMD's environment has both: SQLITE_CHECKPOINT_DB and SQLITE_CHECKPOINT_NAME.
+
+A CMD that fails is run again after 1, 2, 4 ... minutes, at most --every. A failure with exit status 2 or 3 (usage,
+source missing) is printed once and not repeated until the status changes. HUP runs CMD for everything now. After TERM
+no CMD starts, and one that is running may finish within --grace. Under systemd with Type=notify, watch reports READY,
+STATUS and STOPPING, and serves the watchdog.
 
 With --once the exit status is 0 if every CMD succeeded, else the highest of theirs.`
 }

@@ -81,8 +81,10 @@ type row struct {
 var kinds = []row{
 	{kindUsage, exitUsage, "", nil},
 	{engine.KindPattern, exitUsage, `quote [ and \ in a pattern with \, and close every [`, nil},
-	{engine.KindBadQuery, exitUsage, "ask with one SELECT; pragmas are tables, as in: SELECT * FROM pragma_user_version", nil},
-	{kindTerminal, exitUsage, "redirect it, as in: sqlite-checkpoint backup DB - | restic backup --stdin", stream.ErrTerminal},
+	{engine.KindBadQuery, exitUsage,
+		"use one SELECT; pragmas are tables, as in: SELECT * FROM pragma_user_version", nil},
+	{kindTerminal, exitUsage,
+		"redirect it, as in: sqlite-checkpoint backup DB - | restic backup --stdin", stream.ErrTerminal},
 
 	{engine.KindMissing, exitSource, "check the path; a missing database is never created", nil},
 	{engine.KindNotDatabase, exitSource, "check the path; only its own program can copy an encrypted database", nil},
@@ -101,7 +103,7 @@ var kinds = []row{
 	{engine.KindUnlocked, exitSource, otherPath + ", on the same machine, or stop the application", nil},
 
 	{engine.KindCorrupt, exitCorrupt, "save what can be read with backup --check none, then sqlite3's .recover", nil},
-	{engine.KindCheckIncomplete, exitCorrupt, "use --check auto, which checks what it can and says how much that was", nil},
+	{engine.KindCheckIncomplete, exitCorrupt, "use --check auto, which reports what it could check", nil},
 
 	{engine.KindNoSpace, exitSpace, "make room there", nil},
 	{engine.KindTemp, exitSpace, "check the directory's permissions and the disk", nil},
@@ -117,19 +119,23 @@ var kinds = []row{
 
 	{"stream_truncated", exitStream, fetchAgain, stream.ErrTruncated},
 	{"stream_corrupt", exitStream, fetchAgain, stream.ErrCorrupt},
-	{"stream_unproven", exitStream, "prove it with --sha256 HEX or with --sidecar FILE, or accept it with --unproven", stream.ErrNoTrailer},
+	{"stream_unproven", exitStream,
+		"give --sha256 HEX or --sidecar FILE, or accept it as it is with --unproven", stream.ErrNoTrailer},
 	{"stream_version", exitStream, "use a newer sqlite-checkpoint", stream.ErrVersion},
 	{"stream_empty", exitStream, "check the program that should have written it", stream.ErrEmpty},
 	{"stream_format", exitStream, "name a stream or a copy made by sqlite-checkpoint", stream.ErrFormat},
 	{"stream_trailing_data", exitStream, "keep each stream in a file of its own", stream.ErrTrailingData},
-	{"stream_mismatch", exitStream, fetchAgain + "; a copy that was opened and changed no longer matches its digest", stream.ErrMismatch},
-	{"stream_sidecar", exitStream, "name it with --sidecar FILE if SRC was renamed, or write it again with sha256sum", stream.ErrSidecar},
+	{"stream_mismatch", exitStream,
+		fetchAgain + "; a copy that was opened and changed no longer matches its digest", stream.ErrMismatch},
+	{"stream_sidecar", exitStream,
+		"name it with --sidecar FILE if SRC was renamed, or write it again with sha256sum", stream.ErrSidecar},
 	{kindInputStalled, exitStream, "find out what the sender waits for, or allow more time with --timeout", nil},
-	{kindDiffers, exitStream, "allow for what was committed since with --at-most-behind, or verify a newer backup", nil},
+	{kindDiffers, exitStream, "allow for later commits with --at-most-behind, or verify a newer backup", nil},
 	{engine.KindQuery, exitStream, "try the query on an earlier backup, and on the live database", nil},
 	{kindDamagedTree, exitStream, "restore the directory again, or from an earlier backup", nil},
 	{kindDamagedCopies, exitStream, "save what you need of them, then remove them by hand; make a new backup", nil},
-	{"stream_plain_zstd", exitStream, "unpack it first: zstd -dc FILE | sqlite-checkpoint verify -", stream.ErrPlainZstd},
+	{"stream_plain_zstd", exitStream,
+		"decompress it first: zstd -dc FILE | sqlite-checkpoint verify -", stream.ErrPlainZstd},
 
 	{engine.KindExists, exitExists, "move it away, or choose another name", nil},
 	{engine.KindSameFile, exitExists, "choose another destination", nil},
@@ -199,7 +205,8 @@ type failure struct {
 func explain(ctx context.Context, command string, err error) failure {
 	var signalled interruption
 	if errors.As(context.Cause(ctx), &signalled) {
-		return failure{Code: exitSignal + int(signalled.signal), Kind: string(kindInterrupted), Message: text(signalled.Error())}
+		code := exitSignal + int(signalled.signal)
+		return failure{Code: code, Kind: string(kindInterrupted), Message: text(signalled.Error())}
 	}
 	r := classify(err)
 	f := failure{Code: r.code, Kind: string(r.kind), Message: text(err.Error()), Hint: text(advice(command, r, err))}

@@ -103,7 +103,7 @@ func TestEveryStreamErrorHasAnExitStatus(t *testing.T) {
 // TestHintsNameFlags: the hint for each kind, whatever the command, names flags that the command has; --flags after the
 // name of a command are that one's.
 func TestHintsNameFlags(t *testing.T) {
-	parser, err := kong.New(&cli{}, kong.Bind(&console{}))
+	parser, err := kong.New(&cli{}, longHelp(), kong.Bind(&console{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,9 +14,9 @@ import (
 
 // fromFlags let a command deliver what is read.
 type fromFlags struct {
-	FromCommand bool          `help:"Leave out SRC: run CMD, which follows --, and read its stdout. CMD must succeed, too."`
-	Timeout     time.Duration `placeholder:"TIME" help:"Longest time without progress at the input: SRC, or CMD. Default: no limit."`
-	Command     []string      `arg:"" name:"cmd" optional:"" help:"With --from-command: a program and its arguments."`
+	FromCommand bool          `help:"Instead of SRC: run CMD, given after --, and read its stdout. It must succeed."`
+	Timeout     time.Duration `placeholder:"TIME" help:"Longest time without progress at the input (default: none)."`
+	Command     []string      `arg:"" name:"cmd" optional:"" help:"With --from-command: a command and its arguments."`
 }
 
 // Validate rejects arguments without a command.

@@ -14,7 +14,7 @@ import (
 
 const (
 	runAsOwner       = "run as root or as the user who owns the database"
-	notEvenUnchecked = "restore a backup; or copy it with cp while no program has it open, and try sqlite3's .recover on that"
+	notEvenUnchecked = "restore a backup; or copy it with cp while no program has it open, and run sqlite3's .recover"
 
 	readAsOwner   = "run as root or as a user who may read the copies"
 	otherPath     = "name the file by the path that its application uses"
@@ -30,17 +30,21 @@ var commandHints = []struct {
 	hint     string
 }{
 	{"backup snapshot pipe shadow", engine.KindBusy, "try again, or wait longer with --busy-timeout"},
-	{"backup snapshot pipe shadow checkpoint", engine.KindExclusive, stopExclusive + "; if it only commits often, raise --busy-timeout"},
+	{"backup snapshot pipe shadow checkpoint", engine.KindExclusive,
+		stopExclusive + "; if it only commits often, raise --busy-timeout"},
 	{"backup snapshot pipe", engine.KindCorrupt, "--check none still copies what can be read, for sqlite3's .recover"},
-	{"shadow", engine.KindCorrupt, "--keep-going leaves it out; backup --check none saves what can be read, for sqlite3's .recover"},
+	{"shadow", engine.KindCorrupt,
+		"--keep-going leaves it out; backup --check none saves what can be read, for sqlite3's .recover"},
 	{"shadow", engine.KindNoSpace, "make room there, or use another directory with --stage"},
 	{"shadow", engine.KindTemp, "use another directory with --stage"},
 	{"verify restore", engine.KindCorrupt, "use another backup; sqlite3's .recover may save a part of this one"},
-	{"backup snapshot", engine.KindNoSpace, "make room there, or use another directory: --tmpdir for a stream, DEST for a file"},
+	{"backup snapshot", engine.KindNoSpace,
+		"make room there, or use another directory: --tmpdir for a stream, DEST for a file"},
 	{"backup snapshot", engine.KindTemp, "use another directory: --tmpdir for a stream, DEST for a file"},
 	{"pipe verify", engine.KindNoSpace, "make room there, or use another directory with --tmpdir"},
 	{"pipe verify", engine.KindTemp, "use another directory with --tmpdir"},
-	{"checkpoint", engine.KindUnreadable, "run as root or as the owner, where the file system is writable; or use backup, which writes nothing"},
+	{"checkpoint", engine.KindUnreadable,
+		"run as root or as the owner, where the file system is writable; or use backup, which writes nothing"},
 }
 
 // advice returns the hint for err: its own, or else that of the case, the command or the kind.

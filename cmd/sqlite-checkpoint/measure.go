@@ -18,7 +18,7 @@ import (
 
 // A metricsFlag is --metrics, for the commands that back up or prove something.
 type metricsFlag struct {
-	Metrics string `placeholder:"FILE" help:"Keep last success, exit status and size in FILE, for Prometheus' textfile collector."`
+	Metrics string `placeholder:"FILE.prom" help:"Update last success, status and size, for Prometheus to collect."`
 }
 
 func (f *metricsFlag) metricsFile() string { return f.Metrics }

@@ -13,8 +13,8 @@ import (
 // proofFlags say what the input is compared with, besides its trailer or in place of one.
 type proofFlags struct {
 	SHA256   string `name:"sha256" placeholder:"HEX" help:"The SHA-256 that the image must have."`
-	Sidecar  string `placeholder:"FILE" help:"File with the SHA-256 of SRC, as sha256sum prints it. Default: SRC.sha256, if it exists."`
-	Unproven bool   `help:"Accept a bare image without a digest: only its length, its header and what --check asks for are checked."`
+	Sidecar  string `placeholder:"FILE" help:"File with SRC's SHA-256, as sha256sum writes it (default: SRC.sha256)."`
+	Unproven bool   `help:"Accept a bare image without a digest: only its length, header and --check are checked."`
 }
 
 // options reads the sidecar, unless another proof was given.

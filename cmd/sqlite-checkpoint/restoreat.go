@@ -113,7 +113,8 @@ func (cmd *restoreCmd) noneWhole(copies []*datedCopy) error {
 			cmd.Src, copies[0].Name, copies[0].problem)
 		return &fault{kind: engine.KindUnreadable, err: err, hint: readAsOwner}
 	}
-	err := fmt.Errorf("restore %s: none of the copies up to %s is whole: %w", cmd.Src, copies[0].Name, copies[0].problem)
+	newest := copies[0]
+	err := fmt.Errorf("restore %s: none of the copies up to %s is whole: %w", cmd.Src, newest.Name, newest.problem)
 	hint := "choose a later time: sqlite-checkpoint list --verify " + cmd.Src
 	if cmd.At == latest {
 		hint = "see what is wrong with each: sqlite-checkpoint list --verify " + cmd.Src

@@ -51,7 +51,8 @@ type backupResult struct {
 
 func (r *backupResult) lines() []string {
 	if r.Unchanged {
-		return []string{fmt.Sprintf("%s: unchanged, no copy made: %s has it", r.Source, r.Destination), complete(0, r.SHA256)}
+		unchanged := fmt.Sprintf("%s: unchanged, no copy made: %s has it", r.Source, r.Destination)
+		return []string{unchanged, complete(0, r.SHA256)}
 	}
 	lines := []string{fmt.Sprintf("%s -> %s: %s", r.Source, r.Destination, describe(r.SizeBytes, r.streamFields))}
 	if r.Sidecar != "" {

@@ -250,6 +250,7 @@ func (s *shadowing) noteMounts(directories []string) {
 		}
 	}
 	if count > manyMounts {
-		s.con.warn(fmt.Sprintf("%d entries beside databases take a mount each, which takes time; fs.mount-max limits them", count))
+		s.con.warn(fmt.Sprintf("%d entries beside databases need a mount each: that takes time, and fs.mount-max "+
+			"limits it", count))
 	}
 }

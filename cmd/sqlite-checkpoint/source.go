@@ -7,7 +7,9 @@ import (
 )
 
 // takeSnapshot is engine.TakeSnapshot. Ctrl-Z is delayed until the source is free.
-func (c *console) takeSnapshot(ctx context.Context, source string, opts engine.SnapshotOptions) (*engine.Snapshot, error) {
+func (c *console) takeSnapshot(
+	ctx context.Context, source string, opts engine.SnapshotOptions,
+) (*engine.Snapshot, error) {
 	release := c.suspension.Hold()
 	defer release()
 	follow := opts.Progress

@@ -15,8 +15,8 @@ import (
 
 // againstFlags compare the image with the database that it should be a backup of.
 type againstFlags struct {
-	Against      string    `placeholder:"DB" help:"Compare the image with a database, which may be in use: the same schema, and no table with fewer rows."`
-	AtMostBehind allowance `placeholder:"N|N%" help:"With --against: how many rows each table may lack. Default: 0."`
+	Against      string    `placeholder:"DB" help:"Compare with live DB: the same schema, no table with fewer rows."`
+	AtMostBehind allowance `placeholder:"N|N%" help:"With --against: how many rows each table may lack (default: 0)."`
 }
 
 // Validate rejects an allowance without a database.

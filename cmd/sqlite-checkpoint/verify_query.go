@@ -15,8 +15,8 @@ import (
 
 // queryFlags ask the image whether it is the database that it should be.
 type queryFlags struct {
-	Query        []string      `sep:"none" placeholder:"SQL" help:"Ask the image: one SELECT, whose first value must be neither NULL, 0 nor ''. Can be repeated."`
-	QueryTimeout time.Duration `default:"60s" placeholder:"TIME" help:"How long each query may take (${default})."`
+	Query        []string      `sep:"none" placeholder:"SQL" help:"${query_help}"`
+	QueryTimeout time.Duration `default:"60s" placeholder:"TIME" help:"Time limit of a query (default: ${default})."`
 }
 
 // maxQueries limits the length of the result.

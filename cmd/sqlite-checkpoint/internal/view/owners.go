@@ -24,7 +24,8 @@ func CheckOwners(dir string) error {
 			return nil
 		}
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok && (stat.Uid != uid || stat.Gid != gid) {
-			return fmt.Errorf("%s belongs to %d:%d, whom a user namespace of %d:%d cannot show", path, stat.Uid, stat.Gid, uid, gid)
+			return fmt.Errorf("%s belongs to %d:%d, which a user namespace of %d:%d cannot show",
+				path, stat.Uid, stat.Gid, uid, gid)
 		}
 		return nil
 	})
