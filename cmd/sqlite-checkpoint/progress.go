@@ -32,14 +32,14 @@ type progress struct {
 	at position
 
 	drawing sync.Mutex // held while the terminal is written to
-	drawn   position
-	bar     *progressbar.ProgressBar
+	drawn   *progressbar.ProgressBar
 }
 
 // A position is where the work stands. A total of 0 is not known and shows as a spinner; no label means no bar.
 type position struct {
 	label       string
 	done, total int64
+	bar         *progressbar.ProgressBar // of this label and total: its clock began with them
 }
 
 func newProgress(tty *os.File) *progress {
@@ -67,7 +67,14 @@ func (p *progress) show(label string, done, total int64) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.at = position{label, done, total}
+	bar := p.at.bar
+	if label != p.at.label || total != p.at.total {
+		bar = nil
+	}
+	if bar == nil && label != "" {
+		bar = newBar(&lineWriter{tty: p.tty}, label, total)
+	}
+	p.at = position{label, done, total, bar}
 }
 
 // clear takes the bar off the terminal, so that a line can be written.
@@ -114,23 +121,21 @@ func (p *progress) tick() {
 	p.render(at)
 }
 
-// render moves the bar, or begins another for another label.
+// render moves the bar, or takes the last one off the terminal and draws another.
 func (p *progress) render(at position) {
-	if p.bar != nil && at.label != p.drawn.label {
-		p.bar.Finish()
-		p.bar = nil
+	fresh := at.bar != p.drawn
+	if fresh && p.drawn != nil {
+		p.drawn.Finish()
 	}
-	p.drawn = at
-	if at.label == "" {
+	p.drawn = at.bar
+	if at.bar == nil {
 		return
 	}
-	if p.bar == nil {
-		p.bar = newBar(&lineWriter{tty: p.tty}, at.label, at.total)
-	}
 	if at.total > 0 {
-		p.bar.Set64(at.done)
-	} else {
-		p.bar.RenderBlank()
+		at.bar.Set64(at.done) // draws where the percentage has changed
+	}
+	if at.total <= 0 || fresh {
+		at.bar.RenderBlank()
 	}
 }
 
@@ -141,11 +146,12 @@ func inForeground(tty *os.File) bool {
 	return err != nil || group == unix.Getpgrp() // an error: it is not our controlling terminal
 }
 
+// newBar starts the clock of a bar, from which its rate is computed, and draws nothing.
 func newBar(out io.Writer, label string, total int64) *progressbar.ProgressBar {
 	if total <= 0 {
 		total = -1
 	}
-	return progressbar.NewOptions64(total,
+	bar := progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(out),
 		progressbar.OptionSetDescription(label),
 		progressbar.OptionShowBytes(total > 0),
@@ -155,8 +161,9 @@ func newBar(out io.Writer, label string, total int64) *progressbar.ProgressBar {
 		progressbar.OptionSetSpinnerChangeInterval(0), // else the bar draws by itself
 		progressbar.OptionSetWidth(barWidth),
 		progressbar.OptionClearOnFinish(),
-		progressbar.OptionSetRenderBlankState(true),
 	)
+	bar.StartWithoutRender()
+	return bar
 }
 
 // A lineWriter cuts off what would not fit on the terminal's line: a bar that wraps scrolls with each drawing.

@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
@@ -177,6 +179,34 @@ func TestProgressShows(t *testing.T) {
 				t.Errorf("%d columns: a bar wraps: %q", columns, drawn)
 			}
 		}
+	}
+}
+
+// The first drawing comes long after the work began: its rate must not be that of all the work in no time.
+func TestProgressFirstRate(t *testing.T) {
+	shown, err := os.Create(filepath.Join(t.TempDir(), "terminal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shown.Close()
+	const done, total = 10 << 30, 100 << 30
+	p := &progress{tty: shown, stop: make(chan struct{})}
+	p.show("copying", 0, total)
+	began := time.Now()
+	time.Sleep(50 * time.Millisecond)
+	fastest := float64(done) / time.Since(began).Seconds()
+	p.show("copying", done, total)
+	p.tick()
+	text, err := os.ReadFile(shown.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rate := regexp.MustCompile(`([0-9.]+ [A-Za-z]+)/s`).FindSubmatch(text)
+	if rate == nil {
+		t.Fatalf("no rate in %q", text)
+	}
+	if bytes, err := humanize.ParseBytes(string(rate[1])); err != nil || float64(bytes) > 1.1*fastest {
+		t.Errorf("%s/s, at most %s/s: %v", rate[1], humanize.IBytes(uint64(fastest)), err)
 	}
 }
 
