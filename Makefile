@@ -6,7 +6,7 @@
 # make test     check, then every test; installs what the tests need, and skips none
 # make bench    against what one would type instead; BENCH='-size 8GB -pairs 3' says what
 # make fuzz     the fuzz targets, a bounded number of inputs each
-# make faults   the fault sweeps alone, which make test runs, too: prints their table, integration/FAULTS.md
+# make faults   the fault sweeps alone, which make test runs, too: prints their table, integration/faults/FAULTS.md
 # make soak     200 backups of each kind beside writers and an application that is killed now and then
 # make dist     what is released, below bin/dist: static binaries, packages, an image, checksums
 # make test-dist  installs, uses and removes each of them
@@ -76,7 +76,7 @@ check: format
 define every_test
 failed=0
 go test -json -race -timeout 30m ./cmd/... ./engine/... ./stream/... || failed=1
-go test -json -count=1 -timeout 60m ./integration/... || failed=1
+go test -json -count=1 -timeout 60m -p 1 ./integration/... || failed=1
 exit $$failed
 endef
 export every_test
@@ -105,12 +105,12 @@ fuzz:
 	go test -run '^$$' -fuzz '^FuzzDatabase$$' -fuzztime 20000x -fuzzminimizetime 10x ./engine
 
 faults: programs build bin/restic
-	go test -count=1 -timeout 60m -run '^Test(Faults|SetAside|ErrorsAtEvery|SizeLimit|KilledAtEvery|Hostile)' ./integration
-	cp bin/faults.md integration/FAULTS.md
+	go test -count=1 -timeout 60m -run '^Test(Faults|SetAside|ErrorsAtEvery|SizeLimit|KilledAtEvery|Hostile)' ./integration/faults
+	cp bin/faults.md integration/faults/FAULTS.md
 	@cat bin/faults.md
 
 soak: programs build
-	SOAK=200 go test -count=1 -v -timeout 60m -run '^(TestSoak|TestSoakWALReset|TestWALWriterNeverWaits)$$' ./integration
+	SOAK=200 go test -count=1 -v -timeout 60m -run '^(TestSoak|TestSoakWALReset|TestWALWriterNeverWaits)$$' ./integration/faults
 
 mutants: programs bin/restic
 	go run ./integration/mutants -run '$(MUTANTS)'

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
@@ -86,7 +86,7 @@ func TestCheckpointBesideAnother(t *testing.T) {
 
 func TestCheckpointNotWAL(t *testing.T) {
 	db := newRollback(t)
-	before := picture.Take(t, db)
+	before := testkit.TakePicture(t, db)
 	result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: CheckpointTruncate})
 	if err != nil || result.WAL || !result.Complete || result.Pages != 0 {
 		t.Errorf("%v, %+v", err, result)
@@ -166,7 +166,7 @@ func TestCheckpointNothing(t *testing.T) {
 		for _, mode := range []CheckpointMode{CheckpointPassive, CheckpointTruncate} {
 			db := newWAL(t)
 			make(db)
-			before := picture.Take(t, filepath.Dir(db))
+			before := testkit.TakePicture(t, filepath.Dir(db))
 			result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode})
 			if err != nil || result != (CheckpointResult{WAL: true, Complete: true}) {
 				t.Errorf("%s, %s: %v, %+v", name, mode, err, result)
@@ -184,7 +184,7 @@ func TestCheckpointElsewhere(t *testing.T) {
 	if err := os.Rename(db, other); err != nil { // with an old WAL beside it
 		t.Fatal(err)
 	}
-	before := picture.Take(t, filepath.Dir(other))
+	before := testkit.TakePicture(t, filepath.Dir(other))
 	_, err := Checkpoint(context.Background(), other, CheckpointOptions{BusyTimeout: brief})
 	wantKind(t, err, KindElsewhere)
 	before.MustMatch(t, filepath.Dir(other))

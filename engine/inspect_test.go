@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
@@ -26,7 +25,7 @@ import (
 // was quick.
 func inspect(t *testing.T, db string) Inspection {
 	t.Helper()
-	before := picture.Take(t, filepath.Dir(db))
+	before := testkit.TakePicture(t, filepath.Dir(db))
 	in, err := Inspect(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +283,7 @@ func TestInspectNotADatabase(t *testing.T) {
 			if err := c.make(path); err != nil {
 				t.Fatal(err)
 			}
-			before := picture.Take(t, filepath.Dir(path))
+			before := testkit.TakePicture(t, filepath.Dir(path))
 			_, err := Inspect(t.Context(), path)
 			before.MustMatch(t, filepath.Dir(path))
 			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) {
@@ -645,7 +644,7 @@ func TestInspectReadOnlyDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	before := picture.Take(t, filepath.Dir(db))
+	before := testkit.TakePicture(t, filepath.Dir(db))
 	if out := asNobody(t, db); !strings.Contains(out, "held=yes committed=3") {
 		t.Errorf("with an -shm that cannot be read: %s", out)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 func mkfifo(path string) error { return unix.Mkfifo(path, 0o600) }
@@ -56,7 +56,7 @@ func TestInstallRefusesNeighbours(t *testing.T) {
 			} else {
 				writeFile(t, dst+suffix, []byte("mine"))
 			}
-			before := picture.Take(t, dir)
+			before := testkit.TakePicture(t, dir)
 			_, err := Install(context.Background(), bytes.NewReader(b), dst, InstallOptions{})
 			wantKind(t, err, KindExists)
 			before.MustMatch(t, dir)

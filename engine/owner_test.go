@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
@@ -77,7 +76,7 @@ func TestForeignFiles(t *testing.T) {
 				db := newWAL(t)
 				give(t, db, filepath.Dir(db))
 				put(t, db+suffix)
-				before := picture.Take(t, filepath.Dir(db))
+				before := testkit.TakePicture(t, filepath.Dir(db))
 				_, _, err := snapshot(t, db, SnapshotOptions{BusyTimeout: brief})
 				wantKind(t, err, KindForeignFile)
 				_, err = Checkpoint(t.Context(), db, CheckpointOptions{BusyTimeout: brief})

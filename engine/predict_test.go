@@ -9,14 +9,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // comesTrue holds what Predict and Inspect say of a database to what a snapshot then does.
 func comesTrue(t *testing.T, db string) Prediction {
 	t.Helper()
 	dir := filepath.Dir(db)
-	before := picture.Take(t, dir)
+	before := testkit.TakePicture(t, dir)
 	p, err := Predict(t.Context(), db, SnapshotOptions{TempDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // openFile opens a file until the test ends.
@@ -52,14 +52,14 @@ func TestSwappedImage(t *testing.T) {
 			defer ours.Close()
 			must(t, os.Rename(name, name+".moved"))
 			swap(t, name, victim)
-			before := picture.Take(t, filepath.Dir(victim)) // after a link has changed its count
+			before := testkit.TakePicture(t, filepath.Dir(victim)) // after a link has changed its count
 			_, err = copyPages(context.Background(), p, ours, SnapshotOptions{})
 			wantKind(t, err, KindTemp)
 			for _, check := range []Check{CheckAuto, CheckFull} {
 				_, _, err = checkImage(context.Background(), ours, "app.db", check, nil)
 				wantKind(t, err, KindTemp)
 			}
-			after := picture.Take(t, filepath.Dir(victim))
+			after := testkit.TakePicture(t, filepath.Dir(victim))
 			delete(before, ".") // SQLite may have made a -wal there, and removed it
 			delete(after, ".")
 			if diff := before.Diff(after); diff != "" {
@@ -122,7 +122,7 @@ func TestSwappedSource(t *testing.T) {
 // in its place.
 func TestInstallSwapped(t *testing.T) {
 	b, dir, victim := image(t), t.TempDir(), newWAL(t)
-	before := picture.Take(t, filepath.Dir(victim))
+	before := testkit.TakePicture(t, filepath.Dir(victim))
 	source := bytes.NewReader(b)
 	r := readerFunc(func(p []byte) (int, error) {
 		if source.Len() == len(b) {

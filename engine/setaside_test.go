@@ -14,7 +14,6 @@ import (
 	"testing/iotest"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
@@ -57,7 +56,7 @@ func TestInstallSetAsideInUse(t *testing.T) {
 	for _, make := range []func(testing.TB) string{newRollback, newWAL} {
 		db := make(t)
 		open(t, db, "SELECT count(*) FROM t;")
-		before := picture.Take(t, filepath.Dir(db))
+		before := testkit.TakePicture(t, filepath.Dir(db))
 		_, err := Install(context.Background(), bytes.NewReader(b), db, InstallOptions{SetAside: db + ".old"})
 		wantKind(t, err, KindBusy)
 		before.MustMatch(t, filepath.Dir(db))
@@ -83,13 +82,13 @@ func TestInstallSetAsideLate(t *testing.T) {
 func TestInstallSetAsideFails(t *testing.T) {
 	broken := errors.New("broken")
 	db := newWAL(t)
-	before := picture.Take(t, filepath.Dir(db))
+	before := testkit.TakePicture(t, filepath.Dir(db))
 	delete(before, ".") // its time changes with the private directory
 	_, err := Install(context.Background(), iotest.ErrReader(broken), db, InstallOptions{SetAside: db + ".old"})
 	if !errors.Is(err, broken) {
 		t.Error(err)
 	}
-	after := picture.Take(t, filepath.Dir(db))
+	after := testkit.TakePicture(t, filepath.Dir(db))
 	delete(after, ".")
 	if diff := before.Diff(after); diff != "" {
 		t.Error(diff)

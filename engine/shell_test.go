@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/shell"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
@@ -23,19 +22,19 @@ func sqlite(t testing.TB, db string, statements ...string) string {
 }
 
 func trySQLite(db string, statements ...string) (string, error) {
-	return shell.Run(exec.Command("sqlite3", "-batch", "-bail", db), statements...)
+	return testkit.RunShell(exec.Command("sqlite3", "-batch", "-bail", db), statements...)
 }
 
 // An application is another process that holds the database.
 type application struct {
-	*shell.Session
+	*testkit.Shell
 	t testing.TB
 }
 
 // open starts an application that ends with the test.
 func open(t testing.TB, db string, statements ...string) application {
 	t.Helper()
-	session, err := shell.Start(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", db))
+	session, err := testkit.StartShell(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", db))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
@@ -215,7 +215,7 @@ func TestSnapshotStates(t *testing.T) {
 				t.Errorf("info says %s, want %s", in.Backup, forecastOf(c.how))
 			}
 			comesTrue(t, db)
-			before := picture.Take(t, filepath.Dir(db))
+			before := testkit.TakePicture(t, filepath.Dir(db))
 			first, info, err := snapshot(t, db, SnapshotOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -263,7 +263,7 @@ func hot(t testing.TB) string {
 
 func TestSnapshotHotJournal(t *testing.T) {
 	db := hot(t)
-	before := picture.Take(t, filepath.Dir(db))
+	before := testkit.TakePicture(t, filepath.Dir(db))
 	_, _, err := snapshot(t, db, SnapshotOptions{BusyTimeout: 100 * time.Millisecond})
 	wantKind(t, err, KindHotJournal)
 	before.MustMatch(t, filepath.Dir(db))
@@ -293,7 +293,7 @@ func TestSnapshotExclusive(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			db := newRollback(t)
 			app := open(t, db, "PRAGMA locking_mode=EXCLUSIVE;", "PRAGMA journal_mode="+mode+";", addRows)
-			before := picture.Take(t, filepath.Dir(db))
+			before := testkit.TakePicture(t, filepath.Dir(db))
 			start := time.Now()
 			_, _, err := snapshot(t, db, SnapshotOptions{BusyTimeout: 300 * time.Millisecond})
 			wantKind(t, err, KindBusy)
@@ -347,7 +347,7 @@ func TestSnapshotUnsuitable(t *testing.T) {
 		in("magic"): KindNotDatabase, in("random"): KindNotDatabase, ":memory:": KindMissing, "file:x?mode=rwc": KindMissing,
 	}
 	for name, kind := range cases {
-		before := picture.Take(t, dir)
+		before := testkit.TakePicture(t, dir)
 		_, _, err := snapshot(t, name, SnapshotOptions{})
 		wantKind(t, err, kind)
 		if p, _ := Predict(t.Context(), name, SnapshotOptions{}); !errors.Is(p.Err, kind) {
@@ -371,7 +371,7 @@ func TestSnapshotOddNeighbours(t *testing.T) {
 			if suffix == "-shm" {
 				writeFile(t, db+"-wal", nil)
 			}
-			before := picture.Take(t, filepath.Dir(db))
+			before := testkit.TakePicture(t, filepath.Dir(db))
 			if _, _, err := snapshot(t, db, SnapshotOptions{}); err == nil {
 				t.Errorf("%s for a %s: no error", name, suffix)
 			} else {
@@ -392,7 +392,7 @@ func TestSnapshotNames(t *testing.T) {
 		if err := os.Rename(db, odd); err != nil {
 			t.Fatal(err)
 		}
-		before := picture.Take(t, dir)
+		before := testkit.TakePicture(t, dir)
 		if image, _, err := snapshot(t, odd, SnapshotOptions{}); err != nil {
 			t.Errorf("%q: %v", name, err)
 		} else if got := rows(t, image); got != "ok\n500" {
@@ -501,7 +501,7 @@ func TestSnapshotDamage(t *testing.T) {
 			t.Run(name+", "+mode, func(t *testing.T) {
 				db := make(t)
 				damage(t, db)
-				before := picture.Take(t, filepath.Dir(db))
+				before := testkit.TakePicture(t, filepath.Dir(db))
 				_, _, err := snapshot(t, db, SnapshotOptions{})
 				e := wantKind(t, err, KindCorrupt)
 				if len(e.Findings) == 0 || len(e.Findings) > maxFindings {

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile/waltest"
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
@@ -88,7 +88,7 @@ func compareWithSQLite(t *testing.T, db string, wal []byte, what string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := picture.Take(t, filepath.Dir(db))
+	before := testkit.TakePicture(t, filepath.Dir(db))
 	in, err := Inspect(t.Context(), db)
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // TestMain lets the test binary be the writer of a test, too: a process of its own, as an
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(leaks.Checked(m).Run())
+	os.Exit(testkit.LeakChecked(m).Run())
 }
 
 // invariant is the sum over both tables that every commit keeps.

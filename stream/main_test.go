@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // helpers are programs that tests run in a process of their own: this binary, with the name in the environment.
@@ -21,5 +21,5 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(leaks.Checked(m).Run())
+	os.Exit(testkit.LeakChecked(m).Run())
 }

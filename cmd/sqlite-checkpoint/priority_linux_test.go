@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
-	sqlite "github.com/greyforgelabs/sqlite-checkpoint/integration/shell"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
@@ -38,7 +37,7 @@ func TestBackgroundPriority(t *testing.T) {
 func TestSnapshotPriority(t *testing.T) {
 	for mode, want := range map[string]int{"wal": lowNice, "delete": ownNice(t)} {
 		db := filepath.Join(t.TempDir(), "app.db")
-		live, err := sqlite.Start(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", db))
+		live, err := testkit.StartShell(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", db))
 		if err != nil {
 			t.Fatal(err)
 		}

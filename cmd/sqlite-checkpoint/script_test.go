@@ -22,12 +22,11 @@ import (
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/view"
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(leaks.Checked(m), map[string]func(){program: main, guard.Name: main, view.ProbeName: main})
+	testscript.Main(testkit.LeakChecked(m), map[string]func(){program: main, guard.Name: main, view.ProbeName: main})
 }
 
 // TestScripts runs testdata/script: what the program promises at its surface, one document for each subject. A tool

@@ -14,14 +14,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	sqlite3 "github.com/greyforgelabs/sqlite-checkpoint/integration/shell"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // Ctrl-Z while a command waits for a database, or copies it, suspends it only when the database is free.
 func TestSuspendedWhenTheSourceIsFree(t *testing.T) {
 	for _, command := range []string{"backup --busy-timeout 1m a.db b.db", "pipe --busy-timeout 1m a.db -- cat"} {
 		dir := t.TempDir()
-		writer, err := sqlite3.Start(exec.Command("sqlite3", filepath.Join(dir, "a.db")))
+		writer, err := testkit.StartShell(exec.Command("sqlite3", filepath.Join(dir, "a.db")))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
@@ -23,7 +22,7 @@ func TestMain(m *testing.M) {
 		bufio.NewReader(os.Stdin).ReadByte()
 		return
 	}
-	os.Exit(leaks.Checked(m).Run())
+	os.Exit(testkit.LeakChecked(m).Run())
 }
 
 func must(t *testing.T, err error) {

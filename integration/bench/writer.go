@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/shell"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // A mode is how an application writes.
@@ -178,18 +178,18 @@ func (w *waits) figures(m mode) []figure {
 
 // An application keeps its connection and commits one transaction after another.
 type application struct {
-	*shell.Session
+	*testkit.Shell
 	random *rand.Rand
 	rows   int64
 	due    time.Time // when the next transaction is to begin
 }
 
 func openApplication(db, pragmas string) (*application, error) {
-	session, err := shell.Start(exec.Command("sqlite3", "-batch", db))
+	session, err := testkit.StartShell(exec.Command("sqlite3", "-batch", db))
 	if err != nil {
 		return nil, err
 	}
-	a := &application{Session: session, random: rand.New(rand.NewPCG(6, 6))}
+	a := &application{Shell: session, random: rand.New(rand.NewPCG(6, 6))}
 	answer, err := a.Run(pragmas + " PRAGMA busy_timeout=600000; SELECT max(id) FROM event;")
 	if err == nil {
 		a.rows, err = strconv.ParseInt(answer[strings.LastIndex(answer, "\n")+1:], 10, 64)

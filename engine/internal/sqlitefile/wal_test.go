@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile/waltest"
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/shell"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
@@ -164,7 +163,7 @@ func (r brokenReader) ReadAt(p []byte, offset int64) (int, error) {
 // A wal-index is valid only if both copies of its header agree and their checksum holds.
 func TestWALIndex(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
-	live, err := shell.Start(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", db))
+	live, err := testkit.StartShell(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", db))
 	if err != nil {
 		t.Fatal(err)
 	}

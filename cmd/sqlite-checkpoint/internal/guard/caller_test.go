@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 const callerVariable = "GUARD_TEST_CALLER"
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv(callerVariable) != "":
 		os.Exit(caller(os.Getenv(callerVariable)))
 	}
-	os.Exit(leaks.Checked(m).Run())
+	os.Exit(testkit.LeakChecked(m).Run())
 }
 
 // A call is what the caller does: it runs script in a shell, with so many bytes of input, or with /dev/null as stdin.

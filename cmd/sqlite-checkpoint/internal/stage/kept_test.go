@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // round fills the fixture's kept stage, and returns the sources that were copied anew.
@@ -58,7 +58,7 @@ func TestKept(t *testing.T) {
 		}
 	}
 	want("first", f.round("auto", a, b), "a.db", "b\xff.db")
-	before := picture.Take(t, f.path("stage"))
+	before := testkit.TakePicture(t, f.path("stage"))
 	want("unchanged", f.round("auto", a, b))
 	before.MustMatch(t, f.path("stage"))
 
@@ -99,7 +99,7 @@ func TestOpenRefused(t *testing.T) {
 		f.must(os.Symlink("/", f.path("foreign")))
 	}
 	for _, name := range []string{"strange", "foreign", "strange/file"} {
-		before := picture.Take(t, f.path(name))
+		before := testkit.TakePicture(t, f.path(name))
 		if _, err := Open(f.path(name)); err == nil {
 			t.Errorf("%s was taken for a stage", name)
 		}

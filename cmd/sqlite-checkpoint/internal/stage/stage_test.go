@@ -16,13 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/shell"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-func TestMain(m *testing.M) { os.Exit(leaks.Checked(m).Run()) }
+func TestMain(m *testing.M) { os.Exit(testkit.LeakChecked(m).Run()) }
 
 type fixture struct {
 	*testing.T
@@ -46,7 +43,7 @@ func (f fixture) must(err error) {
 
 func (f fixture) sqlite(name, statements string) string {
 	f.Helper()
-	out, err := shell.Run(exec.Command(testkit.Tool(f, "sqlite3"), "-batch", "-bail", "-init", "/dev/null", f.path(name)), statements)
+	out, err := testkit.RunShell(exec.Command(testkit.Tool(f, "sqlite3"), "-batch", "-bail", "-init", "/dev/null", f.path(name)), statements)
 	if err != nil {
 		f.Fatalf("%v\n%s", err, out)
 	}
@@ -99,7 +96,7 @@ func TestFill(t *testing.T) {
 		f.must(os.Chtimes(path, time.Unix(1e9, 0), time.Unix(1e9+int64(i), 7)))
 		sources = append(sources, path)
 	}
-	before := picture.Take(t, f.path("app"))
+	before := testkit.TakePicture(t, f.path("app"))
 	s := f.temporary()
 	for i, c := range f.fill(s, sources...) {
 		f.must(c.Err)
@@ -170,7 +167,7 @@ func TestAttributes(t *testing.T) {
 func TestFillWAL(t *testing.T) {
 	f := newFixture(t)
 	source := f.database("app/a.db")
-	app, err := shell.Start(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", "-init", "/dev/null", source))
+	app, err := testkit.StartShell(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", "-init", "/dev/null", source))
 	f.must(err)
 	defer app.Kill()
 	_, err = app.Run("PRAGMA journal_mode=WAL; INSERT INTO t VALUES('later');")
@@ -193,7 +190,7 @@ func TestFillHardLinks(t *testing.T) {
 	first := f.database("app/a.db")
 	used := f.path("app/b.db")
 	f.must(os.Link(first, used))
-	app, err := shell.Start(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", "-init", "/dev/null", used))
+	app, err := testkit.StartShell(exec.Command(testkit.Tool(t, "sqlite3"), "-batch", "-init", "/dev/null", used))
 	f.must(err)
 	defer app.Kill()
 	_, err = app.Run("PRAGMA journal_mode=WAL; INSERT INTO t VALUES('later');")

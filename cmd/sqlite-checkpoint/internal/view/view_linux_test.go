@@ -18,8 +18,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/leaks"
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/picture"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
@@ -40,7 +38,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, viewer())
 		os.Exit(1)
 	}
-	os.Exit(leaks.Checked(m).Run())
+	os.Exit(testkit.LeakChecked(m).Run())
 }
 
 func launcher() int {
@@ -173,7 +171,7 @@ func TestMount(t *testing.T) {
 	tr.write("staged/app.db")
 	old := time.Unix(1e9, 5)
 	tr.must(os.Chtimes(tr.path("live"), old, old))
-	before := picture.Take(t, tr.path("live"))
+	before := testkit.TakePicture(t, tr.path("live"))
 	v := tr.view("app.db")
 	v.Directories[0].Absent, v.Directories[0].Live = []string{"bad.db"}, []string{"as it is.db"}
 
@@ -204,7 +202,7 @@ func TestMountAgain(t *testing.T) {
 	tr.must(os.Symlink("file", tr.path("live/link")))
 	v := tr.view("app.db")
 	tr.run(v, "true")
-	before := picture.Take(t, tr.path("staged"))
+	before := testkit.TakePicture(t, tr.path("staged"))
 	tr.run(v, "true")
 	before.MustMatch(t, tr.path("staged"))
 
@@ -269,7 +267,7 @@ func TestMountIsSafeFromRemoval(t *testing.T) {
 	tr := newTree(t)
 	tr.mkdir("live/dir")
 	tr.write("live/app.db", "live/file", "live/dir/file", "staged/app.db")
-	before := picture.Take(t, tr.path("live"))
+	before := testkit.TakePicture(t, tr.path("live"))
 	tr.run(tr.view("app.db"), "rm -rf staged 2>/dev/null || true; rm -rf staged/* || true")
 	before.MustMatch(t, tr.path("live"))
 }

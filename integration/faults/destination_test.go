@@ -1,0 +1,206 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
+)
+
+// destinationFaults are about whoever else may write where copies are made.
+var destinationFaults = []matrixRow{
+	{row: 121, name: "names swapped in somebody else's directory", try: swappedNames},
+	{row: 122, name: "new database while the old one is set aside", try: takenName},
+	{row: 123, name: "somebody else's directory swapped for a link to one of root's", try: swappedParents},
+}
+
+// swapRounds is how many runs of a command meet each way of swapping names.
+const swapRounds = 4
+
+// swappedNames: whoever owns the directory of the destination gives the names in it to something else as fast as he can.
+func swappedNames(s *scene) {
+	s.rollback()
+	image := s.save(s.try(trial{}).stdout)
+	for what, plant := range map[string]func(name, victim string) error{
+		"symlink":   func(name, victim string) error { return os.Symlink(victim, name) },
+		"hard link": func(name, victim string) error { return os.Link(victim, name) },
+		"FIFO":      func(name, _ string) error { return unix.Mkfifo(name, 0o666) },
+	} {
+		s.part(what, func(s *scene) {
+			s.rollback()
+			victims := s.dir("victims")
+			victim := filepath.Join(victims, "app.db")
+			s.sql(victim, rowsSQL(7))
+			foreign := s.dir("foreign")
+			stop := s.swap(foreign, func(name string) error { return plant(name, victim) })
+			defer stop()
+			before := testkit.TakePicture(s.T, victims)
+			for n := range swapRounds {
+				copied, restored := fmt.Sprintf("%s/copy%d.db", foreign, n), fmt.Sprintf("%s/new%d.db", foreign, n)
+				for _, args := range [][]string{{"backup", s.db, copied}, {"restore", image, restored}} {
+					s.try(trial{args: args, codes: []int{codeDone, codeSpace}})
+				}
+			}
+			before.MustMatch(s.T, victims)
+		})
+	}
+}
+
+// swap exchanges every private directory in dir with one of nobody's, in which plant has made the files, until it is
+// told to stop.
+func (s *scene) swap(dir string, plant func(name string) error) (stop func()) {
+	s.Helper()
+	evil := filepath.Join(dir, "evil")
+	s.must(os.Mkdir(evil, 0o777))
+	for _, name := range []string{"image.db", "content"} {
+		s.must(plant(filepath.Join(evil, name)))
+	}
+	s.must(os.Chown(evil, harness.Nobody, harness.Nobody))
+	s.must(os.Chown(dir, harness.Nobody, harness.Nobody))
+	done := make(chan struct{})
+	var swapper sync.WaitGroup
+	swapper.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			entries, _ := os.ReadDir(dir)
+			for _, entry := range entries {
+				if strings.HasPrefix(entry.Name(), atomicfile.Prefix) {
+					unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, entry.Name()), unix.AT_FDCWD, evil, unix.RENAME_EXCHANGE)
+				}
+			}
+		}
+	})
+	return sync.OnceFunc(func() { close(done); swapper.Wait() })
+}
+
+// parentRounds is how many runs of each command meet a directory that changes places with a symbolic link.
+const parentRounds = 30
+
+// swappedParents: nobody exchanges the directory that root writes in, as fast as he can, for his symbolic link to a
+// directory of root's that has files of the very same names. Nothing in that one may change.
+func swappedParents(s *scene) {
+	s.rollback()
+	image := s.save(s.try(trial{}).stdout)
+	private, above := s.dir("private"), s.dir("above")
+	theirs, link := filepath.Join(above, "dir"), filepath.Join(above, "link")
+	for range 3 {
+		s.try(trial{args: []string{"backup", "-q", s.db, private + "/"}, prints: true})
+	}
+	s.sql(filepath.Join(private, "app.db"), rowsSQL(7))
+	s.write(filepath.Join(private, "r.json"), []byte("mine"))
+	s.write(filepath.Join(private, "m.prom"), []byte("# mine\n"))
+	s.must(os.Chmod(private, 0o700))
+	s.must(os.Symlink(private, link))
+	s.must(os.Lchown(link, harness.Nobody, harness.Nobody))
+	codes := []int{codeDone, codeSource, codeBusy, codeSpace, codeStream, codeExists}
+	for what, args := range map[string][]string{
+		"report and metrics": {"backup", "--report", theirs + "/r.json", "--metrics", theirs + "/m.prom", s.db, "-"},
+		"prune":              {"prune", "-q", "--keep-last", "1", theirs},
+		"dated copy":         {"backup", "-q", "--if-changed", s.db, theirs + "/"},
+		"sidecar":            {"backup", "-q", "--sidecar", theirs + "/r.sha256", s.db, "-"},
+		"stream to a file":   {"backup", "-q", "--zstd", s.db, theirs + "/new.zst"},
+		"set aside":          {"restore", "-q", "--set-aside", image, theirs + "/app.db"},
+	} {
+		s.part(what, func(s *scene) {
+			before := testkit.TakePicture(s.T, private)
+			for range parentRounds {
+				s.must(os.RemoveAll(theirs))
+				s.must(exec.Command("cp", "-a", private, theirs).Run())
+				s.must(os.Remove(theirs + "/r.json"))
+				s.must(os.Remove(theirs + "/m.prom"))
+				stop := exchange(theirs, link)
+				s.try(trial{args: args, prints: true, litter: true, codes: codes})
+				stop()
+				if info, err := os.Lstat(theirs); err == nil && info.Mode().Type() == fs.ModeSymlink {
+					s.must(os.Rename(link, above+"/was"))
+					s.must(os.Rename(theirs, link))
+					s.must(os.Rename(above+"/was", theirs))
+				}
+				before.MustMatch(s.T, private)
+			}
+		})
+	}
+}
+
+// exchange lets two names change places until it is told to stop.
+func exchange(a, b string) (stop func()) {
+	done := make(chan struct{})
+	var swapper sync.WaitGroup
+	swapper.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
+			}
+		}
+	})
+	return sync.OnceFunc(func() { close(done); swapper.Wait() })
+}
+
+// takenName: a restarted application makes a new database as soon as the name is free, or opens the old one while it moves. The
+// calls that move it take long.
+func takenName(s *scene) {
+	r := newReplacement(s)
+	for _, call := range []string{"fsync", "linkat", "unlinkat", "fcntl"} {
+		for n := 1; n <= 8; n++ {
+			under := s.strace("-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:delay_exit=20000:when=%d", call, n))
+			tr := r.trial(under)
+			tr.codes = []int{codeDone, codeBusy, codeSpace, codeExists}
+			stop := r.take()
+			o := s.try(tr)
+			stop()
+			r.survives(o.stderr)
+		}
+	}
+}
+
+// take makes a file with the database's name as soon as there is none.
+func (r *replacement) take() (stop func()) {
+	done := make(chan struct{})
+	var taker sync.WaitGroup
+	taker.Go(func() {
+		for {
+			f, err := os.OpenFile(r.db, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			if err == nil {
+				f.Close()
+				return
+			}
+			select {
+			case <-done:
+				return
+			default:
+			}
+		}
+	})
+	return sync.OnceFunc(func() { close(done); taker.Wait() })
+}
+
+// survives wants the old database under one of its two names.
+func (r *replacement) survives(stderr string) {
+	r.Helper()
+	for _, name := range append(r.aside(), r.db) {
+		if info, err := os.Stat(name); err == nil && info.Size() > 0 && r.rows(name) == "60" {
+			return
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.Error(err)
+		}
+	}
+	r.Fatalf("the old database is gone: %s", stderr)
+}

@@ -1,0 +1,231 @@
+package faults
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
+)
+
+// A forecast is what doctor says of a backup.
+type forecast struct {
+	Path       string
+	ExitStatus int `json:"exit_status"`
+	Check      string
+	Findings   []struct{ Code, Evidence string }
+}
+
+// forecasts are those of each database.
+func forecasts(stdout []byte) ([]forecast, error) {
+	var result struct{ Databases []forecast }
+	err := json.Unmarshal(stdout, &result)
+	return result.Databases, err
+}
+
+// foreseen runs doctor as a trial is about to run backup. It is nil if that trial is no plain backup of
+// a source that is left alone.
+func (p *running) foreseen() *forecast {
+	p.Helper()
+	tr := p.trial
+	n := len(tr.args)
+	if tr.args[0] != "backup" || tr.args[n-1] != "-" || tr.moves || tr.stall || tr.silent || tr.stdin != nil ||
+		tr.stdout != nil {
+		return nil
+	}
+	if flags := tr.args[1 : n-2]; len(flags) > 0 && (len(flags) != 2 || flags[0] != "--busy-timeout") {
+		return nil
+	}
+	traced := slices.ContainsFunc(tr.under, func(arg string) bool { return filepath.Base(arg) == "strace" })
+	if len(tr.under) > 0 && (traced || !slices.Contains([]string{"setpriv", "unshare"}, filepath.Base(tr.under[0]))) {
+		return nil // the fault is not there for doctor, or is spent on it
+	}
+	argv := slices.Concat(tr.under, []string{p.program, "--json", "doctor", tr.args[n-2]})
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env = tr.dir, p.cmd.Env
+	out, err := cmd.Output()
+	if all, bad := forecasts(out); bad == nil && len(all) == 1 {
+		return &all[0]
+	}
+	p.Errorf("%q: %v\n%s", argv, err, out)
+	return nil
+}
+
+var checkLevel = regexp.MustCompile(` check=([a-z]+) `)
+
+// judgeForecast compares what doctor said with what backup did.
+func (p *running) judgeForecast(o *aftermath) {
+	p.Helper()
+	f := p.forecast
+	if f == nil || o.code > 128 { // of a signal
+		return
+	}
+	if p.hidden && f.ExitStatus == codeDone && o.code == codeCorrupt {
+		p.Logf("only the check could find it")
+		return
+	}
+	level := ""
+	if o.code == codeDone && len(o.stdout) > 256 {
+		level = strings.Join(checkLevel.FindStringSubmatch(string(o.stdout[len(o.stdout)-256:]))[1:], "")
+	}
+	p.Logf("as doctor said: exit status %d, %s check", o.code, level)
+	if f.ExitStatus != o.code || f.Check != level {
+		p.Errorf("doctor said exit status %d, %s check (%v); there was %d, %s",
+			f.ExitStatus, f.Check, f.Findings, o.code, level)
+	}
+}
+
+// doctorStates are the states of rows 35 to 54 in which a source stays while somebody looks at it.
+var doctorStates = map[string]func(s *scene){
+	"rollback":            (*scene).rollback,
+	"WAL, closed":         (*scene).wal,
+	"crashed":             func(s *scene) { s.crashed("-wal", "-shm") },
+	"crashed, no -shm":    func(s *scene) { s.crashed("-wal") },
+	"hot journal":         (*scene).hot,
+	"hot journal and WAL": func(s *scene) { s.hot(); s.patch(18, 2, 2) },
+	"empty journal":       func(s *scene) { s.rollback(); s.write(s.db+"-journal", nil) },
+	"empty WAL":           func(s *scene) { s.wal(); s.write(s.db+"-wal", nil) },
+	"garbage for a WAL":   func(s *scene) { s.wal(); s.write(s.db+"-wal", randomBytes(20000)) },
+	"empty -wal and -shm": func(s *scene) { s.wal(); s.write(s.db+"-wal", nil); s.write(s.db+"-shm", nil) },
+	"cut short":           func(s *scene) { s.rollback(); s.must(os.Truncate(s.db, 8192)) },
+	"virtual table of an unknown module": func(s *scene) {
+		s.sql(s.db, rowsSQL(20), "PRAGMA writable_schema=ON;",
+			"INSERT INTO sqlite_schema VALUES('table','x','x',0,'CREATE VIRTUAL TABLE x USING spellfix1(a)');")
+	},
+	"full-text and R*tree tables": func(s *scene) {
+		s.sql(s.db, "CREATE TABLE c(a,b); CREATE VIRTUAL TABLE f5 USING fts5(a, content=c, tokenize='porter');",
+			"CREATE VIRTUAL TABLE f4 USING fts4(content='c', a); CREATE VIRTUAL TABLE r USING rtree(id,x,y);",
+			"CREATE TABLE w(a TEXT COLLATE NOCASE PRIMARY KEY, b) WITHOUT ROWID; CREATE VIEW v AS SELECT * FROM f5;",
+			"INSERT INTO f5(f5) VALUES('rebuild'); CREATE TRIGGER g AFTER INSERT ON c BEGIN DELETE FROM w; END;")
+	},
+	"unreadable":       func(s *scene) { s.rollback(); s.hide("") },
+	"unreadable -wal":  func(s *scene) { s.crashed("-wal", "-shm"); s.hide("-wal") },
+	"unreadable -shm":  func(s *scene) { s.crashed("-wal", "-shm"); s.hide("-shm") },
+	"only its owner's": func(s *scene) { s.crashed("-wal", "-shm"); s.hide("-wal"); s.hide("-shm"); s.hide("") },
+	"live": func(s *scene) {
+		s.wal()
+		s.own(0o644)
+		s.applicationAs(s.user(harness.App), s.db, moreRows)
+	},
+	"held exclusively": func(s *scene) {
+		s.rollback()
+		s.own(0o644)
+		s.applicationAs(s.user(harness.App), s.db, "BEGIN EXCLUSIVE;")
+	},
+	"held exclusively in WAL mode": func(s *scene) {
+		s.wal()
+		s.own(0o644)
+		s.applicationAs(s.user(harness.App), s.db, "PRAGMA locking_mode=EXCLUSIVE;", moreRows)
+	},
+	"reserved by a writer": func(s *scene) {
+		s.rollback()
+		s.own(0o644)
+		s.applicationAs(s.user(harness.App), s.db, "BEGIN IMMEDIATE;", moreRows)
+	},
+	"-wal deleted": func(s *scene) {
+		s.wal()
+		s.own(0o644)
+		s.applicationAs(s.user(harness.App), s.db, moreRows)
+		s.must(os.Remove(s.db + "-wal"))
+	},
+}
+
+// hide leaves a file to its owner.
+func (s *scene) hide(suffix string) { s.Helper(); s.must(os.Chmod(s.db+suffix, 0o600)) }
+
+// TestDoctorForesees runs doctor and then backup on every state, as everybody.
+func TestDoctorForesees(t *testing.T) {
+	program := copyOfProgram(t)
+	for name, state := range doctorStates {
+		for who, uid := range map[string]int{"root": 0, "owner": harness.App, "stranger": harness.Nobody} {
+			t.Run(name+"/"+who, func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, program)
+				state(s)
+				s.must(os.Chown(s.source, harness.App, harness.App))
+				for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+					if err := os.Chown(s.db+suffix, harness.App, harness.App); err != nil && !os.IsNotExist(err) {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(30 * time.Millisecond) // what was written just now cannot be guarded
+				tr := trial{args: s.waiting(), codes: []int{codeDone, codeSource, codeBusy, codeCorrupt}}
+				if uid != 0 {
+					tr.under = s.user(uid)
+				}
+				p := s.start(tr)
+				if p.forecast == nil {
+					t.Fatal("doctor said nothing")
+				}
+				p.finish()
+			})
+		}
+	}
+}
+
+// TestDoctorTouchesNothing looks at the system calls on databases in every state: none locks, none writes.
+func TestDoctorTouchesNothing(t *testing.T) {
+	s := newScene(t, copyOfProgram(t))
+	for name, state := range doctorStates {
+		dir := strings.ReplaceAll(name, " ", "-")
+		part := &scene{T: t, root: filepath.Join(s.root, dir), source: filepath.Join(s.source, dir)}
+		part.db = filepath.Join(part.source, "app.db")
+		s.must(os.Mkdir(part.root, 0o755))
+		s.must(os.Mkdir(part.source, 0o755))
+		state(part)
+	}
+	o := s.try(trial{args: []string{"--json", "doctor", s.source}, under: s.straceAll("-y", "-e", "trace=%file,%desc"),
+		prints: true, silent: true, codes: []int{codeCorrupt}})
+	if all, err := forecasts(o.stdout); err != nil || len(all) != len(doctorStates) {
+		t.Errorf("%d databases, want %d (%v)", len(all), len(doctorStates), err)
+	}
+	looks := 0
+	for call := range strings.Lines(o.trace) {
+		if !strings.Contains(call, s.source) && !strings.Contains(call, s.temp) {
+			continue
+		}
+		looks++
+		for _, forbidden := range []string{"SETLK", "flock(", "O_RDWR", "O_WRONLY", "O_CREAT", "O_TRUNC", "mkdir",
+			"unlink", "rename", "link(", "chmod", "chown", "utimens", "truncate", "pwrite", "write(", "mmap("} {
+			if strings.Contains(call, forbidden) && !strings.Contains(call, "readlink") &&
+				!strings.Contains(call, "write(1<") {
+				t.Errorf("%s: %s", forbidden, call)
+			}
+		}
+	}
+	if looks < 20*len(doctorStates) {
+		t.Errorf("the trace shows %d calls only", looks)
+	}
+}
+
+// TestDoctorOfMany looks at many small databases at once, some of them in use.
+func TestDoctorOfMany(t *testing.T) {
+	const databases = 500
+	s := newScene(t, copyOfProgram(t))
+	s.rollback()
+	data := s.readFile(s.db)
+	for i := range databases - 1 {
+		s.write(filepath.Join(s.source, fmt.Sprintf("%d.db", i)), data)
+	}
+	s.application(filepath.Join(s.source, "7.db"), "BEGIN EXCLUSIVE;")
+	o := s.try(trial{args: []string{"--json", "doctor", s.source},
+		prints: true, codes: []int{codeBusy}, silent: true, weigh: true})
+	all, err := forecasts(o.stdout)
+	ready := 0
+	for _, f := range all {
+		if f.ExitStatus == codeDone {
+			ready++
+		}
+	}
+	if err != nil || len(all) != databases || ready != databases-1 {
+		t.Errorf("%d of %d databases are ready (%v), want all of %d but one", ready, len(all), err, databases)
+	}
+	o.modest(10*time.Second, 200)
+}

@@ -1,0 +1,301 @@
+package faults
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// tinyRollback makes the source a database of a few pages, so that a sweep over all system calls is short.
+func (s *scene) tinyRollback() { s.Helper(); s.sql(s.db, "PRAGMA page_size=1024;", rowsSQL(20)) }
+
+func (s *scene) tinyWAL() {
+	s.Helper()
+	s.sql(s.db, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL;", rowsSQL(20))
+}
+
+// sweep fails the Nth call, for N = 1, 2, 3 ... until runs come through clean; if persistent, also the Nth and all after it. strace
+// counts in each thread, so one run without an injection proves nothing yet, but a few in a row do.
+func (s *scene) sweep(call, errno string, persistent bool, run func(inject []string) *aftermath) (injected int) {
+	s.Helper()
+	const limit, enough = 200, 3
+	forms := []string{""}
+	if persistent {
+		forms = append(forms, "+")
+	}
+	for _, form := range forms {
+		clean := 0
+		for n := 1; n < limit && clean < enough; n++ {
+			inject := fmt.Sprintf("inject=%s:error=%s:when=%d%s", call, errno, n, form)
+			o := run([]string{"-e", "trace=" + call, "-e", inject})
+			if o.injected() == 0 {
+				clean++
+				if o.code != codeDone {
+					s.Errorf("%s: exit status %d without an injection", inject, o.code)
+				}
+			} else {
+				clean, injected = 0, injected+o.injected()
+			}
+			if s.Failed() {
+				s.Fatalf("at %s", inject)
+			}
+		}
+		if clean < enough {
+			s.Errorf("%s:error=%s: still injected at call %d", call, errno, limit)
+		}
+	}
+	return injected
+}
+
+// A sweptCommand is one that writes, for the loops.
+type sweptCommand struct {
+	name  string
+	trial func(s *scene) trial
+}
+
+func sweptCommands() []sweptCommand {
+	return []sweptCommand{
+		{"stdout", func(s *scene) trial { s.tinyWAL(); return trial{args: s.waiting()} }},
+		{"stdout of a crashed WAL", func(s *scene) trial {
+			s.crashedOf("PRAGMA page_size=1024; PRAGMA journal_mode=WAL;"+rowsSQL(20), "-wal")
+			return trial{args: s.waiting()}
+		}},
+		{"file", func(s *scene) trial {
+			s.tinyRollback()
+			return trial{args: append(s.waiting()[:3], s.db, filepath.Join(s.out, "copy.db")), makes: []string{"copy.db", "copy.db.sha256"}}
+		}},
+		{"compressed file", func(s *scene) trial {
+			s.tinyRollback()
+			return trial{args: append(s.waiting()[:3], "--zstd", "--sidecar", filepath.Join(s.out, "copy.sha256"), s.db, filepath.Join(s.out, "copy.zst")), makes: []string{"copy.zst", "copy.sha256"}}
+		}},
+		{"restore", func(s *scene) trial {
+			s.tinyRollback()
+			image := s.save(s.try(trial{}).stdout)
+			return trial{args: []string{"restore", image, filepath.Join(s.out, "new.db")}, makes: []string{"new.db"}}
+		}},
+		{"verify", func(s *scene) trial {
+			s.tinyRollback()
+			return trial{args: []string{"verify", "--check", "full", s.save(s.try(trial{}).stdout)}, prints: true}
+		}},
+		// The file gets its name only when cat has seen the end of its input.
+		{"pipe", func(s *scene) trial {
+			s.tinyRollback()
+			script := fmt.Sprintf("cat >%s/piped && mv %[1]s/piped %s/complete", s.root, s.out)
+			return trial{args: []string{"pipe", "--busy-timeout", "300ms", "--grace", "100ms", s.db, "--", "sh", "-c", script}, makes: []string{"complete"}}
+		}},
+	}
+}
+
+// sweptCalls are those that only our code makes; the Go runtime dies of others that fail.
+var sweptCalls = []struct {
+	calls string
+	paths bool // only on the source
+}{
+	{calls: "pread64"}, {calls: "pwrite64"}, {calls: "fsync"}, {calls: "fdatasync"}, {calls: "ftruncate"}, {calls: "linkat"},
+	{calls: "renameat,renameat2"}, {calls: "unlink,unlinkat,rmdir"}, {calls: "mkdirat"}, {calls: "flock"}, {calls: "statfs,fstatfs"}, {calls: "getdents64"},
+	{calls: "openat", paths: true}, {calls: "fcntl", paths: true}, {calls: "fstat,newfstatat", paths: true},
+}
+
+// TestErrorsAtEveryCall fails every system call that only our code makes, one after the other.
+func TestErrorsAtEveryCall(t *testing.T) {
+	program := copyOfProgram(t)
+	for _, command := range sweptCommands() {
+		for _, swept := range sweptCalls {
+			t.Run(command.name+"/"+swept.calls, func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, program)
+				tr, total := command.trial(s), 0
+				for _, errno := range []string{"EIO", "ENOSPC", "EINTR", "EACCES", "EMFILE"} {
+					// What is interrupted for ever is tried for ever.
+					total += s.sweep(swept.calls, errno, errno != "EINTR" && errno != "EMFILE", func(inject []string) *aftermath {
+						if swept.paths {
+							inject = append([]string{"-P", s.db}, inject...)
+						}
+						return s.failing(tr, swept.calls, errno, inject)
+					})
+				}
+				outcomes.add(0, fmt.Sprintf("%s: an error at the Nth call of %s", command.name, swept.calls), total, s.tally.verdict(t.Failed()))
+			})
+		}
+	}
+}
+
+// failing runs a command whose system calls fail, and wants all of it or nothing.
+func (s *scene) failing(tr trial, call, errno string, inject []string) *aftermath {
+	s.Helper()
+	tr.under = s.strace(inject...)
+	tr.codes = []int{codeDone, codeSource, codeBusy, codeCorrupt, codeSpace, codeOutput}
+	if tr.args[0] == "pipe" { // the system calls of CMD fail, too
+		tr.codes = append(tr.codes, codeOther, 126, 127)
+	}
+	tr.sends = true
+	// What cannot be removed stays, where the next run looks for it.
+	tr.litter = strings.Contains(call, "unlink") || call == "getdents64"
+	o := s.try(tr)
+	// What goes to a pipe is not promised to be durable, and EINTR is no failure.
+	if o.code == codeDone && o.injected() > 0 && strings.Contains(call, "sync") && errno != "EINTR" && len(tr.makes) > 0 {
+		s.Errorf("a failed %s was ignored", call)
+	}
+	if o.code == codeDone && len(tr.makes) > 0 {
+		s.mustBeWhole(tr)
+	}
+	s.clearOut()
+	s.clearTemp()
+	return o
+}
+
+// mustBeWhole proves what a run has made.
+func (s *scene) mustBeWhole(tr trial) {
+	s.Helper()
+	made := filepath.Join(s.out, tr.makes[0])
+	flags := []string{"verify"}
+	if tr.args[0] == "restore" {
+		flags = append(flags, "--unproven")
+	}
+	s.try(trial{args: append(flags, made)})
+}
+
+func (s *scene) clearTemp() {
+	s.Helper()
+	if s.left(s.temp) > 0 {
+		s.try(trial{litter: true})
+		if left := s.left(s.temp); left > 0 {
+			s.Errorf("%d private directories are left after the next run", left)
+		}
+	}
+}
+
+// TestSizeLimitEverywhere stops every write at every so many bytes, as a full disk does.
+func TestSizeLimitEverywhere(t *testing.T) {
+	eachSweptCommand(t, func(s *scene, name string, tr trial) {
+		defer func() {
+			outcomes.add(0, name+": no more than N bytes in a file", s.tally.times(), s.tally.verdict(s.Failed()))
+		}()
+		for limit := 0; ; limit += 509 {
+			tr.under = s.limited(fmt.Sprintf("--fsize=%d", limit))
+			tr.codes, tr.says = []int{codeDone, codeSpace}, []string{s.root}
+			o := s.try(tr)
+			if o.code == codeDone && len(tr.makes) > 0 {
+				s.mustBeWhole(tr)
+			}
+			s.clearOut()
+			if s.Failed() {
+				s.Fatalf("at %d bytes", limit)
+			}
+			if o.code == codeDone {
+				return
+			}
+		}
+	})
+}
+
+// eachSweptCommand runs a loop over each command, in a scene of its own.
+func eachSweptCommand(t *testing.T, loop func(s *scene, name string, tr trial)) {
+	program := copyOfProgram(t)
+	for _, command := range sweptCommands() {
+		t.Run(command.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, program)
+			loop(s, command.name, command.trial(s))
+		})
+	}
+}
+
+// killedCalls are those that leave something on the disk or in a pipe.
+var killedCalls = []string{"pwrite64", "write", "fsync", "ftruncate", "linkat", "unlinkat", "mkdirat", "flock"}
+
+// killAtEachWrite kills a run at its Nth write, for N = 1, 2, 3 ..., and each time lets another one follow, which sweeps up.
+func (s *scene) killAtEachWrite(tr trial) (kills int) {
+	s.Helper()
+	s.try(tr)
+	good := s.contents(tr.makes)
+	s.clearOut()
+	deepest := 0
+	for _, call := range killedCalls {
+		const limit = 500
+		for n, spared := 1, 0; n < limit && spared < 3; n++ {
+			if s.killAt(tr, call, n) {
+				kills, spared, deepest = kills+1, 0, max(deepest, n)
+			} else {
+				spared++
+			}
+			s.takeAway(tr.makes, good)
+			next := tr
+			next.litter = true // that it sweeps
+			s.try(next)
+			s.takeAway(tr.makes, good)
+			if left := s.left(s.temp, s.out); left > 0 {
+				s.Errorf("%d private directories are left after the next run", left)
+			}
+			if s.Failed() {
+				s.Fatalf("killed at %s %d", call, n)
+			}
+		}
+	}
+	if deepest < 3 {
+		s.Errorf("killed at call %d at most", deepest)
+	}
+	return kills
+}
+
+// killAt kills a run at its Nth call, and tells whether it had as many.
+func (s *scene) killAt(tr trial, call string, n int) bool {
+	s.Helper()
+	tr.under = s.killing(call, n)
+	tr.codes, tr.silent, tr.litter, tr.sends, tr.killed = []int{-1, codeDone}, true, true, true, true
+	if len(tr.args) > 0 && tr.args[0] == "pipe" { // it may be CMD that is killed, or the guard
+		tr.codes = append(tr.codes, codeOther, codeOutput, 128+int(syscall.SIGKILL))
+	}
+	return s.try(tr).code != codeDone
+}
+
+// takeAway removes what a run has made, and wants it whole: nothing else may bear the final name.
+func (s *scene) takeAway(names []string, good map[string][]byte) {
+	s.Helper()
+	for name, data := range s.contents(names) {
+		if !bytes.Equal(data, good[name]) {
+			s.Errorf("%s bears its final name and is not whole", name)
+		}
+		s.must(os.Remove(filepath.Join(s.out, name)))
+	}
+}
+
+// contents are those of the files of these names that there are in the output directory.
+func (s *scene) contents(names []string) map[string][]byte {
+	s.Helper()
+	all := map[string][]byte{}
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(s.out, name))
+		if err == nil {
+			all[name] = data
+		} else if !os.IsNotExist(err) {
+			s.Fatal(err)
+		}
+	}
+	return all
+}
+
+// restoreSweep is killed at every write, and cut short at every so many bytes.
+func restoreSweep(s *scene) {
+	s.sql(s.db, rowsSQL(25000))
+	image := s.save(s.try(trial{}).stdout)
+	restore := trial{args: []string{"restore", image, filepath.Join(s.out, "new.db")}, makes: []string{"new.db"}}
+	s.killAtEachWrite(restore)
+	restore.codes, restore.says = []int{codeSpace}, []string{"file too large"}
+	for limit := 0; limit < 4_000_000; limit += 300_000 {
+		restore.under = s.limited(fmt.Sprintf("--fsize=%d", limit))
+		s.try(restore)
+	}
+}
+
+// TestKilledAtEveryWrite kills each command that writes, at every write.
+func TestKilledAtEveryWrite(t *testing.T) {
+	eachSweptCommand(t, func(s *scene, name string, tr trial) {
+		kills := s.killAtEachWrite(tr)
+		outcomes.add(0, name+": SIGKILL at the Nth call that writes", kills, s.tally.verdict(s.Failed()))
+	})
+}

@@ -1,0 +1,346 @@
+package faults
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// sourceFaults are about what is wrong with the source itself.
+var sourceFaults = []matrixRow{
+	{row: 1, name: "missing file", try: func(s *scene) { s.refused(codeSource, "app.db", "no such file") }},
+	{row: 2, name: "dangling symlink", try: func(s *scene) {
+		s.must(os.Symlink("nowhere", s.db))
+		s.refused(codeSource, "app.db", "no such file")
+	}},
+	{row: 3, name: "directory", try: func(s *scene) {
+		s.must(os.Mkdir(s.db, 0o755))
+		s.refused(codeSource, "app.db", "is a directory")
+	}},
+	{row: 4, name: "FIFO as source", try: func(s *scene) {
+		s.must(syscall.Mkfifo(s.db, 0o644))
+		if o := s.refused(codeSource, "app.db", "not a regular file"); o.elapsed > 10*time.Second {
+			s.Errorf("it took %v", o.elapsed)
+		}
+	}},
+	{row: 5, name: "device or socket", try: deviceAsSource},
+	{row: 6, name: "zero-byte file", try: func(s *scene) {
+		s.write(s.db, nil)
+		s.refused(codeSource, "app.db", "empty file")
+	}},
+	{row: 7, name: "text or random", try: func(s *scene) {
+		for _, data := range [][]byte{[]byte("hi\n"), bytes.Repeat([]byte("text "), 2000), randomBytes(8192)} {
+			s.write(s.db, data)
+			s.refused(codeSource, "app.db", "not a SQLite database")
+		}
+	}},
+	{row: 8, name: "16-byte header only", try: func(s *scene) {
+		s.write(s.db, []byte("SQLite format 3\x00"))
+		s.refused(codeSource, "app.db", "not a SQLite database")
+	}},
+	{row: 9, name: "truncated at page boundary", try: func(s *scene) {
+		s.rollback()
+		s.must(os.Truncate(s.db, int64(len(s.readFile(s.db)))-4096))
+		s.refused(codeCorrupt, "app.db")
+	}},
+	{row: 10, name: "truncated by 1 byte", try: func(s *scene) {
+		s.rollback()
+		s.must(os.Truncate(s.db, int64(len(s.readFile(s.db)))-1))
+		s.refused(codeCorrupt, "app.db", "size is not page_count")
+	}},
+	{row: 11, name: "30-byte tail", try: func(s *scene) {
+		s.rollback()
+		clean := s.try(trial{})
+		s.write(s.db, append(s.readFile(s.db), "thirty bytes that do not belong"...))
+		o := s.try(trial{})
+		o.warns("not part of the database")
+		if !bytes.Equal(o.stdout, clean.stdout) {
+			s.Error("the tail has changed the stream")
+		}
+	}},
+	{row: 12, name: "whole-page tail, version-valid-for mismatch", try: func(s *scene) {
+		s.hidden = true
+		s.rollback()
+		s.write(s.db, append(s.readFile(s.db), make([]byte, 4096)...))
+		s.patch(92, 0, 0, 0, 0)
+		s.refused(codeCorrupt, "app.db", "never used")
+	}},
+	{row: 13, name: "every byte of page 1 flipped", try: flippedPage1},
+	{row: 16, name: "index missing rows", try: func(s *scene) {
+		s.hidden = true
+		s.sql(s.db, rowsSQL(500), hideIndex, "INSERT INTO t(v) SELECT v FROM t LIMIT 10;", showIndex)
+		s.refused(codeCorrupt, "app.db", "wrong # of entries in index tv")
+	}},
+	{row: 17, name: "duplicate in UNIQUE", try: func(s *scene) {
+		s.hidden = true
+		s.sql(s.db, strings.Replace(rowsSQL(500), "CREATE INDEX", "CREATE UNIQUE INDEX", 1), hideIndex,
+			"UPDATE t SET v = (SELECT v FROM t WHERE id = 1) WHERE id = 2;", showIndex)
+		s.try(trial{}).hasQuickRows(500) // quick_check does not see it, and the README says so
+		s.refusedBy([]string{"--check", "full"}, codeCorrupt, "app.db", "tv")
+	}},
+	{row: 18, name: "FTS5 shadow damage", try: func(s *scene) {
+		s.hidden = true
+		s.sql(s.db, "CREATE VIRTUAL TABLE f USING fts5(v); INSERT INTO f VALUES('hello world'),('good bye');",
+			"UPDATE f_data SET block = x'00000000ff' WHERE id > 10;")
+		s.refused(codeCorrupt, "app.db")
+	}},
+	{row: 19, name: "RTREE or FTS4 damage", try: func(s *scene) {
+		s.hidden = true
+		s.sql(s.db, "CREATE VIRTUAL TABLE r USING rtree(id,a,b); INSERT INTO r VALUES(1,0,1),(2,3,4),(3,5,6);",
+			"DELETE FROM r_rowid WHERE rowid = 2;")
+		s.refused(codeCorrupt, "app.db")
+		s.must(os.Remove(s.db))
+		s.sql(s.db, "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello world'),('good bye');",
+			"UPDATE f_segdir SET root = x'00ff00ff';")
+		s.refused(codeCorrupt, "app.db")
+	}},
+	{row: 20, name: "unknown collation in index", try: func(s *scene) {
+		s.driver(func(c *sqlite3.SQLiteConn) error { return c.RegisterCollation("LOCALIZED", strings.Compare) },
+			"CREATE TABLE t(v TEXT)", "INSERT INTO t VALUES('a'),('b')", "CREATE INDEX i ON t(v COLLATE LOCALIZED)")
+		s.checkedAs("structural", "no such collation sequence")
+		s.refusedBy([]string{"--check", "quick"}, codeCorrupt, "app.db", "LOCALIZED")
+	}},
+	{row: 21, name: "unknown function in index", try: func(s *scene) {
+		s.driver(func(c *sqlite3.SQLiteConn) error {
+			return c.RegisterFunc("myf", func(s string) string { return s }, true)
+		}, "CREATE TABLE t(v TEXT)", "INSERT INTO t VALUES('a'),('b')", "CREATE INDEX i ON t(myf(v))")
+		s.checkedAs("quick", "")
+		s.try(trial{args: []string{"backup", "--check", "quick", s.db, "-"}})
+		s.refusedBy([]string{"--check", "full"}, codeCorrupt, "app.db", "myf")
+	}},
+	{row: 22, name: "unknown FTS tokenizer", try: func(s *scene) {
+		s.sql(s.db, rowsSQL(20), "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello');",
+			"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE f USING fts4(v, tokenize=icu)' WHERE name='f';")
+		s.checkedAs("structural", "unknown tokenizer")
+		for _, level := range []string{"quick", "full"} {
+			s.refusedBy([]string{"--check", level}, codeCorrupt, "app.db", "tokenizer")
+		}
+	}},
+	{row: 23, name: "unparsable schema row", try: func(s *scene) {
+		s.sql(s.db, rowsSQL(20), "PRAGMA writable_schema=ON; INSERT INTO sqlite_schema VALUES('table','x','x',2,'CREATE GARBAGE');")
+		s.refused(codeCorrupt, "app.db", "malformed database schema (x)")
+	}},
+	{row: 24, name: "CHECK bomb", try: func(s *scene) {
+		s.sql(s.db, "CREATE TABLE t(v); INSERT INTO t VALUES(1);",
+			"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE TABLE t(v, CHECK(length(hex(zeroblob(400000000)))>0))';")
+		for _, level := range []string{"auto", "full"} {
+			s.try(trial{args: []string{"backup", "--check", level, s.db, "-"}, weigh: true}).modest(2*time.Second, 100)
+		}
+	}},
+	{row: 25, name: "SQLCipher file", try: func(s *scene) {
+		s.write(s.db, randomBytes(16*4096))
+		s.refused(codeSource, "app.db", "encrypted?")
+	}},
+	{row: 26, name: "clear-header cipher", try: func(s *scene) {
+		s.rollback()
+		data := s.readFile(s.db)
+		s.write(s.db, append(data[:32:32], randomBytes(len(data)-32)...))
+		s.refusedAs([]int{codeSource, codeCorrupt}, "app.db")
+	}},
+	{row: 27, name: "future format", try: func(s *scene) {
+		s.rollback()
+		s.patch(18, 3, 3)
+		s.refused(codeSource, "app.db", "file format 3")
+	}},
+	{row: 28, name: "20 GB sparse with matching header", try: func(s *scene) {
+		s.rollback()
+		const size = 20 << 30
+		s.must(os.Truncate(s.db, size))
+		s.patch(28, 0, size>>12>>16, size>>12>>8&0xff, size>>12&0xff)
+		before := s.sketch()
+		s.try(trial{under: s.mounted("mount -t tmpfs -o size=64m none " + s.temp), moves: true, codes: []int{codeSpace}, says: []string{s.temp, "20 GiB needed"}, weigh: true}).modest(2*time.Second, 100)
+		s.stillLooks(before)
+	}},
+	{row: 29, name: "over 1 GiB, 64 KiB pages", try: hugeSource},
+	{row: 30, name: "page sizes, reserved bytes, auto_vacuum, UTF-16", try: shapes},
+	{row: 31, name: "odd file names", try: oddlyNamed},
+	{row: 32, name: "URI or memory as path", try: func(s *scene) {
+		for _, name := range []string{"file:x?mode=rwc", ":memory:", "file::memory:?cache=shared", "file:///etc/passwd"} {
+			s.try(trial{dir: s.source, args: []string{"backup", name, "-"}, codes: []int{codeSource}, says: []string{name, "no such file"}})
+		}
+	}},
+	{row: 33, name: "hardlinked source", try: func(s *scene) {
+		s.rollback()
+		s.must(os.Link(s.db, s.db+".link"))
+		o := s.try(trial{})
+		o.hasRows(500)
+		o.warns("2 hard links")
+	}},
+	{row: 34, name: "symlinked source with a live WAL at the target", try: func(s *scene) {
+		s.wal()
+		s.application(s.db, moreRows)
+		link := filepath.Join(s.root, "link.db")
+		s.must(os.Symlink(s.db, link))
+		s.try(trial{args: []string{"backup", link, "-"}}).hasRows(600)
+	}},
+}
+
+// refused backs up the source to stdout, and wants it refused.
+func (s *scene) refused(code int, says ...string) *aftermath {
+	s.Helper()
+	return s.refusedBy(nil, code, says...)
+}
+
+func (s *scene) refusedBy(flags []string, code int, says ...string) *aftermath {
+	s.Helper()
+	return s.try(trial{args: slices.Concat([]string{"backup"}, flags, []string{s.db, "-"}), codes: []int{code}, says: says})
+}
+
+func (s *scene) refusedAs(codes []int, says ...string) *aftermath {
+	s.Helper()
+	return s.try(trial{codes: codes, says: says})
+}
+
+// checkedAs wants a backup that passes at this level, with a warning if that is less than usual.
+func (s *scene) checkedAs(level, warning string) {
+	s.Helper()
+	o := s.try(trial{})
+	o.warns(warning)
+	if !bytes.Contains(o.stdout, []byte(" check="+level+" ")) {
+		s.Errorf("the trailer does not say check=%s", level)
+	}
+}
+
+// hasQuickRows is hasRows for a database that only quick_check finds nothing wrong with.
+func (o *aftermath) hasQuickRows(n int) {
+	o.Helper()
+	if got := o.sql(o.save(o.stdout), "PRAGMA quick_check;", "SELECT count(*) FROM t;"); got != fmt.Sprintf("ok\n%d", n) {
+		o.Errorf("the image says %q", got)
+	}
+}
+
+// modest checks processor time, which does not depend on what else the machine does, and memory.
+func (o *aftermath) modest(cpu time.Duration, mebibytes int64) {
+	o.Helper()
+	if o.rss == 0 {
+		o.Error("it was not weighed")
+	}
+	if o.cpu > cpu.Seconds() || o.rss > mebibytes<<10 {
+		o.Errorf("it took %v s of processor time and %d MiB", o.cpu, o.rss>>10)
+	}
+}
+
+// An index that the schema does not tell of is not kept up to date.
+const (
+	hideIndex = `CREATE TEMP TABLE hidden AS SELECT * FROM sqlite_schema WHERE name='tv'; PRAGMA writable_schema=ON;
+DELETE FROM sqlite_schema WHERE name='tv'; PRAGMA writable_schema=RESET;`
+	showIndex = `PRAGMA writable_schema=ON; INSERT INTO sqlite_schema SELECT * FROM hidden;`
+)
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{1}).Read(b)
+	return b
+}
+
+func deviceAsSource(s *scene) {
+	listener, err := net.Listen("unix", s.db)
+	s.must(err)
+	defer listener.Close()
+	for _, path := range []string{"/dev/null", "/dev/zero", "/dev/tty", s.db} {
+		o := s.try(trial{args: []string{"backup", path, "-"}, codes: []int{codeSource}, says: []string{path, "not a regular file"}})
+		if o.elapsed > 10*time.Second {
+			s.Errorf("it took %v", o.elapsed)
+		}
+	}
+}
+
+// sketch is a picture of a source that is too large for one: sizes and times, not bytes.
+func (s *scene) sketch() string {
+	s.Helper()
+	out, err := exec.Command("sh", "-c", "stat -c '%n %i %s %y %U %a' "+s.source+" "+s.source+"/*").Output()
+	s.must(err)
+	return string(out)
+}
+
+func (s *scene) stillLooks(before string) {
+	s.Helper()
+	if after := s.sketch(); after != before {
+		s.Errorf("the source was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// hugeSource crosses the page with the lock bytes, which holds no data.
+func hugeSource(s *scene) {
+	s.sql(s.db, "PRAGMA page_size=65536; PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF; CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);",
+		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<11) INSERT INTO t SELECT i, zeroblob(100000000) FROM c;")
+	copied := filepath.Join(s.root, "copy.db") // a picture of it would take long
+	before := s.sketch()
+	o := s.try(trial{args: []string{"backup", s.db, copied}, moves: true, under: s.limited(fmt.Sprintf("--data=%d", 256<<20))})
+	s.stillLooks(before)
+	if o.code == 0 {
+		s.sameButCounters(s.db, copied)
+	}
+}
+
+// sameButCounters compares two databases page by page, without the fields of the header that the backup API sets anew.
+func (s *scene) sameButCounters(a, b string) {
+	s.Helper()
+	fa, err := os.Open(a)
+	s.must(err)
+	defer fa.Close()
+	fb, err := os.Open(b)
+	s.must(err)
+	defer fb.Close()
+	const piece = 1 << 20
+	bufA, bufB := make([]byte, piece), make([]byte, piece)
+	for offset := int64(0); ; offset += piece {
+		n, errA := fa.ReadAt(bufA, offset)
+		m, errB := fb.ReadAt(bufB, offset)
+		if offset == 0 && n >= 100 && m >= 100 {
+			for _, field := range [][2]int{{24, 28}, {40, 44}, {92, 100}} {
+				clear(bufA[field[0]:field[1]])
+				clear(bufB[field[0]:field[1]])
+			}
+		}
+		if n != m || !bytes.Equal(bufA[:n], bufB[:m]) {
+			s.Fatalf("%s and %s differ at about byte %d", a, b, offset)
+		}
+		if errA != nil || errB != nil {
+			return
+		}
+	}
+}
+
+// shapes compares the image with the source, which is the same but for the counters in its header.
+func shapes(s *scene) {
+	var all [][]string
+	for size := 512; size <= 65536; size *= 2 {
+		all = append(all, []string{fmt.Sprintf("PRAGMA page_size=%d;", size)})
+	}
+	all = append(all, []string{"PRAGMA auto_vacuum=1;"}, []string{"PRAGMA auto_vacuum=2;"}, []string{"PRAGMA encoding='UTF-16le';"},
+		[]string{"PRAGMA encoding='UTF-16be';"}, []string{"PRAGMA journal_mode=WAL;"}, []string{".filectrl reserve_bytes 32"})
+	for i, shape := range all {
+		s.db = filepath.Join(s.source, fmt.Sprintf("%d.db", i))
+		s.sql(s.db, append(shape, rowsSQL(500), "DELETE FROM t WHERE id % 3 = 0;", "VACUUM;", "DELETE FROM t WHERE id % 5 = 0;")...)
+		o := s.try(trial{})
+		image := s.save(o.stdout[:max(0, len(o.stdout)-256)])
+		s.sameButCounters(s.db, image)
+	}
+}
+
+func oddlyNamed(s *scene) {
+	names := []string{"a?mode=rwc", "a#b", "a%41b", "a&b", "a;b", "a=b", "a b", "é", "new\nline", "-leading", "\xff\xfe", "quo'te\"", "back\\slash", "file:x", ":memory:"}
+	for _, name := range names {
+		s.must(os.RemoveAll(s.source))
+		s.must(os.Mkdir(s.source, 0o755))
+		plain := filepath.Join(s.root, "plain.db")
+		os.Remove(plain)
+		s.sql(plain, "PRAGMA journal_mode=WAL;", rowsSQL(50))
+		s.must(os.Rename(plain, filepath.Join(s.source, name)))
+		for _, path := range []string{filepath.Join(s.source, name), "./" + name} {
+			s.try(trial{dir: s.source, args: []string{"backup", path, "-"}}).hasRows(50)
+		}
+	}
+	s.try(trial{dir: s.source, args: []string{"backup", "--", "-leading", "-"}, codes: []int{codeSource}, says: []string{"-leading", "no such file"}})
+}

@@ -1,0 +1,93 @@
+// Package harness runs the program under test: in a directory of its own, beside applications that write, to the end that a test wants.
+package harness
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
+)
+
+// binary is the absolute path of the program under test: the static one that make builds, however the tests were started.
+var Binary string
+
+// Main runs the tests of a package, which must leave nothing behind, and then what the package does in the end.
+func Main(m *testing.M, after ...func() error) {
+	if db := os.Getenv(writerEnv); db != "" {
+		if err := runWriter(db); err != nil {
+			fmt.Fprintln(os.Stderr, "writer:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	watchSources()
+	path, err := built("build")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	Binary = filepath.Join(path, "sqlite-checkpoint")
+	code := testkit.LeakChecked(m).Run()
+	for _, do := range after {
+		if err := do(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// tool is the absolute path of a program that the test runs: an installed one ("restic", Debian's) or one that
+// make builds ("bin/restic", a current one).
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	if base, ours := strings.CutPrefix(name, "bin/"); ours {
+		dir, err := built(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Join(dir, base)
+	}
+	return testkit.Tool(t, name)
+}
+
+var making sync.Mutex
+
+// built makes a target of the Makefile, and returns the directory that it is in.
+func built(target string) (dir string, err error) {
+	making.Lock()
+	defer making.Unlock()
+	dir, err = filepath.Abs("../../bin")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("make", "-C", "../..", target)
+	// Not a part of the make that may have started us.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "MAKEFLAGS=") || strings.HasPrefix(v, "MAKELEVEL=") || strings.HasPrefix(v, "MFLAGS=")
+	})
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("make %s: %w\n%s", target, err, out)
+	}
+	return dir, nil
+}
+
+// watchSources looks at what the program is made of. go test notes which files a test looked at, and takes a result from its
+// cache only if they are unchanged; it cannot see what make reads.
+func watchSources() {
+	for _, root := range []string{"../../go.mod", "../../go.sum", "../../Makefile", "../../cmd", "../../engine", "../../stream"} {
+		filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				os.Stat(path)
+			}
+			return nil
+		})
+	}
+}

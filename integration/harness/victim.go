@@ -1,0 +1,118 @@
+package harness
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// A victim is a process that is to be hit in the middle of a stream of app.db.
+type Victim struct {
+	Program string // its executable
+	Hit     func(pid int) error
+	Copying bool // hit it as soon as its private copy beside a destination grows: it makes a file, and no stream
+}
+
+func Send(signal syscall.Signal) func(pid int) error {
+	return func(pid int) error { return syscall.Kill(pid, signal) }
+}
+
+// hunt looks for the victim among the processes with that variable, and hits it. It tells whether it was in time.
+func (b *Bench) Hunt(v Victim, mark string, ended <-chan struct{}) bool {
+	b.Helper()
+	executable, err := filepath.EvalSymlinks(v.Program)
+	b.Check(err)
+	sends := v.Program == Binary
+	total := Size(b.Path("app.db"))
+	base := int64(-1) // what had passed through the victim when it began with the stream
+	for pid := 0; ; {
+		select {
+		case <-ended:
+			return false
+		default:
+		}
+		switch {
+		case pid == 0:
+			pid = find(executable, mark)
+		case v.Copying && len(b.growing()) > 0:
+			return v.Hit(pid) == nil
+		case v.Copying:
+		case base < 0 && (!sends || PrivateCopy(pid) != ""):
+			base = moved(pid, sends)
+		case base >= 0 && moved(pid, sends) > base+total/4:
+			syscall.Kill(pid, syscall.SIGSTOP)
+			Eventually(b, "the victim stands still", func() bool { return stopped(pid) })
+			early := moved(pid, sends) < base+total*3/4 && v.Hit(pid) == nil
+			syscall.Kill(pid, syscall.SIGCONT)
+			return early
+		}
+	}
+}
+
+// stopped tells whether a process stands still, or is no more.
+func stopped(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.ContainsRune("TZX", rune(stat[bytes.LastIndexByte(stat, ')')+2]))
+}
+
+// growing are the private copies beside a destination.
+func (b *Bench) growing() []string {
+	found, err := filepath.Glob(filepath.Join(b.Dir, "*", ".sqlite-checkpoint-*", "image.db"))
+	b.Check(err)
+	return found
+}
+
+// find returns the first process of that executable and with that variable, which is not a guard; 0 if there is none.
+func find(executable, variable string) int {
+	for _, path := range Marked(variable) {
+		dir := filepath.Dir(path)
+		exe, _ := os.Readlink(filepath.Join(dir, "exe"))
+		args, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if exe == executable && !bytes.HasPrefix(args, []byte("sqlite-checkpoint-guard")) {
+			pid, _ := strconv.Atoi(filepath.Base(dir))
+			return pid
+		}
+	}
+	return 0
+}
+
+var counters = regexp.MustCompile(`(?m)^(rchar|wchar): (\d+)$`)
+
+// moved is how many bytes a process has written, or else read.
+func moved(pid int, written bool) int64 {
+	io, _ := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	for _, counter := range counters.FindAllStringSubmatch(string(io), -1) {
+		if written == (counter[1] == "wchar") {
+			n, _ := strconv.ParseInt(counter[2], 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+// marked are the processes that have this in their environment.
+func Marked(variable string) (pids []string) {
+	found, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, path := range found {
+		if environ, err := os.ReadFile(path); err == nil && bytes.Contains(environ, []byte(variable)) {
+			pids = append(pids, path)
+		}
+	}
+	return pids
+}
+
+// privateCopy is a path to the copy of which the process has taken the name away: it is complete, and on its way.
+func PrivateCopy(pid int) string {
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, fd := range fds {
+		if target, _ := os.Readlink(fd); strings.HasSuffix(target, "/image.db (deleted)") {
+			return fd
+		}
+	}
+	return ""
+}

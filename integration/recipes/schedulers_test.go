@@ -1,0 +1,362 @@
+package recipes
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
+)
+
+// A site is a machine as the examples know it: a live database with a row that is only in its WAL, a restic repository, a
+// directory for copies and reports. Its paths stand for those that all examples share.
+type site struct {
+	*harness.Bench
+	live  *harness.Session
+	paths *strings.Replacer
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{Bench: harness.NewBench(t)}
+	restic := harness.Tool(t, "bin/restic")
+	for _, dir := range []string{"app", "etc", "state"} {
+		s.Check(os.Mkdir(s.Path(dir), 0o755))
+	}
+	s.Write("etc/restic-password", []byte("test\n"))
+	s.NewDatabase("app/app.db", 100)
+	s.live = s.Open("app/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
+	s.Finish(s.Other(restic, "init")).Exits(0)
+	s.paths = strings.NewReplacer(
+		"/data", s.Path("app"),
+		"/etc/sqlite-checkpoint", s.Path("etc"),
+		"/srv/app", s.Path("app"),
+		"/srv/borg", s.Path("borg"),
+		"/state", s.Path("state"),
+		"/srv/restic", s.Path("repository"),
+		"/var/backups/app", s.Path("copies"),
+		"/usr/bin/restic", restic,
+		"/usr/local/bin/sqlite-checkpoint", harness.Binary,
+		"/usr/local/bin:", filepath.Dir(harness.Binary)+":",
+		"/var/lib/sqlite-checkpoint", s.Path("state"),
+	)
+	return s
+}
+
+// example is a file of the examples as the site would have it.
+func (s *site) example(name string) string {
+	s.Helper()
+	data, err := os.ReadFile("../examples/" + name)
+	s.Check(err)
+	return s.paths.Replace(string(data))
+}
+
+// broken is a command for a database that is not there.
+func (s *site) broken(command string) string {
+	s.Helper()
+	db := s.Path("app/app.db")
+	if !strings.Contains(command, db) {
+		s.Fatalf("%s: no %s", command, db)
+	}
+	return strings.ReplaceAll(command, db, s.Path("app/missing.db"))
+}
+
+// snapshots is how many there are in the restic repository.
+func (s *site) snapshots() int {
+	s.Helper()
+	var all []any
+	s.Check(json.Unmarshal([]byte(s.Bash("restic snapshots --json").Exits(0).Stdout), &all))
+	return len(all)
+}
+
+// mustHave brings the newest snapshot of a stream back.
+func (s *site) mustHave(name string) {
+	s.Helper()
+	s.Bash("rm -f new.db* && restic dump --path '" + name + "' latest '" + name + "' | sqlite-checkpoint restore - new.db").Exits(0)
+	s.mustBeWhole("new.db")
+}
+
+// mustHaveCopy does so for a plain copy in the directory for them.
+func (s *site) mustHaveCopy() {
+	s.Helper()
+	s.Bash("rm -rf back && restic restore latest --target back").Exits(0)
+	copied := "back" + s.Path("state/app.db")
+	s.Run("verify", copied).Exits(0)
+	s.mustBeWhole(copied)
+}
+
+func (s *site) mustBeWhole(db string) {
+	s.Helper()
+	if rows := s.SQLite(db, "SELECT count(*) FROM t; PRAGMA integrity_check;"); rows != "101\nok" {
+		s.Errorf("%s has %q", db, rows)
+	}
+}
+
+// mustBackUp runs a command that makes a snapshot of the stream name, and fails without one if there is no database.
+func (s *site) mustBackUp(name, command string, run func(command string) harness.Outcome) {
+	s.Helper()
+	run(command).Exits(0)
+	if n := s.snapshots(); n != 1 {
+		s.Errorf("%s: %d snapshots, want 1", command, n)
+	}
+	s.mustHave(name)
+	if o := run(s.broken(command)); o.Code == 0 || o.Stderr == "" || s.snapshots() != 1 {
+		s.Errorf("%s: exit status %d and %d snapshots\n%s", o.Command, o.Code, s.snapshots(), o.Stderr)
+	}
+}
+
+// mustBackUpChanges runs a watch --once: it makes a snapshot of what was committed, and of nothing else, and when it fails, the
+// next run makes up for it.
+func (s *site) mustBackUpChanges(argv []string) {
+	s.Helper()
+	argv = once(strings.Split(s.paths.Replace(strings.Join(argv, "\x00")), "\x00"))
+	run := func(snapshots int, env ...string) harness.Outcome {
+		s.Helper()
+		cmd := s.Other(slices.Concat([]string{"env"}, env, argv)...)
+		o := s.Finish(cmd)
+		if n := s.snapshots(); n != snapshots {
+			s.Errorf("%s: %d snapshots, want %d\n%s", o.Command, n, snapshots, o.Stderr)
+		}
+		return o
+	}
+	run(1).Exits(0)
+	s.mustHave(s.Path("app/app.db"))
+	run(1).Exits(0)
+	s.live.Run("UPDATE t SET id=id;")
+	if o := run(1, "RESTIC_PASSWORD=wrong"); o.Code == 0 {
+		s.Errorf("%s: exit status 0 with a wrong password", o.Command)
+	}
+	run(2).Exits(0)
+	s.mustHave(s.Path("app/app.db"))
+}
+
+// Every one of these files says how far it can be trusted.
+func TestSchedulersSayWhatWasChecked(t *testing.T) {
+	for _, name := range []string{
+		"sqlite-checkpoint@.service", "sqlite-checkpoint@.timer", "crontab", "sqlite-checkpoint-copies@.service",
+		"sqlite-checkpoint-copies@.timer", "crontab-copies", "Dockerfile", "kubernetes-cronjob.yaml",
+		"kubernetes-sidecar.yaml", "sqlite-checkpoint-watch.service", directoryUnit, "kubernetes-directory.yaml",
+		"sqlite-checkpoint-proof@.service", "sqlite-checkpoint-proof@.timer", "alerts.yaml",
+		"docker-compose.yaml", "kubernetes-daemonset.yaml", "kubernetes-indexed-job.yaml", "sqlite-checkpoint.nomad.hcl",
+		"autorestic.yaml", "backrest-hook", "borgmatic.yaml", "resticprofile.yaml",
+	} {
+		data, err := os.ReadFile("../examples/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, words := range []string{"# Checked by: ", "# Not run by the tests: "} {
+			if !strings.Contains(string(data), "\n"+words) {
+				t.Errorf("%s has no line %q", name, words)
+			}
+		}
+	}
+}
+
+// maxExposure is the highest score of systemd-analyze security that will do, in tenths: 0 is a service that can do nothing, 100
+// one that can do all. What remains is the network, which most repositories need, and the right to read every file.
+const maxExposure = 18
+
+func TestSystemdUnits(t *testing.T) {
+	s := newSite(t)
+	analyze := func(args ...string) harness.Outcome {
+		return s.Finish(s.Other(append([]string{harness.Tool(t, "systemd-analyze")}, args...)...))
+	}
+	for _, name := range []string{"sqlite-checkpoint@.service", "sqlite-checkpoint@.timer"} {
+		s.Write(name, []byte(s.example(name)))
+		instance := "./" + strings.Replace(name, "@", "@"+s.escaped(), 1)
+		if o := analyze("verify", instance).Exits(0); o.Stdout+o.Stderr != "" {
+			t.Errorf("%s: %s%s", o.Command, o.Stdout, o.Stderr)
+		}
+	}
+	score := analyze("security", "--no-pager", "--offline=true", fmt.Sprintf("--threshold=%d", maxExposure), "./sqlite-checkpoint@.service")
+	lines := strings.Split(strings.TrimSpace(score.Exits(0).Stdout), "\n")
+	t.Log(lines[len(lines)-1])
+	analyze("security", "--no-pager", "--offline=true", "--threshold=1", "./sqlite-checkpoint@.service").Exits(1)
+	analyze("calendar", setting(t, s.example("sqlite-checkpoint@.timer"), "OnCalendar")).Exits(0)
+}
+
+// escaped is the instance of the units for the site's database.
+func (s *site) escaped() string {
+	s.Helper()
+	return strings.TrimSpace(s.Finish(s.Other(harness.Tool(s, "systemd-escape"), "--path", s.Path("app/app.db"))).Exits(0).Stdout)
+}
+
+// setting is the value of one that a unit has once.
+func setting(t testing.TB, unit, name string) string {
+	t.Helper()
+	values := settings(unit, name)
+	if len(values) != 1 {
+		t.Fatalf("%d lines %s=, want 1", len(values), name)
+	}
+	return values[0]
+}
+
+func settings(unit, name string) (values []string) {
+	for _, match := range regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(unit, -1) {
+		values = append(values, match[1])
+	}
+	return values
+}
+
+// The service's command in a sandbox like the service's: nobody, with the one capability, on read-only file systems, and
+// system calls that its filter refuses fail. The database belongs to the application, which lets no one else read it.
+func TestSystemdService(t *testing.T) {
+	s := newSite(t)
+	unit := s.example("sqlite-checkpoint@.service")
+	s.Check(os.MkdirAll(s.Path("lib/sqlite-checkpoint"), 0o755))
+	s.Bash(fmt.Sprintf("mkdir -p cache && chown -R %d repository cache lib && chown -R %d app && chmod -R go= app", harness.Nobody, harness.App)).Exits(0)
+	s.Write("calls", nil)
+	s.Check(os.Chmod(s.Path("calls"), 0o666))
+	instance := strings.NewReplacer("%f", s.Path("app/app.db"), "%i", s.escaped(), "%S", s.Path("lib"))
+	var words []string
+	for _, word := range strings.Fields(setting(t, unit, "ExecStart")) {
+		words = append(words, "'"+instance.Replace(word)+"'")
+	}
+	before := testkit.TakePicture(t, s.Path("app"))
+	s.mustBackUp(s.Path("app/app.db"), strings.Join(words, " "), func(command string) harness.Outcome {
+		o := s.Finish(s.Other(s.sandboxed(unit, command)...))
+		o.Command = command // not hundreds of system calls
+		return o
+	})
+	before.MustMatch(t, s.Path("app"))
+	var report harness.Answer
+	s.Check(json.Unmarshal(s.Read("lib/sqlite-checkpoint/"+s.escaped()+".json"), &report))
+	report.MustBe(t, harness.Answer{"kind": "missing"}) // of the second run, which found no database
+	s.mustNeedNoOtherCall()
+	s.Finish(s.Other(s.sandboxed(unit, "renice -n 5 -p $$")...)).Exits(1) // the sandbox is one
+}
+
+// sandboxed is the command line that runs a command as the service would.
+func (s *site) sandboxed(unit, command string) []string {
+	s.Helper()
+	settled := map[string]string{"NoNewPrivileges": "yes", "ProtectSystem": "strict", "SystemCallErrorNumber": "EPERM"}
+	capability := "-all"
+	if setting(s, unit, "CapabilityBoundingSet") != "" {
+		capability += ",+dac_read_search"
+		maps.Copy(settled, map[string]string{
+			"AmbientCapabilities": "CAP_DAC_READ_SEARCH", "CapabilityBoundingSet": "CAP_DAC_READ_SEARCH",
+			"SecureBits": "no-setuid-fixup",
+		})
+	}
+	for name, value := range settled {
+		if is := setting(s, unit, name); is != value {
+			s.Fatalf("%s=%s, but the test does what %s would do", name, is, value)
+		}
+	}
+	mounts := `for dir in repository cache lib "$TMPDIR" calls; do mount --bind "$dir" "$dir"; done
+mount --bind app app; mount -o remount,bind,ro app; mount -o remount,bind,ro /; ! touch app/x 2>/dev/null; exec "$@"`
+	allowed := s.allowed(settings(unit, "SystemCallFilter"))
+	seen := slices.DeleteFunc(slices.Clone(allowed), func(call string) bool { return call == "mmap" || call == "mprotect" })
+	return []string{
+		harness.Tool(s, "unshare"), "--mount", "bash", "-euc", mounts, "bash",
+		harness.Tool(s, "setpriv"), fmt.Sprint("--reuid=", harness.Nobody), fmt.Sprint("--regid=", harness.Nobody), "--clear-groups", "--no-new-privs",
+		"--securebits=+no_setuid_fixup", "--bounding-set=" + capability, "--inh-caps=" + capability, "--ambient-caps=" + capability,
+		harness.Tool(s, "strace"), "-f", "-qq", "-A", "-o", s.Path("calls"),
+		"-e", "trace=!?" + strings.Join(seen, ",?"), "-e", "signal=none", "-e", "inject=!?" + strings.Join(allowed, ",?") + ":error=EPERM",
+		"sh", "-c", "exec " + command,
+	}
+}
+
+// allowed are the system calls that filters let through, the later ones changing the earlier.
+func (s *site) allowed(filters []string) []string {
+	s.Helper()
+	calls := s.group("@default") // always allowed
+	for _, filter := range filters {
+		groups, denied := strings.CutPrefix(filter, "~")
+		for _, group := range strings.Fields(groups) {
+			members := s.group(group)
+			if denied {
+				calls = slices.DeleteFunc(calls, func(call string) bool { return slices.Contains(members, call) })
+			} else {
+				calls = append(calls, members...)
+			}
+		}
+	}
+	return calls
+}
+
+// group expands one of systemd's sets of system calls.
+func (s *site) group(name string) (calls []string) {
+	s.Helper()
+	list := s.Finish(exec.Command(harness.Tool(s, "systemd-analyze"), "--no-pager", "syscall-filter", name)).Exits(0).Stdout
+	for line := range strings.Lines(list) {
+		switch call := strings.TrimSpace(line); {
+		case !strings.HasPrefix(line, "    ") || strings.HasPrefix(call, "#"):
+		case strings.HasPrefix(call, "@"):
+			calls = append(calls, s.group(call)...)
+		default:
+			calls = append(calls, call)
+		}
+	}
+	if len(calls) == 0 {
+		s.Fatalf("systemd-analyze knows no %s", name)
+	}
+	return calls
+}
+
+// mustNeedNoOtherCall looks at what strace saw: the refused calls, which are for the log, and memory that was to be
+// executable and writable, which MemoryDenyWriteExecute= would refuse.
+func (s *site) mustNeedNoOtherCall() {
+	s.Helper()
+	refused := map[string]int{}
+	for line := range strings.Lines(testkit.WholeCalls(string(s.Read("calls")))) {
+		if match := regexp.MustCompile(`(\w+)\(.*\(INJECTED\)`).FindStringSubmatch(line); match != nil {
+			refused[match[1]]++
+		}
+		if strings.Contains(line, "PROT_WRITE|PROT_EXEC") || strings.Contains(line, "mprotect(") && strings.Contains(line, "PROT_EXEC") {
+			s.Errorf("executable memory: %s", line)
+		}
+	}
+	s.Logf("calls that the filter refused, and that were not needed: %v", refused)
+}
+
+// Every line, as cron runs it, is silent if all goes well, and else is not.
+func TestCrontab(t *testing.T) {
+	s := newSite(t)
+	env, jobs := s.crontab("crontab")
+	if len(jobs) != 1 {
+		t.Fatalf("%d lines run, want 1", len(jobs))
+	}
+	s.mustBackUp(s.Path("app/app.db"), jobs[0], func(command string) harness.Outcome { return s.cron(env, command) })
+}
+
+// crontab is the environment and the commands of one.
+func (s *site) crontab(name string) (env, jobs []string) {
+	s.Helper()
+	variable, job := regexp.MustCompile(`^[A-Z_]+=`), regexp.MustCompile(`^(?:[0-9*/,-]+ ){5}(.*)$`)
+	env = []string{"HOME=" + s.Path("home"), "LOGNAME=root", "SHELL=/bin/sh"}
+	for line := range strings.Lines(s.example(name)) {
+		line = strings.TrimSuffix(line, "\n")
+		match := job.FindStringSubmatch(line)
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case variable.MatchString(line):
+			env = append(env, line)
+		case match == nil || strings.Contains(match[1], "%"):
+			s.Errorf("%s: what is %q?", name, line)
+		default:
+			jobs = append(jobs, match[1])
+		}
+	}
+	return env, jobs
+}
+
+func (s *site) cron(env []string, command string) harness.Outcome {
+	s.Helper()
+	cmd := exec.Command("/bin/sh", "-c", command)
+	cmd.Dir, cmd.Env = "/", env
+	o := s.Finish(cmd)
+	if o.Code == 0 && o.Stdout+o.Stderr != "" {
+		s.Errorf("%s: cron would send mail: %s%s", command, o.Stdout, o.Stderr)
+	}
+	return o
+}

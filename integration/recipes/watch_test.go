@@ -1,0 +1,88 @@
+package recipes
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
+)
+
+// maxWatchExposure is as maxExposure: this service mounts, and runs as root.
+const maxWatchExposure = 55
+
+// The unit is sound, and its command, with what systemd gives a service, backs up when it should.
+func TestWatchService(t *testing.T) {
+	s := newSite(t)
+	const name = "sqlite-checkpoint-watch.service"
+	unit := s.example(name)
+	s.Write(name, []byte(unit))
+	analyze := func(args ...string) harness.Outcome {
+		return s.Finish(s.Other(append([]string{harness.Tool(t, "systemd-analyze")}, args...)...)).Exits(0)
+	}
+	if o := analyze("verify", "./"+name); o.Stdout+o.Stderr != "" {
+		t.Errorf("%s%s", o.Stdout, o.Stderr)
+	}
+	analyze("security", "--no-pager", "--offline=true", fmt.Sprintf("--threshold=%d", maxWatchExposure), "./"+name)
+
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.Path("notify"), Net: "unixgram"})
+	s.Check(err)
+	defer socket.Close()
+	cmd := s.Other(strings.Fields(setting(t, unit, "ExecStart"))...)
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+s.Path("notify"), "WATCHDOG_USEC=1000000")
+	p := s.Launch(cmd)
+	heard := func(want string) {
+		t.Helper()
+		for buffer := make([]byte, 4096); ; {
+			socket.SetReadDeadline(time.Now().Add(time.Minute))
+			n, err := socket.Read(buffer)
+			if err != nil {
+				t.Fatalf("no %s: %v\n%s", want, err, p.Stderr.String())
+			}
+			if string(buffer[:n]) == want {
+				return
+			}
+		}
+	}
+	heard("READY=1")
+	heard("WATCHDOG=1")
+	harness.Eventually(t, "a first backup", func() bool { return s.snapshots() == 1 })
+	heard("STATUS=1 databases, 0 running, 0 failing")
+	s.Check(cmd.Process.Signal(syscall.SIGHUP))
+	harness.Eventually(t, "a second backup", func() bool { return s.snapshots() == 2 })
+	heard("STATUS=1 databases, 0 running, 0 failing")
+	s.Check(cmd.Process.Signal(syscall.SIGTERM))
+	heard("STOPPING=1")
+	p.Wait().Exits(0)
+	s.Bash("rm -rf back && restic restore latest --target back").Exits(0)
+	s.mustBeWhole("back" + s.Path("app/app.db"))
+}
+
+// HashiCorp's own parser takes the job, and what it runs backs up.
+func TestNomad(t *testing.T) {
+	const name = "../examples/sqlite-checkpoint.nomad.hcl"
+	if out, err := exec.Command("go", "-C", "../tools", "tool", "hclfmt", "-check", name).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	job, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var args []string
+	command := regexp.MustCompile(`(?m)^ *command = "(.*)"$`).FindSubmatch(job)
+	list := regexp.MustCompile(`(?m)^ *args +=(.*)$`).FindSubmatch(job)
+	if command == nil || list == nil {
+		t.Fatal("no command, or no args")
+	}
+	if err := json.Unmarshal(list[1], &args); err != nil {
+		t.Fatal(err)
+	}
+	newSite(t).mustBackUpChanges(append([]string{string(command[1])}, args...))
+}
