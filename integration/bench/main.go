@@ -6,7 +6,8 @@
 //
 // It is started in the repository's root, where make build has left the program.
 //
-// What is compared is in contests.go; usage.go looks at memory and disk, writer.go at an application that goes on writing.
+// What is compared is in contests.go; usage.go looks at memory and disk, cache.go at an application that goes on reading, writer.go
+// at one that goes on writing.
 // Everything measured is kept in the work directory, so the tables and the plot show what earlier runs have found, too.
 package main
 
@@ -31,6 +32,13 @@ type bench struct {
 func main() {
 	if len(os.Args) == 4 && os.Args[1] == compressCommand {
 		if err := compress(os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) == 3 && os.Args[1] == readCommand {
+		if err := readHot(os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
@@ -110,6 +118,11 @@ func (b *bench) measure(size int64) error {
 			return err
 		}
 	}
+	if b.wants("cache") && large.contain(size) {
+		if err := b.caches(db, size); err != nil {
+			return err
+		}
+	}
 	if b.wants("writer") && size >= 10e6 {
 		return b.writers(db, size)
 	}
@@ -131,5 +144,5 @@ func parts() []string {
 	for _, c := range new(bench).contests("") {
 		names = append(names, c.name)
 	}
-	return append(names, "usage", "writer")
+	return append(names, "usage", "cache", "writer")
 }
