@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// A digester hashes beside the caller's work, one piece at a time.
+// A digester hashes in the background, one piece at a time.
 type digester struct {
 	hash hash.Hash
 	busy sync.WaitGroup
@@ -14,13 +14,13 @@ type digester struct {
 
 func newDigester() *digester { return &digester{hash: sha256.New()} }
 
-// worthwhile is the piece, in bytes, from which a goroutine is cheaper than waiting.
-const worthwhile = 16 << 10
+// minAsync is the smallest piece, in bytes, that is worth a goroutine.
+const minAsync = 16 << 10
 
-// start hashes p after what was started before. The caller must not change p until wait or the next start returns.
+// start begins to hash p, after the pieces before it. The caller must not change p until wait or the next start returns.
 func (d *digester) start(p []byte) {
 	d.busy.Wait()
-	if len(p) < worthwhile {
+	if len(p) < minAsync {
 		d.hash.Write(p)
 		return
 	}
@@ -29,7 +29,7 @@ func (d *digester) start(p []byte) {
 
 func (d *digester) wait() { d.busy.Wait() }
 
-// sum is the digest of all that was started.
+// sum returns the digest of all pieces.
 func (d *digester) sum() Digest {
 	d.busy.Wait()
 	return Digest(d.hash.Sum(nil))

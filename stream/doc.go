@@ -8,7 +8,7 @@
 // RFC 8878.
 //
 // To write a stream, make a [Writer], copy the image to it and close it. Only [Writer.Close] writes the trailer, so
-// what is abandoned earlier can never pass as complete:
+// a stream that is abandoned earlier never passes as complete:
 //
 //	w, err := stream.NewWriter(dst, stream.WriterOptions{Size: size, Check: "quick"})
 //	...
@@ -16,17 +16,17 @@
 //	if err := w.Close(); err != nil { ... }
 //
 // To read one, in whichever form, make a [Reader] and read to [io.EOF]. The data must be treated as tentative until
-// then: a Reader returns io.EOF only when length, digest, trailer and the end of the input have all been seen to be
-// right, and another error in every other case.
+// then: a Reader returns io.EOF only after it has verified the length, the digest, the trailer and the end of the input.
+// Everything else ends in another error.
 //
-// Both ends have the same [Summary] afterwards. A sidecar ([FormatSidecar], [ParseSidecar]) is a line for sha256sum
+// Writer and Reader of a stream end with equal [Summary] values. A sidecar ([FormatSidecar], [ParseSidecar]) is a line for sha256sum
 // that proves a whole stream from outside it, and a [Sink] is the place a stream goes to: standard output, a named
 // pipe or a new file.
 //
-// Digests and trailer protect against damage and truncation. They hold no key, and do not protect against someone who
-// changes a stream on purpose and computes them anew.
+// Digests and trailer protect against damage and truncation, not against tampering: they involve no key, so that whoever
+// changes a stream on purpose can compute them anew.
 //
 // Memory is bounded, whatever the size of the image and whatever a hostile stream declares: on many CPUs a compressing
 // Writer takes about 35 MiB, a decompressing Reader about 25. Writers, Readers and Sinks must not be used by several
-// goroutines at once, but the context of a Sink may end at any time.
+// goroutines at once; the context of a Sink may be canceled by any goroutine.
 package stream

@@ -21,13 +21,13 @@ const (
 	Zstd Format = "zstd" // the image in independent Zstandard frames
 )
 
-// A Digest is a SHA-256.
+// A Digest is a SHA-256 digest.
 type Digest [sha256.Size]byte
 
-// String gives the digest as 64 lower-case hexadecimal digits.
+// String returns the digest as 64 lower-case hexadecimal digits.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// ParseDigest is the inverse of [Digest.String]. It accepts nothing but 64 lower-case hexadecimal digits.
+// ParseDigest is the inverse of [Digest.String]. It fails unless s is 64 lower-case hexadecimal digits.
 func ParseDigest(s string) (Digest, error) {
 	var d Digest
 	if len(s) != hex.EncodedLen(len(d)) || !isLowerHex(s) {
@@ -46,21 +46,21 @@ func isLowerHex(s string) bool {
 	return true
 }
 
-// A Summary says what a stream was. Writer and Reader of the same stream have equal ones, except that a Reader may
-// have been told to do without proof.
+// A Summary describes a stream. The Writer and the Reader of a stream have equal ones, unless the Reader was told to
+// accept it unproven.
 type Summary struct {
 	Format       Format
 	ImageSize    int64  // bytes
 	ImageSHA256  Digest // of the image
 	Check        string // "none", "structural", "quick" or "full"; "" when there was no trailer
 	StreamSize   int64  // bytes, all of them
-	StreamSHA256 Digest // of every byte of the stream; zero if the Writer was told to leave it out
+	StreamSHA256 Digest // of every byte of the stream; zero under WriterOptions.NoStreamHash
 	Trailer      bool   // the stream has one
-	Proven       bool   // a trailer or a given digest vouches for the image
+	Proven       bool   // a trailer or a given digest matches the image
 }
 
-// What is wrong with a stream. Every error of a [Reader] is one of these, with the cause in its text, or an error of
-// the source, which [errors.Is] and [errors.As] find.
+// What can be wrong with a stream. Every error of a [Reader] wraps one of these, with the cause in its text, or an
+// error of the underlying reader.
 var (
 	// ErrFormat means that the input is not a stream, nor the beginning of one.
 	ErrFormat = errors.New("not a database stream")
@@ -69,20 +69,21 @@ var (
 	// ErrPlainZstd means that the input was made by a plain Zstandard compressor, around a stream or around a bare
 	// image: decompressed, it may well be sound.
 	ErrPlainZstd = errors.New("compressed by plain zstd")
-	// ErrTruncated means that the input ends too early.
+	// ErrTruncated means that the input ends before the stream does.
 	ErrTruncated = errors.New("truncated stream")
 	// ErrCorrupt means that the input breaks the rules of the format.
 	ErrCorrupt = errors.New("damaged stream")
-	// ErrMismatch means that the image or the stream has another digest than the trailer or the caller says.
+	// ErrMismatch means that the image or the stream does not have the size or the digest that the trailer or the
+	// caller gives.
 	ErrMismatch = errors.New("digest mismatch")
-	// ErrTrailingData means that something follows where the stream has to end.
+	// ErrTrailingData means that bytes follow the end of the stream.
 	ErrTrailingData = errors.New("data after the end")
-	// ErrNoTrailer means that the input is a whole image, going by its length, that nothing vouches for.
+	// ErrNoTrailer means that the input has the length of a whole image, but no trailer or digest to prove it.
 	ErrNoTrailer = errors.New("no trailer")
 	// ErrVersion means that the stream is of a later version of the format.
 	ErrVersion = errors.New("newer format")
 )
 
-// ErrImageSize means that a [Writer] was given more or fewer bytes than it was told, or an image whose header says
-// otherwise.
+// ErrImageSize means that a [Writer] was given more or fewer bytes than announced, or an image whose header gives
+// another size.
 var ErrImageSize = errors.New("wrong image size")

@@ -21,7 +21,7 @@ const (
 	maxLevel Level = 22
 )
 
-// ParseLevel understands "fastest", "default", "better", "best" and the numbers 1 to 22.
+// ParseLevel parses "fastest", "default", "better", "best", in any case, and the numbers 1 to 22.
 func ParseLevel(s string) (Level, error) {
 	switch strings.ToLower(s) {
 	case "fastest":
@@ -35,7 +35,7 @@ func ParseLevel(s string) (Level, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || Level(n) > maxLevel {
-		return 0, fmt.Errorf("stream: level %q is none of fastest, default, better, best, 1 to %d", s, maxLevel)
+		return 0, fmt.Errorf("stream: level %q: want fastest, default, better, best or 1 to %d", s, maxLevel)
 	}
 	return Level(n), nil
 }

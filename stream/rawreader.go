@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// A rawReader takes the image as it is. Two buffers take turns, so that one can be hashed and used while the other is
+// A rawReader reads the image as it is. Two buffers take turns, so that one can be hashed and used while the other is
 // filled.
 type rawReader struct {
 	src   *source

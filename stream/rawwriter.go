@@ -4,7 +4,7 @@ package stream
 // enough to stay in a CPU's cache between them.
 const bufferSize = 256 << 10
 
-// A rawWriter passes the image on as it is.
+// A rawWriter writes the image as it is.
 type rawWriter struct {
 	dst *output
 	buf []byte

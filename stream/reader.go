@@ -6,53 +6,53 @@ import (
 	"io/fs"
 )
 
-// ReaderOptions say what a [Reader] accepts. The zero value demands a trailer.
+// ReaderOptions say what a [Reader] accepts. The zero value requires a trailer.
 type ReaderOptions struct {
 	// ImageSHA256, if not nil, is the digest that the image must have. With it the trailer may be missing.
 	ImageSHA256 *Digest
-	// StreamSHA256, if not nil, is the digest that the whole stream must have, as a sidecar tells it. With it the
-	// trailer may be missing.
+	// StreamSHA256, if not nil, is the digest that the whole stream must have, as in its sidecar. With it the trailer may
+	// be missing.
 	StreamSHA256 *Digest
-	// Unproven accepts an image that nothing vouches for, by its length alone. [Summary.Proven] is false then.
+	// Unproven accepts an image of the right length without a trailer or a digest. [Summary.Proven] is false then.
 	Unproven bool
 	// Workers is the number of goroutines that decompress; 0 is one per CPU up to 4.
 	Workers int
 }
 
-// A Reader reads the image out of a stream of either form, which it finds out by itself. Its errors are final: after
-// one, every call returns it.
+// A Reader reads the image from a stream, whose [Format] it detects. Its errors are final: after one, every call
+// returns it.
 //
-// What it reads is tentative until Read has returned [io.EOF], which says that the whole stream was proven.
+// The data is tentative until Read has returned [io.EOF], which means that the whole stream was proven.
 type Reader struct {
 	src    *source
 	opts   ReaderOptions
 	format Format
-	body   bodyReader // nil until the form is known
+	body   bodyReader // nil until the format is known
 	image  *digester
-	stream *digester // all bytes; the same as image where they are the image
+	stream *digester // of the whole stream; in a raw one, image
 	chunk  []byte    // of the image, not yet read
 	sum    Summary   // once all is proven
 	err    error
 }
 
-// A bodyReader takes the image out of its form.
+// A bodyReader decodes the image from one Format.
 type bodyReader interface {
-	// size is the length of the image.
+	// size returns the length of the image.
 	size() int64
-	// next gives the next bytes of the image, and io.EOF after its last. They stay as they are until the next but
-	// one call.
+	// next returns the next bytes of the image, and io.EOF after the last. They are valid until the call after the
+	// next one.
 	next() ([]byte, error)
-	// close waits for what still runs and frees it.
+	// close waits for its goroutines and frees its buffers.
 	close()
 }
 
-// NewReader begins to read a stream. It does not read from src yet. Close must be called.
+// NewReader returns a Reader of the stream from src. It does not read from src yet. Close must be called.
 func NewReader(src io.Reader, opts ReaderOptions) *Reader {
 	return &Reader{src: newSource(src), opts: opts, image: newDigester()}
 }
 
-// ImageSize is the length of the image in bytes, as its header has it. It reads no more of the stream than the
-// beginning, the first frame of a compressed one.
+// ImageSize returns the length of the image in bytes, according to its header. It reads only the beginning of the
+// stream, the first frame of a compressed one. Its errors are those of Read.
 func (r *Reader) ImageSize() (int64, error) {
 	if r.body != nil {
 		return r.body.size(), nil
@@ -66,8 +66,8 @@ func (r *Reader) ImageSize() (int64, error) {
 	return r.body.size(), nil
 }
 
-// Read reads the next bytes of the image. It returns [io.EOF] only when the image, the trailer and the end of the
-// stream have been found to be right.
+// Read reads the next bytes of the image. It returns [io.EOF] only after it has verified the image, the trailer and the
+// end of the stream.
 func (r *Reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -80,7 +80,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo writes what is left of the image to w, without copying it. It returns nil only where Read would return
+// WriteTo writes the rest of the image to w, without copying it. It returns nil only where Read would return
 // [io.EOF]. [io.Copy] uses it.
 func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	for {
@@ -101,11 +101,11 @@ func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	}
 }
 
-// Summary is what was read. It is valid after Read has returned [io.EOF].
+// Summary describes what was read. It is valid after Read has returned [io.EOF].
 func (r *Reader) Summary() Summary { return r.sum }
 
-// Close frees what the Reader holds; none of its goroutines is left when it returns. It does not close the source, and
-// proves nothing. It is idempotent.
+// Close frees the Reader's resources; its goroutines have ended when it returns. It does not close the underlying
+// reader, and proves nothing. It is idempotent.
 func (r *Reader) Close() error {
 	r.image.wait()
 	if r.body != nil {
@@ -118,7 +118,7 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// advance sees to it that there is a chunk to read.
+// advance reads the next chunk, unless there is one.
 func (r *Reader) advance() error {
 	if len(r.chunk) > 0 || r.err != nil {
 		return r.readable()
@@ -143,7 +143,7 @@ func (r *Reader) readable() error {
 	return r.err
 }
 
-// open finds out which form the stream has.
+// open detects the format of the stream.
 func (r *Reader) open() error {
 	head, err := r.src.peek(imageHeaderLen)
 	if err != nil {
@@ -167,7 +167,7 @@ func (r *Reader) openRaw() error {
 		return err
 	}
 	r.format, r.body = Raw, body
-	r.stream = r.image // what is emitted is what is hashed, and the trailer follows
+	r.stream = r.image // the hash of the stream is that of the image, continued over the trailer
 	return nil
 }
 
@@ -181,13 +181,13 @@ func (r *Reader) openZstd() error {
 	return nil
 }
 
-// begins reports whether data begins like prefix, as far as it goes.
+// begins reports whether data begins with prefix, or is the beginning of it.
 func begins(data []byte, prefix string) bool {
 	n := min(len(data), len(prefix))
 	return string(data[:n]) == prefix[:n]
 }
 
-// prove checks all that follows the image, and returns io.EOF if the stream is right.
+// prove verifies the stream once the image has been read, and returns io.EOF if it is right.
 func (r *Reader) prove() error {
 	sum := Summary{Format: r.format, ImageSize: r.body.size(), ImageSHA256: r.image.sum()}
 	tail, err := r.readTail()
@@ -212,7 +212,7 @@ func (r *Reader) prove() error {
 	return io.EOF
 }
 
-// readTail reads the trailer, with what it is wrapped in. It gives nothing where the stream ends with the image.
+// readTail reads the trailer, with its frame if it has one. It returns nothing if the stream ends with the image.
 func (r *Reader) readTail() ([]byte, error) {
 	mark := trailerMark
 	if r.format == Zstd {
@@ -231,16 +231,16 @@ func (r *Reader) readTail() ([]byte, error) {
 	return tail[:n], nil
 }
 
-// end demands the end of the input.
+// end fails unless this is the end of the input.
 func (r *Reader) end() error {
 	next, err := r.src.peek(1)
 	if err == nil && len(next) > 0 {
-		err = fmt.Errorf("%w: something follows the trailer", ErrTrailingData)
+		err = fmt.Errorf("%w: bytes follow the trailer", ErrTrailingData)
 	}
 	return err
 }
 
-// checkTrailer compares the trailer with the image before it, and gives the check it tells of.
+// checkTrailer compares the trailer with the image before it, and returns the check that it records.
 func checkTrailer(line []byte, sum Summary) (string, error) {
 	t, err := parseTrailer(line)
 	switch {
@@ -254,7 +254,7 @@ func checkTrailer(line []byte, sum Summary) (string, error) {
 	return t.check, nil
 }
 
-// judge says whether a stream is proven, or fails if it must be and is not.
+// judge reports whether the stream is proven. It fails if the options require that and it is not.
 func (o ReaderOptions) judge(sum Summary) (proven bool, err error) {
 	switch {
 	case o.ImageSHA256 != nil && *o.ImageSHA256 != sum.ImageSHA256:

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// ErrSidecar means that a file is not the sidecar it should be.
+// ErrSidecar means that a sidecar is malformed or is for another file.
 var ErrSidecar = errors.New("bad sidecar")
 
 // sha256sum of the GNU coreutils escapes these in names, and then begins the line with a backslash.
@@ -15,8 +15,8 @@ var (
 	unescapeName = strings.NewReplacer("\\\\", "\\", "\\n", "\n", "\\r", "\r")
 )
 
-// FormatSidecar gives the line that sha256sum --check reads: the digest of a file's bytes and its base name, "-" for
-// what went to standard output.
+// FormatSidecar returns the line that sha256sum --check reads: the digest of a file's bytes and its base name, "-" for
+// standard output.
 func FormatSidecar(d Digest, name string) string {
 	escaped := escapeName.Replace(name)
 	if escaped != name {
@@ -26,7 +26,7 @@ func FormatSidecar(d Digest, name string) string {
 }
 
 // ParseSidecar is the inverse of [FormatSidecar]. It fails with [ErrSidecar] unless data is exactly one such line, for
-// this name, or for any if name is empty.
+// name, or for any name if it is empty.
 func ParseSidecar(data []byte, name string) (Digest, error) {
 	d, found, err := SplitSidecar(data)
 	if err == nil && name != "" && found != name {

@@ -15,17 +15,17 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// What is wrong with the place a stream should go to.
+// What can be wrong with the destination of a stream.
 var (
 	// ErrTerminal means that standard output is a terminal.
 	ErrTerminal = errors.New("standard output is a terminal")
 	// ErrClosed means that standard output was closed before the program began, so that all would be lost: its
 	// place is then held by the null device, opened for reading and writing.
 	ErrClosed = errors.New("standard output is closed, or the null device opened for reading and writing")
-	// ErrStalled means that the reader took nothing for the time that was set.
-	ErrStalled = errors.New("the reader takes nothing")
-	// ErrBrokenPipe means that the reader has gone.
-	ErrBrokenPipe = errors.New("the reader has gone")
+	// ErrStalled means that there was no progress for [SinkOptions.Timeout].
+	ErrStalled = errors.New("no progress at the output")
+	// ErrBrokenPipe means that the pipe has no reader any more.
+	ErrBrokenPipe = errors.New("the reader has exited or closed the pipe")
 )
 
 // A Target is a kind of place that a stream can go to.
@@ -34,12 +34,12 @@ type Target int
 const (
 	Stdout  Target = iota + 1 // "-"
 	FIFO                      // a named pipe, or a symbolic link to a pipe, as /dev/fd/63 is
-	NewFile                   // a name that nothing has yet
+	NewFile                   // a name that does not exist yet
 )
 
-// ProbeTarget says what kind of place target is, and refuses early what [OpenSink] would refuse: [ErrTerminal] and
-// [ErrClosed] for standard output, [fs.ErrExist] for a name that is taken and is no pipe, [fs.ErrNotExist] for one in
-// a directory that does not exist. It touches nothing. stdout is [os.Stdout] if nil.
+// ProbeTarget returns the kind of target, and fails early where [OpenSink] would fail: with [ErrTerminal] or
+// [ErrClosed] for standard output, with [fs.ErrExist] for a name that exists and is not a pipe, with [fs.ErrNotExist]
+// if the directory does not exist. It changes nothing. stdout is [os.Stdout] if nil.
 func ProbeTarget(target string, stdout *os.File) (Target, error) {
 	if target == "-" {
 		return Stdout, probeStdout(orStdout(stdout))
@@ -78,7 +78,7 @@ func probeStdout(f *os.File) error {
 	return nil
 }
 
-// descriptor gives the number of f's descriptor, and leaves its mode alone.
+// descriptor returns what f.Fd returns, but leaves the descriptor non-blocking.
 func descriptor(f *os.File) (int, error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -91,18 +91,18 @@ func descriptor(f *os.File) (int, error) {
 
 // SinkOptions say how a [Sink] works.
 type SinkOptions struct {
-	// Timeout is the longest time without progress, and that to wait for the reader of a named pipe; 0 is none.
-	// Progress is 64 KiB.
+	// Timeout is the longest time without progress of at least 64 KiB, and the longest wait for the reader of a
+	// named pipe; 0 means no limit.
 	Timeout time.Duration
-	// Stdout is what "-" means; nil is [os.Stdout].
+	// Stdout is the file that "-" stands for; nil is [os.Stdout].
 	Stdout *os.File
-	// Place, if not nil, is the directory of a new file, already open: the file is made there, whatever
-	// the path leads to by now.
+	// Place, if not nil, is the directory of a new file, already open: the file is created there, wherever the path
+	// leads by now.
 	Place *atomicfile.Place
 }
 
-// A Sink is the place a stream goes to. Unless Commit is called a new file never comes to be. Errors are final: after
-// one, every call returns it.
+// A Sink is the destination of a stream. A new file appears only when Commit is called. Errors are final: after one,
+// every call returns it.
 type Sink struct {
 	target    Target
 	out       outlet
@@ -119,9 +119,9 @@ type outlet interface {
 }
 
 // OpenSink opens target: "-" for standard output, a named pipe, whose reader it waits for, or a new file. It fails as
-// [ProbeTarget] does, and with [ErrStalled] where no reader comes.
+// [ProbeTarget] does, and with [ErrStalled] if there is no reader in time.
 //
-// When ctx ends, Write returns its cause within a fraction of a second, however long the reader stalls.
+// When ctx is canceled, Write returns its cause within a fraction of a second, even if the reader has stalled.
 func OpenSink(ctx context.Context, target string, opts SinkOptions) (*Sink, error) {
 	kind, err := ProbeTarget(target, opts.Stdout)
 	if err != nil {
@@ -145,11 +145,11 @@ func openOutlet(ctx context.Context, kind Target, target string, opts SinkOption
 	}
 }
 
-// Target is the kind of place the sink is.
+// Target returns the kind of the sink.
 func (s *Sink) Target() Target { return s.target }
 
-// Write writes all of p or fails: with [ErrBrokenPipe], [ErrStalled], the cause of the context's end, or an error of
-// the operating system.
+// Write writes all of p or fails: with [ErrBrokenPipe], with [ErrStalled], with the cause of the context, or with an
+// error of the operating system.
 func (s *Sink) Write(p []byte) (n int, err error) {
 	if err := s.usable(); err != nil {
 		return 0, err
@@ -158,8 +158,8 @@ func (s *Sink) Write(p []byte) (n int, err error) {
 	return n, s.err
 }
 
-// Commit says that all was written. It gives a new file its name once it is durable, syncs a file that standard output
-// goes to, and waits for nothing at a pipe.
+// Commit ends a complete stream. It makes a new file durable and gives it its name, and syncs a file that standard
+// output goes to. It does not wait for the reader of a pipe. It is idempotent.
 func (s *Sink) Commit() error {
 	if s.committed {
 		return nil
@@ -172,8 +172,8 @@ func (s *Sink) Commit() error {
 	return s.err
 }
 
-// Close frees the sink. Unless Commit came first, a new file is removed. It closes a named pipe, so that its reader
-// sees the end, and leaves standard output open. It is idempotent.
+// Close frees the sink. Unless Commit came first, it removes a new file. It closes a named pipe, so that its reader
+// sees EOF, and leaves standard output open. It is idempotent.
 func (s *Sink) Close() error {
 	if s.closed {
 		return nil

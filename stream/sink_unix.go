@@ -16,7 +16,7 @@ import (
 
 const errNotDirectory = syscall.ENOTDIR
 
-// openStdout gives the best way to write to an inherited descriptor.
+// openStdout returns the best way to write to an inherited descriptor.
 func openStdout(ctx context.Context, f *os.File, timeout time.Duration) (outlet, error) {
 	fd, err := descriptor(f)
 	if err != nil {
@@ -63,9 +63,9 @@ func writeSome(ctx context.Context, _ *os.File, fd int, p []byte) (int, error) {
 }
 
 func waitWritable(ctx context.Context, fd int) error {
-	const glance = 50 // milliseconds between looks at ctx
+	const pollInterval = 50 // milliseconds
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, glance)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, pollInterval)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -78,7 +78,7 @@ func waitWritable(ctx context.Context, fd int) error {
 	}
 }
 
-// writeError names what a write failed on.
+// writeError adds the name of the file to an error of write(2).
 func writeError(name string, err error) error {
 	var errno syscall.Errno
 	switch {
@@ -91,7 +91,7 @@ func writeError(name string, err error) error {
 	}
 }
 
-// A pipeOutlet writes to a pipe through a description of its own, which can be non-blocking.
+// A pipeOutlet writes to a pipe through an open file description of its own, which can be non-blocking.
 type pipeOutlet struct {
 	ctx     context.Context
 	file    *os.File
@@ -117,8 +117,8 @@ func openFIFO(ctx context.Context, name string, timeout time.Duration) (*pipeOut
 	return newPipeOutlet(ctx, f, timeout), nil
 }
 
-// reopenPipe opens the pipe behind f anew, so that the mode of f itself, which is shared, stays as it is. It gives nil
-// where that cannot be done: where f is no pipe or another user's, or the system has no /proc.
+// reopenPipe opens the pipe behind f anew, so that the mode of f itself, which is shared, stays as it is. It
+// returns nil if that is not possible: if f is no pipe or another user's, or the system has no /proc.
 func reopenPipe(f *os.File, fd int) *os.File {
 	if !isPipe(f) {
 		return nil
@@ -148,7 +148,7 @@ func sameFile(f, g *os.File) bool {
 
 // awaitReader opens a named pipe once it has a reader: until then the system answers ENXIO.
 func awaitReader(ctx context.Context, name string, timeout time.Duration) (*os.File, error) {
-	const glance = 10 * time.Millisecond
+	const pollInterval = 10 * time.Millisecond
 	for begin := time.Now(); ; {
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
@@ -162,7 +162,7 @@ func awaitReader(ctx context.Context, name string, timeout time.Duration) (*os.F
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(glance):
+		case <-time.After(pollInterval):
 		}
 	}
 }
@@ -171,7 +171,7 @@ func (o *pipeOutlet) Write(p []byte) (n int, err error) {
 	for len(p) > 0 && err == nil {
 		piece := p
 		if o.timeout > 0 {
-			piece = p[:min(len(p), patientPiece)]
+			piece = p[:min(len(p), timeoutChunk)]
 			o.file.SetWriteDeadline(time.Now().Add(o.timeout))
 		}
 		// The watch may have set its deadline just before ours.

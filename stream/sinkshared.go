@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// patientPiece is the most that is written at once where a timeout is set: what counts as progress.
-const patientPiece = 64 << 10
+// timeoutChunk is the most that is written at once under a timeout: what counts as progress.
+const timeoutChunk = 64 << 10
 
 // A sharedOutlet writes to an inherited descriptor. Other processes share it, so its mode must not change, and a write
-// to it can block for as long as its reader likes. Therefore every write has a goroutine of its own and a buffer of
-// ours: if the context ends or the reader stalls, they stay behind until the descriptor gives way.
+// to it can block for as long as its reader likes. Therefore every write has its own goroutine, and a buffer that the
+// caller does not share: if the context is canceled or the reader stalls, they stay behind until write(2) returns.
 type sharedOutlet struct {
 	ctx     context.Context
 	file    *os.File
@@ -48,12 +48,12 @@ func (o *sharedOutlet) Write(p []byte) (n int, err error) {
 
 func (o *sharedOutlet) pieceSize() int {
 	if o.timeout > 0 {
-		return patientPiece
+		return timeoutChunk
 	}
 	return bufferSize
 }
 
-// writePiece writes p, which must stay as it is if it fails.
+// writePiece writes p. If it fails, p must not be changed any more.
 func (o *sharedOutlet) writePiece(p []byte) (int, error) {
 	if err := context.Cause(o.ctx); err != nil {
 		return 0, err
@@ -88,7 +88,7 @@ func (o *sharedOutlet) writeAll(p []byte) (n int, err error) {
 	return n, writeError(o.file.Name(), err)
 }
 
-// commit makes a regular file durable, and finds out if the system lost anything of it.
+// commit makes a regular file durable, and fails if it is shorter than what was written.
 func (o *sharedOutlet) commit() error {
 	if err := context.Cause(o.ctx); err != nil {
 		return err
@@ -106,5 +106,5 @@ func (o *sharedOutlet) commit() error {
 func (o *sharedOutlet) close() error { return nil }
 
 func stalled(timeout time.Duration) error {
-	return fmt.Errorf("%w: nothing for %v", ErrStalled, timeout)
+	return fmt.Errorf("%w: nothing was read for %v", ErrStalled, timeout)
 }

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// A source is the input of a Reader. Its first error is final, be it io.EOF, and follows all bytes read before it.
+// A source is the input of a Reader. Its first error is final, io.EOF included, and follows all bytes read before it.
 type source struct {
 	r    *bufio.Reader
-	size int64 // bytes taken
+	size int64 // bytes read
 	err  error
 }
 
@@ -18,7 +18,7 @@ func newSource(r io.Reader) *source {
 	return &source{r: bufio.NewReaderSize(r, 64<<10)}
 }
 
-// read takes some bytes, at least one unless it fails.
+// read reads at least one byte, or fails.
 func (s *source) read(p []byte) (n int, err error) {
 	for n == 0 && s.err == nil {
 		n, s.err = s.r.Read(p)
@@ -30,7 +30,7 @@ func (s *source) read(p []byte) (n int, err error) {
 	return 0, s.failure()
 }
 
-// full takes len(p) bytes. With fewer it fails, with io.EOF if that is all there is.
+// full reads len(p) bytes, or fails: with io.EOF if the input ends earlier.
 func (s *source) full(p []byte) (n int, err error) {
 	for n < len(p) {
 		m, err := s.read(p[n:])
@@ -42,7 +42,7 @@ func (s *source) full(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// peek looks at the next n bytes, or at fewer where the input ends earlier.
+// peek returns the next n bytes, or fewer if the input ends earlier, without reading them.
 func (s *source) peek(n int) ([]byte, error) {
 	p, err := s.r.Peek(n)
 	if err != nil && err != io.EOF {
@@ -52,7 +52,7 @@ func (s *source) peek(n int) ([]byte, error) {
 	return p, nil
 }
 
-// failure tells an error of the input from what is wrong with the stream.
+// failure marks an error of the input, which is not one of the stream.
 func (s *source) failure() error {
 	if s.err == io.EOF {
 		return io.EOF
@@ -60,7 +60,7 @@ func (s *source) failure() error {
 	return fmt.Errorf("read stream: %w", s.err)
 }
 
-// append takes n bytes and appends them to p.
+// append reads n bytes and appends them to p.
 func (s *source) append(p []byte, n int) ([]byte, error) {
 	p = slices.Grow(p, n)
 	m, err := s.full(p[len(p) : len(p)+n])

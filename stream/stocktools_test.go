@@ -93,7 +93,7 @@ func testPlainZstd(t *testing.T, what string, compressed, data []byte, content s
 		if !errors.Is(err, ErrPlainZstd) && !bare {
 			t.Errorf("%s: %v", what, err)
 		}
-		if around := "around a "; errors.Is(err, ErrPlainZstd) && !strings.Contains(err.Error(), around) {
+		if want := "it contains a "; errors.Is(err, ErrPlainZstd) && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", what, err)
 		}
 	})

@@ -10,20 +10,20 @@ import (
 
 const (
 	trailerName    = "sqlite-checkpoint/"
-	trailerMark    = "\n" + trailerName // what every trailer of every version begins with
+	trailerMark    = "\n" + trailerName // begins the trailer in every version
 	trailerVersion = 1
 	lineKey        = " line="
 	lineLen        = len(lineKey) + 8
 )
 
-// A trailer is the line at the end of a stream that vouches for the image before it.
+// A trailer is the line at the end of a stream that proves the image before it.
 type trailer struct {
 	sha256 Digest
 	size   int64
 	check  string
 }
 
-// format gives the trailer as it stands in a stream, [TrailerSize] bytes.
+// format returns the trailer as it is written, [TrailerSize] bytes.
 func (t trailer) format() []byte {
 	line := fmt.Appendf(nil, "%s%d sha256=%s size=%d check=%s", trailerMark, trailerVersion, t.sha256, t.size, t.check)
 	line = fmt.Appendf(line, "%s%08x", lineKey, crc32.ChecksumIEEE(line))
@@ -31,8 +31,8 @@ func (t trailer) format() []byte {
 	return append(line, '\n')
 }
 
-// parseTrailer is the inverse of format. The checksum comes first: what fails it is damage, what passes it and is
-// not understood was meant so.
+// parseTrailer is the inverse of format. The checksum comes first: a trailer that fails it is damaged, and one that
+// passes it may still be of a newer version.
 func parseTrailer(data []byte) (trailer, error) {
 	line, err := checkLine(data)
 	if err != nil {
@@ -45,8 +45,8 @@ func parseTrailer(data []byte) (trailer, error) {
 	return parseFields(strings.Split(rest, " "))
 }
 
-// checkLine takes the frame off a trailer, which is the same in every version: newline, line, checksum, padding,
-// newline. It returns the line without its checksum.
+// checkLine checks what is the same in every version of the trailer: newline, line, checksum, padding, newline. It
+// returns the line without its checksum.
 func checkLine(data []byte) (string, error) {
 	if len(data) != TrailerSize || !bytes.HasPrefix(data, []byte(trailerMark)) || data[TrailerSize-1] != '\n' {
 		return "", badTrailer("it is not one line of %d bytes", TrailerSize)
@@ -75,7 +75,7 @@ func checkVersion(name string) error {
 	return nil
 }
 
-// parseFields reads the fields after the version: the three that must be there, in their order, then any others.
+// parseFields parses the fields after the version: the three required ones, in their order, then any others.
 func parseFields(fields []string) (trailer, error) {
 	var t trailer
 	if len(fields) < 3 {
@@ -85,17 +85,17 @@ func parseFields(fields []string) (trailer, error) {
 	for i, field := range fields {
 		key, value, _ := strings.Cut(field, "=")
 		if !isKey(key) || !isValue(value) || seen[key] {
-			return t, badTrailer("field %q", field)
+			return t, badTrailer("bad field %q", field)
 		}
 		seen[key] = true
 		if err := t.set(i, key, value); err != nil {
-			return t, badTrailer("field %q", field)
+			return t, badTrailer("bad field %q", field)
 		}
 	}
 	return t, nil
 }
 
-// set takes the i-th field. Fields after the third belong to later versions of the format.
+// set stores the i-th field. Fields after the third belong to later versions of the format.
 func (t *trailer) set(i int, key, value string) (err error) {
 	required := [...]string{"sha256", "size", "check"}
 	if i >= len(required) {
@@ -123,7 +123,7 @@ func validCheck(check string) error {
 	return fmt.Errorf("stream: unknown check %q", check)
 }
 
-// parseDecimal accepts the one way of writing a number: digits, no sign, no zero in front.
+// parseDecimal parses a number in its one accepted form: digits only, without a sign or leading zeros.
 func parseDecimal(s string) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err == nil && strconv.FormatInt(n, 10) != s || n < 0 {

@@ -12,22 +12,21 @@ import (
 type WriterOptions struct {
 	Format       Format // "" is Raw
 	Level        Level  // of compression, Zstd only; 0 is the default
-	Size         int64  // bytes of the image, as its header has it
-	Check        string // what the image was checked with: "none", "structural", "quick" or "full"; "" is "none"
-	NoTrailer    bool   // leave the trailer out: only a digest told elsewhere can prove such a stream
+	Size         int64  // bytes of the image, as in its header
+	Check        string // the check that the image has passed: "none", "structural", "quick" or "full"; "" is "none"
+	NoTrailer    bool   // leave the trailer out: only a digest kept elsewhere can prove such a stream
 	NoStreamHash bool   // leave Summary.StreamSHA256 of a compressed stream zero, which saves a second digest
 	Workers      int    // goroutines that compress, Zstd only; 0 is one per CPU up to 4; never changes the output
 
 	// Go, if not nil, runs functions that compress in goroutines instead of the go statement.
 	Go func(f func())
 
-	// Hash, if not nil, spares the Writer hashing the image. It is called once, by Close, may block, and gives a
-	// SHA-256 that has consumed the image, the whole image and nothing else. The Writer may write into it.
+	// Hash, if not nil, saves the Writer hashing the image. Close calls it once; it may block. It returns a SHA-256
+	// that has consumed the whole image and nothing else. The Writer may write to it.
 	Hash func() (hash.Hash, error)
 }
 
-// StreamSize is the length in bytes of the stream to be written. It is not known beforehand where the stream is
-// compressed.
+// StreamSize returns the length in bytes of the stream to be written. That of a compressed stream is not known.
 func (o WriterOptions) StreamSize() (n int64, known bool) {
 	switch {
 	case o.Format == Zstd:
@@ -70,22 +69,22 @@ type Writer struct {
 	err   error
 }
 
-// A bodyWriter puts the image into its form.
+// A bodyWriter encodes the image in one Format.
 type bodyWriter interface {
-	// buffer gives room for the next bytes of the image, for the caller to fill and then to write.
+	// buffer returns space for the next bytes of the image, for the caller to fill and then to write.
 	buffer() []byte
-	// write takes the next bytes of the image and keeps none of p but what is in its own buffer.
+	// write encodes the next bytes of the image. It does not retain p, unless p is part of its buffer.
 	write(p []byte) error
-	// flush writes what it still has.
+	// flush writes what is still buffered.
 	flush() error
-	// close waits for what still runs and frees it.
+	// close waits for its goroutines and frees its buffers.
 	close()
 }
 
-// NewWriter begins a stream to dst. It fails only for unusable options.
+// NewWriter returns a Writer of a stream to dst. It fails only for invalid options.
 //
-// A Writer makes writes of at least 64 KiB where it can, so dst needs no buffer. Close must be called, also after an
-// error.
+// The Writer writes at least 64 KiB at a time where it can, so dst needs no buffer. Close must be called, also after
+// an error.
 func NewWriter(dst io.Writer, opts WriterOptions) (*Writer, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
@@ -106,8 +105,8 @@ func NewWriter(dst io.Writer, opts WriterOptions) (*Writer, error) {
 	return w, nil
 }
 
-// Write writes the next bytes of the image. It fails with [ErrImageSize] once they are more than announced, or once
-// the header of the image disagrees with the announcement.
+// Write writes the next bytes of the image. It fails with [ErrImageSize] when they exceed [WriterOptions.Size], or when
+// the header of the image gives another size.
 func (w *Writer) Write(p []byte) (int, error) {
 	if err := w.usable(); err != nil {
 		return 0, err
@@ -119,7 +118,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ReadFrom writes all that r has, in large pieces. [io.Copy] uses it.
+// ReadFrom writes what it reads from r until EOF, in large pieces. [io.Copy] uses it.
 func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 	if err := w.usable(); err != nil {
 		return 0, err
@@ -140,7 +139,7 @@ func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 	}
 }
 
-// fill reads until p is full or r has no more.
+// fill reads until p is full, or until an error, such as io.EOF.
 func fill(r io.Reader, p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		var m int
@@ -150,8 +149,8 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// Close completes the image, writes the trailer and frees what the Writer holds. It does not close dst. If the image
-// is not whole or anything failed before, no trailer is written. Close is idempotent.
+// Close completes the image, writes the trailer and frees the Writer's resources. It does not close dst. If the image
+// is not whole, which is an [ErrImageSize], or if an earlier call failed, no trailer is written. Close is idempotent.
 func (w *Writer) Close() error {
 	if w.done {
 		return w.err
@@ -164,11 +163,11 @@ func (w *Writer) Close() error {
 	return w.err
 }
 
-// Summary is what was written. It is valid after Close has returned nil.
+// Summary describes what was written. It is valid after Close has returned nil.
 func (w *Writer) Summary() Summary { return w.sum }
 
-// StreamSize is the length of the whole stream in bytes, if that is known yet: of a compressed stream it is after
-// Close.
+// StreamSize returns the length of the whole stream in bytes, if it is known yet: that of a compressed stream is known
+// after Close.
 func (w *Writer) StreamSize() (n int64, known bool) {
 	if w.sum.StreamSize > 0 {
 		return w.sum.StreamSize, true
@@ -183,7 +182,7 @@ func (w *Writer) usable() error {
 	return w.err
 }
 
-// take checks the next bytes of the image and passes them on.
+// take checks the next bytes of the image and encodes them.
 func (w *Writer) take(p []byte) error {
 	if int64(len(p)) > w.left {
 		return fmt.Errorf("%w: more than the announced %d bytes", ErrImageSize, w.opts.Size)
@@ -195,7 +194,7 @@ func (w *Writer) take(p []byte) error {
 	return w.body.write(p)
 }
 
-// checkHead sees to it that a reader will find the end of the image where it is.
+// checkHead fails if the header of the image gives another size: a Reader would look for its end in the wrong place.
 func (w *Writer) checkHead(p []byte) error {
 	if len(w.head) == imageHeaderLen {
 		return nil
@@ -236,7 +235,7 @@ func (w *Writer) finish() error {
 	return nil
 }
 
-// askHash fetches the state of the caller's hash. A raw stream continues it.
+// askHash gets the caller's hash of the image. A raw stream continues it.
 func (w *Writer) askHash() error {
 	if w.opts.Hash == nil {
 		return nil
@@ -246,7 +245,7 @@ func (w *Writer) askHash() error {
 		return err
 	}
 	if h.Size() != sha256.Size {
-		return fmt.Errorf("stream: a hash of %d bytes is no SHA-256", h.Size())
+		return fmt.Errorf("stream: a hash of %d bytes is not a SHA-256", h.Size())
 	}
 	w.image = &digester{hash: h}
 	if w.opts.Format == Raw {
@@ -255,7 +254,7 @@ func (w *Writer) askHash() error {
 	return nil
 }
 
-// tail is what ends the stream.
+// tail returns the end of the stream: the trailer, in its frame if there is one.
 func (w *Writer) tail(sum Summary) []byte {
 	line := trailer{sha256: sum.ImageSHA256, size: sum.ImageSize, check: sum.Check}.format()
 	if sum.Format == Zstd {
@@ -267,7 +266,7 @@ func (w *Writer) tail(sum Summary) []byte {
 // An output counts and hashes what goes to w.
 type output struct {
 	w      io.Writer
-	digest *digester // nil where the caller hashes, or nobody wants to know
+	digest *digester // nil if the caller hashes, or under NoStreamHash
 	size   int64
 }
 

@@ -28,7 +28,7 @@ const (
 type frameHeader struct {
 	size       int // bytes
 	descriptor byte
-	content    int64 // bytes; -1 if it does not say
+	content    int64 // bytes; -1 if unknown
 }
 
 // Bits of the Frame_Header_Descriptor.
@@ -59,7 +59,7 @@ func parseFrameHeader(data []byte) (frameHeader, error) {
 	return h, nil
 }
 
-// contentSize decodes a Frame_Content_Size. What an int64 cannot hold is as good as unknown.
+// contentSize decodes a Frame_Content_Size. One that overflows an int64 counts as unknown.
 func contentSize(field []byte) int64 {
 	size := binary.LittleEndian.Uint64(append(slices.Clone(field), make([]byte, 8)...))
 	if len(field) == 2 {
@@ -68,7 +68,7 @@ func contentSize(field []byte) int64 {
 	return max(int64(size), -1)
 }
 
-// check says what keeps the header from being that of a piece.
+// check returns an error if the header is not that of a piece.
 func (h frameHeader) check() error {
 	switch {
 	case h.descriptor&hasDictionary != 0:
@@ -85,7 +85,7 @@ func (h frameHeader) check() error {
 	return nil
 }
 
-// readFrame appends the frame that src is at, header included, to frame. It looks at lengths only.
+// readFrame appends the next frame of src, header included, to frame. It checks lengths only.
 func readFrame(src *source, frame []byte, header int) ([]byte, error) {
 	frame, err := src.append(frame, header)
 	for last := false; !last && err == nil; {

@@ -50,7 +50,7 @@ func newZstdReader(src *source, stream *digester, n int) (*zstdReader, error) {
 	return r, nil
 }
 
-// first decodes the first frame, which tells the size of the image.
+// first decodes the first frame, which begins with the header of the image.
 func (r *zstdReader) first() error {
 	header, err := r.header()
 	if err != nil {
@@ -81,10 +81,10 @@ func (r *zstdReader) first() error {
 	return nil
 }
 
-// wrongSize tells a small stream that plain zstd was run over from one that was made wrongly.
+// wrongSize returns the error of a first frame of the wrong size: a small stream that plain zstd compressed, or damage.
 func (r *zstdReader) wrongSize(size int64) error {
 	if size == r.whole+TrailerSize {
-		return fmt.Errorf("%w: around a raw stream", ErrPlainZstd)
+		return fmt.Errorf("%w: it contains a raw stream", ErrPlainZstd)
 	}
 	return fmt.Errorf("%w: the frame at byte 0 holds %d bytes", ErrCorrupt, size)
 }
@@ -112,7 +112,7 @@ func (r *zstdReader) next() ([]byte, error) {
 	return job.piece, job.err
 }
 
-// readAhead starts on the next frame.
+// readAhead reads the next frame and starts to decompress it.
 func (r *zstdReader) readAhead() error {
 	header, err := r.header()
 	if err != nil {
@@ -130,7 +130,7 @@ func (r *zstdReader) readAhead() error {
 	return err
 }
 
-// header looks at the header of the next frame.
+// header returns the header of the next frame, without reading it.
 func (r *zstdReader) header() (frameHeader, error) {
 	data, err := r.src.peek(maxFrameHeader)
 	if err != nil {
@@ -176,7 +176,7 @@ func (j *decodeJob) decode(dec *zstd.Decoder, size int) {
 	}
 	j.piece, j.err = dec.DecodeAll(j.frame, j.piece[:0:size])
 	if j.err == nil && len(j.piece) != size {
-		j.err = errors.New("it is shorter than it says")
+		j.err = errors.New("it is shorter than its header says")
 	}
 	if j.err != nil {
 		j.piece, j.err = nil, fmt.Errorf("%w: the frame at byte %d: %w", ErrCorrupt, j.at, j.err)
@@ -199,26 +199,25 @@ func (r *zstdReader) close() {
 	r.queue, r.spare, r.out = nil, nil, [2]*decodeJob{}
 }
 
-// foreign reports a first frame that no writer of ours has made. If a database begins in it, plain zstd has.
+// foreign returns the error of a first frame not in our format: ErrPlainZstd if it holds a database, else ErrFormat.
 func (r *zstdReader) foreign(header frameHeader) error {
 	data := r.sniff(header)
 	if len(data) < imageHeaderLen {
-		return fmt.Errorf("%w: zstd data, and no database in it", ErrFormat)
+		return fmt.Errorf("%w: zstd data without a database", ErrFormat)
 	}
 	size, err := imageSize(data)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: zstd data, and no database in it", ErrFormat)
+		return fmt.Errorf("%w: zstd data without a database", ErrFormat)
 	case header.content == size:
-		return fmt.Errorf("%w: around a bare database image", ErrPlainZstd)
+		return fmt.Errorf("%w: it contains a bare database image", ErrPlainZstd)
 	case header.content == size+TrailerSize:
-		return fmt.Errorf("%w: around a raw stream", ErrPlainZstd)
+		return fmt.Errorf("%w: it contains a raw stream", ErrPlainZstd)
 	}
-	return fmt.Errorf("%w: around a database image or a raw stream", ErrPlainZstd)
+	return fmt.Errorf("%w: it contains a database image or a raw stream", ErrPlainZstd)
 }
 
-// sniff decompresses the first block of a frame, whatever the frame is like: the block gets a header of its own that
-// asks for little memory.
+// sniff decompresses the first block of any frame: it gives the block a header of its own, which needs little memory.
 func (r *zstdReader) sniff(header frameHeader) []byte {
 	if _, err := r.src.append(nil, header.size); err != nil {
 		return nil
@@ -228,7 +227,7 @@ func (r *zstdReader) sniff(header frameHeader) []byte {
 	if err != nil {
 		return nil
 	}
-	block[len(plain)] |= 1 // make it the last
+	block[len(plain)] |= 1 // mark it as the last
 	data, err := r.dec.DecodeAll(block, make([]byte, 0, maxBlock))
 	if err != nil {
 		return nil

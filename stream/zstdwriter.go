@@ -23,7 +23,7 @@ type zstdWriter struct {
 	dst   *output
 	image *digester // nil if the caller hashes
 	enc   *zstd.Encoder
-	start func(func()) // begins a goroutine
+	start func(func()) // starts a goroutine
 	ahead int          // jobs that may be under way
 	queue []*encodeJob // under way, oldest first
 	spare []*encodeJob
@@ -91,7 +91,7 @@ func (w *zstdWriter) write(p []byte) error {
 	return nil
 }
 
-// compress starts on the filled piece, and writes the oldest frame if there are enough under way.
+// compress starts to compress the filled piece, and writes the oldest frame if enough are under way.
 func (w *zstdWriter) compress() error {
 	job := w.job
 	w.job = nil

@@ -84,7 +84,7 @@ var outputFaults = []matrixRow{
 		for _, flags := range [][]string{nil, {"--zstd"}, {"--timeout", "1m"}} {
 			r, w, err := os.Pipe()
 			s.must(err)
-			p := s.start(trial{args: append(append([]string{"backup"}, flags...), s.db, "-"), stdout: w, codes: []int{codeOutput}, says: []string{"the reader has gone"}})
+			p := s.start(trial{args: append(append([]string{"backup"}, flags...), s.db, "-"), stdout: w, codes: []int{codeOutput}, says: []string{"the reader has exited or closed the pipe"}})
 			w.Close()
 			_, err = io.ReadFull(r, make([]byte, 1000))
 			s.must(err)
@@ -295,7 +295,7 @@ func stalledReader(s *scene) {
 	s.big()
 	for _, flags := range [][]string{nil, {"--zstd"}} {
 		args := append(append([]string{"backup", "--timeout", "3s"}, flags...), s.db, "-")
-		p := s.start(trial{args: args, stall: true, moves: true, sends: true, codes: []int{codeOutput}, says: []string{"the reader takes nothing"}})
+		p := s.start(trial{args: args, stall: true, moves: true, sends: true, codes: []int{codeOutput}, says: []string{"no progress at the output"}})
 		p.sending()
 		s.sql(s.db, ".timeout 100", "INSERT INTO t(v) VALUES('free');")
 		if o := p.finish(); o.elapsed < 3*time.Second {

@@ -146,7 +146,7 @@ var table = []mutant{
 	{"the mode of stdout, which is our parent's, too, is changed", "./integration/faults TestFaults/081",
 		`if own := reopenPipe(f, fd); own != nil {`, "unix.SetNonblock(fd, false)\nif own := reopenPipe(f, fd); own != nil {"},
 	{"a slow reader is taken for one that stalls", "./stream TestSinkSlowReader",
-		`return patientPiece`, `return bufferSize`},
+		`return timeoutChunk`, `return bufferSize`},
 
 	// The guard of CMD.
 	{"CMD takes the death of its caller for the end of its input", "./cmd/sqlite-checkpoint/internal/guard TestCallerKilled",
