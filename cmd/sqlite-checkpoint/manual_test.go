@@ -12,7 +12,7 @@ import (
 // Whatever --help shows of a command, its manual page and the completion of every shell know.
 func TestManualIsComplete(t *testing.T) {
 	dir := t.TempDir()
-	printed(t, "man", dir)
+	printed(t, "man", dir, "2026-01-02")
 	completions := map[string]string{}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		completions[shell] = printed(t, "completion", shell)

@@ -33,15 +33,17 @@ for arch in $(printf '%s\n' "$host" "${arches[@]}" | sort -u); do
 	GOOS=linux GOARCH=$arch CC=$compiler go -C "$top" build -ldflags "$LDFLAGS -buildid=" \
 		-o "$out/tree/$arch/" ./cmd/sqlite-checkpoint
 done
-tool() { GOFLAGS='' CGO_ENABLED=0 go -C "$here" tool -n "$1"; }
+tool() { GOFLAGS=-trimpath CGO_ENABLED=0 go -C "$here" tool -n "$1"; } # the SBOM has the hash of its tool
 nfpm=$(tool nfpm)
 sbom=$(tool cyclonedx-gomod)
 md2man=$(tool go-md2man)
 
 program=tree/$host/sqlite-checkpoint
-$program man tree/man
+day=$(date -u -d "@$epoch" +%F)
+$program man tree/man "$day"
 {
-	printf '%% sqlite-checkpoint-stream 5\n# NAME\nsqlite-checkpoint-stream - the format of a stream\n\n'
+	printf '%% "SQLITE-CHECKPOINT-STREAM" "5" "%s" "sqlite-checkpoint %s" ""\n' "$day" "$VERSION"
+	printf '# NAME\nsqlite-checkpoint-stream - the format of a stream\n\n'
 	cat "$top/stream/FORMAT.md"
 } | $md2man >tree/man5/sqlite-checkpoint-stream.5
 gzip -9n tree/man/* tree/man5/*
@@ -100,7 +102,7 @@ done
 
 images=()
 for arch in "${arches[@]}"; do images+=("$arch=$out/tree/$arch/sqlite-checkpoint"); done
-GOFLAGS='' CGO_ENABLED=0 go -C "$here" run ./image "$version" "$epoch" "$out/image" "${images[@]}"
+GOFLAGS=-trimpath CGO_ENABLED=0 go -C "$here" run ./image "$version" "$epoch" "$out/image" "${images[@]}"
 archive -C image -cf "sqlite-checkpoint_${version}_oci.tar" .
 
 rm -r tree image

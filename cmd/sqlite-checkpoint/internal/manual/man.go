@@ -7,18 +7,25 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// An Edition is what all pages have in common.
+type Edition struct {
+	Version    string
+	Date       string // YYYY-MM-DD
+	ExitStatus string // a table under a heading
+}
+
 // Pages are the manual pages of section 1 in the language of man(7), by file name: one of the program, and one of each
-// command. exitStatus is the table that every page ends with.
-func Pages(app *kong.Application, version, exitStatus string) map[string]string {
+// command.
+func Pages(app *kong.Application, edition Edition) map[string]string {
 	all, program := commands(app), describe(app.Node)
-	pages := map[string]string{app.Name + ".1": programPage(app, all, program.Flags, version, exitStatus)}
+	pages := map[string]string{app.Name + ".1": programPage(app, all, program.Flags, edition)}
 	for _, c := range all {
 		name := app.Name + "-" + c.Name
 		var p page
-		p.title(name, version, c.Help)
+		p.title(name, edition, c.Help)
 		p.command(app.Name, c)
 		p.flags(program.Flags)
-		p.exitStatus(exitStatus)
+		p.exitStatus(edition.ExitStatus)
 		p.section("SEE ALSO")
 		p.line(bold(app.Name) + "(1)")
 		pages[name+".1"] = p.String()
@@ -27,9 +34,9 @@ func Pages(app *kong.Application, version, exitStatus string) map[string]string 
 }
 
 // programPage is the page of the program itself.
-func programPage(app *kong.Application, all []command, common []flag, version, exitStatus string) string {
+func programPage(app *kong.Application, all []command, common []flag, edition Edition) string {
 	var p page
-	p.title(app.Name, version, app.Help)
+	p.title(app.Name, edition, app.Help)
 	p.synopsis(app.Name, "COMMAND ...")
 	p.section("COMMANDS")
 	var others []string
@@ -40,7 +47,7 @@ func programPage(app *kong.Application, all []command, common []flag, version, e
 	}
 	p.section("FLAGS OF EVERY COMMAND")
 	p.flags(common)
-	p.exitStatus(exitStatus)
+	p.exitStatus(edition.ExitStatus)
 	p.section("SEE ALSO")
 	p.line(strings.Join(append(others, bold(app.Name+"-stream")+"(5)"), ",\n"))
 	return p.String()
@@ -50,7 +57,8 @@ func programPage(app *kong.Application, all []command, common []flag, version, e
 func (p *page) command(program string, c command) {
 	p.synopsis(program, c.usage()...)
 	if len(c.Aliases) > 0 {
-		p.text("It is also called " + strings.Join(c.Aliases, ", ") + ".")
+		p.line(".PP")
+		p.line(escape("It is also called " + strings.Join(c.Aliases, ", ") + "."))
 	}
 	if c.Detail != "" {
 		p.section("DESCRIPTION")
@@ -82,8 +90,9 @@ func (p *page) line(text string) { p.WriteString(text + "\n") }
 
 func (p *page) section(name string) { p.line(".SH " + name) }
 
-func (p *page) title(name, version, help string) {
-	p.line(fmt.Sprintf(".TH %s 1 \"\" \"sqlite-checkpoint %s\"", escape(strings.ToUpper(name)), escape(version)))
+func (p *page) title(name string, edition Edition, help string) {
+	source := escape("sqlite-checkpoint " + edition.Version)
+	p.line(fmt.Sprintf(`.TH %s 1 "%s" "%s"`, escape(strings.ToUpper(name)), edition.Date, source))
 	p.section("NAME")
 	p.line(escape(name) + ` \- ` + escape(strings.TrimSuffix(help, ".")))
 }
@@ -98,19 +107,17 @@ func (p *page) synopsis(program string, forms ...string) {
 	}
 }
 
-func (p *page) text(text string) {
-	p.line(".PP")
-	p.line(escape(text))
-}
-
 // paragraphs are parted by empty lines; one whose lines are indented is an example.
 func (p *page) paragraphs(text string) {
-	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
+	for i, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
+		if i > 0 {
+			p.line(".PP")
+		}
 		if !strings.HasPrefix(block, " ") {
-			p.text(strings.ReplaceAll(block, "\n", " "))
+			p.line(escape(strings.ReplaceAll(block, "\n", " ")))
 			continue
 		}
-		p.line(".PP\n.RS 4\n.EX")
+		p.line(".RS 4\n.EX")
 		for line := range strings.SplitSeq(block, "\n") {
 			p.line(escape(strings.TrimPrefix(line, "  ")))
 		}
