@@ -53,7 +53,7 @@ type commonFlags struct {
 type streamFlags struct {
 	Check        engine.Check  `default:"auto" enum:"auto,quick,full,none" placeholder:"LEVEL" help:"${check_help}"`
 	Zstd         bool          `help:"Compress; zstd -d decompresses it."`
-	Level        string        `placeholder:"LEVEL" help:"${level_help}"`
+	Level        string        `placeholder:"LEVEL" values:"fastest,default,better,best" help:"${level_help}"`
 	NoTrailer    bool          `help:"Leave out the trailer that proves a stream complete; needs --sidecar."`
 	Sidecar      string        `placeholder:"FILE" help:"${sidecar_help}"`
 	NoSidecar    bool          `help:"Write no DEST.sha256."`

@@ -12,7 +12,7 @@ import (
 
 // checkpointFlags belong to every command that checkpoints.
 type checkpointFlags struct {
-	Mode mode `short:"m" default:"passive" help:"passive, full, restart or truncate (${default})."`
+	Mode mode `short:"m" default:"passive" placeholder:"MODE" values:"passive,full,restart,truncate" help:"passive, full, restart or truncate (${default})."`
 }
 
 // A mode is an engine.CheckpointMode, in upper or lower case.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,40 +14,73 @@ import (
 func TestManualIsComplete(t *testing.T) {
 	dir := t.TempDir()
 	printed(t, "man", dir, "2026-01-02")
-	completions := map[string]string{}
-	for _, shell := range []string{"bash", "zsh", "fish"} {
-		completions[shell] = printed(t, "completion", shell)
+	known := map[string]func(command string) string{
+		"manual page": func(command string) string {
+			page, err := os.ReadFile(filepath.Join(dir, program+"-"+command+".1"))
+			if err != nil {
+				t.Error(err)
+			}
+			terms := regexp.MustCompile(`(?m)^\.TP\n.*`).FindAllString(string(page), -1)
+			return strings.NewReplacer(`\-`, "-", `\fB`, " ", `\fI`, " ", `\fP`, " ").Replace(strings.Join(terms, "\n"))
+		},
 	}
+	for shell, lines := range map[string]string{
+		"bash": `(?m)^\tCOMMAND:-.*`,
+		"zsh":  `(?ms)^\t\tCOMMAND(?:\|\w+)*\) _arguments.*?return ;;`,
+		"fish": `(?m)^complete -c ` + program + ` (?:-n '__fish_seen_subcommand_from COMMAND\b[^']*' )?-[sl] .*`,
+	} {
+		script := printed(t, "completion", shell)
+		known[shell] = func(command string) string {
+			own := regexp.MustCompile(strings.ReplaceAll(lines, "COMMAND", command))
+			return strings.Join(own.FindAllString(script, -1), "\n")
+		}
+	}
+	for _, command := range commandsInHelp(t) {
+		flags := flagsInHelp(t, command)
+		for where, text := range known {
+			words := wordsOf(text(command))
+			for _, flag := range flags {
+				if where == "fish" {
+					flag = strings.TrimLeft(flag, "-")
+				}
+				if !slices.Contains(words, flag) {
+					t.Errorf("%s of %s: no %s", where, command, flag)
+				}
+			}
+		}
+	}
+}
+
+// wordsOf parts a text at everything that no flag has.
+func wordsOf(text string) []string { return regexp.MustCompile(`[^A-Za-z0-9-]+`).Split(text, -1) }
+
+func commandsInHelp(t *testing.T) (names []string) {
+	t.Helper()
 	row := regexp.MustCompile(`(?m)^  ([a-z]+)( \(|  | <)`)
-	commands := row.FindAllStringSubmatch(printed(t, "--help"), -1)
-	if len(commands) < 8 {
-		t.Fatalf("--help shows %d commands: %q", len(commands), commands)
+	for _, match := range row.FindAllStringSubmatch(printed(t, "--help"), -1) {
+		names = append(names, match[1])
 	}
-	long := regexp.MustCompile(`--[a-z][a-z0-9-]+`)
-	for _, command := range commands {
-		name := command[1]
-		page, err := os.ReadFile(filepath.Join(dir, program+"-"+name+".1"))
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		plain := strings.ReplaceAll(string(page), `\-`, "-")
-		_, flags, _ := strings.Cut(printed(t, name, "--help"), "\nFlags:\n")
-		for _, flag := range long.FindAllString(flags, -1) {
-			if !strings.Contains(plain, flag) {
-				t.Errorf("the manual page of %s has no %s", name, flag)
-			}
-			for shell, script := range completions {
-				known := flag
-				if shell == "fish" {
-					known = " -l " + strings.TrimPrefix(flag, "--")
-				}
-				if !strings.Contains(script, known) || !strings.Contains(script, name) {
-					t.Errorf("the completion for %s has no %s of %s", shell, flag, name)
-				}
-			}
+	if len(names) < 8 {
+		t.Fatalf("--help shows %d commands: %q", len(names), names)
+	}
+	return names
+}
+
+// flagsInHelp are those that begin the entries of the help of a command.
+func flagsInHelp(t *testing.T, command string) (flags []string) {
+	t.Helper()
+	entry := regexp.MustCompile(`(?m)^  (-[A-Za-z]|  )[, ] *(--[a-z0-9-]+)`)
+	_, help, _ := strings.Cut(printed(t, command, "--help"), "\nFlags:\n")
+	for _, match := range entry.FindAllStringSubmatch(help, -1) {
+		flags = append(flags, match[2])
+		if short := strings.TrimSpace(match[1]); short != "" {
+			flags = append(flags, short)
 		}
 	}
+	if len(flags) < 8 {
+		t.Fatalf("%s --help shows %d flags: %q", command, len(flags), flags)
+	}
+	return flags
 }
 
 // printed is what a command line that does not fail prints on stdout.

@@ -236,6 +236,10 @@ var table = []mutant{
 	{"a dated copy that is damaged stands for an unchanged database", "./cmd/sqlite-checkpoint TestScripts/dated-backup",
 		`if !newest.proven || newest.digest != digest {`, `if newest.digest = digest; false {`},
 
+	// What a shell and a reader are told of the command line.
+	{"a flag is not in the manual and in the completion", "./cmd/sqlite-checkpoint TestManualIsComplete",
+		`if !f.Hidden {`, `if !f.Hidden && f.Name != "query" {`},
+
 	// What is predicted.
 	{"doctor takes a file that cannot be read for one that can", "./integration/faults TestDoctorForesees",
 		`o.err = s.checkReadable(o.how)`, ``},

@@ -7,7 +7,7 @@
 {{.Function}}() {
 	local curcontext=$curcontext state line
 	typeset -A opt_args
-	local -a commands=(
+	local -a known=(
 {{- range .Commands}}
 		'{{.Name}}:{{zsh .Help}}'
 {{- end}}
@@ -17,8 +17,15 @@
 		'1:command:->command' \
 		'*::argument:->argument'
 	case $state in
-	command) _describe command commands ;;
+	command) _describe command known ;;
 	argument)
+		local -i end=${words[(i)--]}
+		if ((end < CURRENT)); then # what follows is a command line of its own
+			words=("${(@)words[end+1,-1]}")
+			((CURRENT -= end))
+			_normal
+			return
+		fi
 		curcontext=${curcontext%:*}-$line[1]:
 		case $line[1] in
 {{- $common := .Flags}}
@@ -26,17 +33,11 @@
 		{{join .Names "|"}}) _arguments \
 {{- range .Flags}}{{template "flag" .}}{{end}}
 {{- range $common}}{{template "flag" .}}{{end}}
-{{- if .RunsCMD}}
-		'1:{{(index .Args 0).Name}}:_files' \
-		'*:: :_normal' ;;
-{{- else if .Args}}
-{{- $last := index .Args 0}}{{range .Args}}
-		': :{{if .Values}}({{join .Values " "}}){{else}}_files{{end}}' \
-{{- end}}
-		&& return ;;
-{{- else}}
-		&& return ;;
+{{- range .Args}}{{if not .IsCMD}}
+		'{{if .Many}}*{{end}}: :{{if .Values}}({{join .Values " "}}){{else}}_files{{end}}' \
 {{- end}}{{end}}
+		&& return ;;
+{{- end}}
 		esac ;;
 	esac
 }

@@ -34,7 +34,7 @@ func (c command) usage() []string {
 		switch {
 		case c.RunsCMD && i == len(c.Args)-1:
 			own = append(own, "--", arg.Name)
-		case arg.Name == "CMD...":
+		case arg.IsCMD():
 			from := append([]string{c.Name, "--from-command", "[flags]"}, names(c.Args[1:i])...)
 			return []string{strings.Join(own, " "), strings.Join(append(from, "--", arg.Name), " ")}
 		case arg.Optional:
@@ -58,8 +58,14 @@ type argument struct {
 	Name     string // as in a synopsis: DB, CMD...
 	Help     string
 	Optional bool
-	Values   []string // all there are; nil if it can be anything
+	Values   []string // what can be completed; nil if it can be anything
 }
+
+// IsCMD reports whether it is another command line, which follows --.
+func (a argument) IsCMD() bool { return a.Name == "CMD..." }
+
+// Many reports whether it can be repeated.
+func (a argument) Many() bool { return strings.HasSuffix(a.Name, "...") }
 
 // A flag is an option.
 type flag struct {
@@ -84,10 +90,19 @@ func (f flag) Spellings() []string {
 	return words
 }
 
-// commands are those of the model, hidden ones left out.
+// commands are those of the model, hidden ones left out. An argument COMMAND is the name of one.
 func commands(app *kong.Application) (all []command) {
+	var known []string
 	for _, node := range app.Leaves(true) {
 		all = append(all, describe(node))
+		known = append(known, node.Name)
+	}
+	for _, c := range all {
+		for i := range c.Args {
+			if c.Args[i].Name == "COMMAND" {
+				c.Args[i].Values = known
+			}
+		}
 	}
 	return all
 }
@@ -122,7 +137,11 @@ func describeFlag(f *kong.Flag) flag {
 	return described
 }
 
+// values are those that can be completed: all of an enum's, or those that a tag names, as in values:"fast,best".
 func values(v *kong.Value) []string {
+	if named := v.Tag.Get("values"); named != "" {
+		return strings.Split(named, ",")
+	}
 	if v.Enum == "" {
 		return nil
 	}
