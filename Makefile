@@ -110,7 +110,7 @@ faults: programs build bin/restic
 	@cat bin/faults.md
 
 soak: programs build
-	SOAK=200 go test -count=1 -v -timeout 60m -run '^(TestSoak|TestSoakWALReset|TestWALWriterNeverWaits)$$' ./integration/faults
+	SOAK=200 go test -count=1 -v -timeout 60m -run '^TestSoak' ./integration/faults
 
 mutants: programs bin/restic
 	go run ./integration/mutants -run '$(MUTANTS)'

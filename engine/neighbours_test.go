@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 const brief = 200 * time.Millisecond
@@ -70,12 +70,11 @@ func TestSnapshotsTogether(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := make(t)
-			first := startSnapshot(t, db)
+			defer testkit.StartRole(t, pinHolder, db).Stop()
 			image, _, err := snapshot(t, db, SnapshotOptions{BusyTimeout: brief})
 			if err != nil {
 				t.Errorf("beside another, %d bytes: %v", len(image), err)
 			}
-			first()
 		})
 	}
 }
@@ -174,29 +173,4 @@ func TestGrain(t *testing.T) {
 			t.Errorf("%+v: %v, want %v", g, got, want)
 		}
 	}
-}
-
-// startSnapshot has another process hold a pin on db until the function is called.
-func startSnapshot(t *testing.T, db string) (end func()) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "ENGINE_TEST_PIN="+db)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	end = sync.OnceFunc(func() { in.Close(); cmd.Wait() })
-	t.Cleanup(end)
-	ready := make([]byte, 6)
-	if _, err := out.Read(ready); err != nil || string(ready) != "ready\n" {
-		t.Fatalf("%q, %v", ready, err)
-	}
-	return end
 }

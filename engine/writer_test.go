@@ -1,55 +1,26 @@
 package engine
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
 
-// TestMain lets the test binary be the writer of a test, too: a process of its own, as an
-// application is.
+// TestMain lets the test binary be another process of a test, too.
 func TestMain(m *testing.M) {
-	if db := os.Getenv("ENGINE_TEST_WRITER"); db != "" {
-		if err := runWriter(db); err != nil {
-			fmt.Println("error:", err)
-			os.Exit(1)
-		}
-		return
-	}
-	if db := os.Getenv("ENGINE_TEST_PIN"); db != "" {
-		if err := holdPin(db); err != nil {
-			fmt.Println("error:", err)
-			os.Exit(1)
-		}
-		return
-	}
+	testkit.Roles{ledger.Role: ledger.Write, pinHolder: holdPin}.Play()
 	os.Exit(testkit.LeakChecked(m).Run())
 }
 
-// invariant is the sum over both tables that every commit keeps.
-const invariant = 2_000_000
-
-// newLedger makes a database of two tables whose sums change together. Its WAL is small, so that it
-// restarts often.
-func newLedger(t testing.TB, mode string) string {
-	t.Helper()
-	db := filepath.Join(t.TempDir(), "ledger.db")
-	sqlite(t, db, "PRAGMA journal_mode="+mode+";", `
-CREATE TABLE a(id INTEGER PRIMARY KEY, v INTEGER, filler BLOB);
-CREATE TABLE b(id INTEGER PRIMARY KEY, v INTEGER, filler BLOB);
-WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<1000) INSERT INTO a SELECT i, 1000, randomblob(500) FROM c;
-WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<1000) INSERT INTO b SELECT i, 1000, randomblob(500) FROM c;`)
-	return db
-}
+// pinHolder is the role of a process that holds a snapshot's pin on a database.
+const pinHolder = "pin holder"
 
 // holdPin reads db as a snapshot does until its standard input ends.
 func holdPin(db string) error {
@@ -64,95 +35,10 @@ func holdPin(db string) error {
 			return err
 		}
 		defer p.Close()
-		fmt.Println("ready")
-		bufio.NewReader(os.Stdin).ReadByte()
+		testkit.Ready()
+		<-testkit.UntilEOF()
 		return nil
 	})
-}
-
-// runWriter moves amounts between the tables, one commit each, until its standard input ends; then
-// it prints how many commits there were and how often the WAL was restarted.
-func runWriter(db string) error {
-	c, err := openConn(db, "mode=rw", "_busy_timeout=10000")
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	ctx := context.Background()
-	if err := c.exec(ctx, "PRAGMA wal_autocheckpoint=50; PRAGMA synchronous=OFF"); err != nil {
-		return err
-	}
-	stop := make(chan struct{})
-	go func() {
-		defer close(stop)
-		bufio.NewReader(os.Stdin).ReadByte()
-	}()
-	fmt.Println("ready")
-	commits, restarts, salt := 0, 0, ""
-	for {
-		select {
-		case <-stop:
-			fmt.Println(commits, restarts)
-			return nil
-		default:
-		}
-		i, j := commits%1000+1, commits*7%1000+1
-		if err := c.exec(ctx, fmt.Sprintf("BEGIN IMMEDIATE; UPDATE a SET v=v-3 WHERE id=%d; UPDATE b SET v=v+3 WHERE id=%d; COMMIT", i, j)); err != nil {
-			return err
-		}
-		commits++
-		if now := walSalt(db); now != salt {
-			salt = now
-			restarts++
-		}
-	}
-}
-
-func walSalt(db string) string {
-	f, err := os.Open(db + "-wal")
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	var b [8]byte
-	f.ReadAt(b[:], 16)
-	return string(b[:])
-}
-
-// startWriter runs runWriter in another process. stop ends it and returns its counts.
-func startWriter(t testing.TB, db string) (stop func() (commits, restarts int)) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "ENGINE_TEST_WRITER="+db)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() || lines.Text() != "ready" {
-		t.Fatalf("writer: %q", lines.Text())
-	}
-	return func() (commits, restarts int) {
-		t.Helper()
-		in.Close()
-		lines.Scan()
-		fields := strings.Fields(lines.Text())
-		if len(fields) != 2 {
-			t.Fatalf("writer: %q", lines.Text())
-		}
-		commits, _ = strconv.Atoi(fields[0])
-		restarts, _ = strconv.Atoi(fields[1])
-		cmd.Wait()
-		return commits, restarts
-	}
 }
 
 // TestOpeningsBesideWriter opens and pins the source beside the fastest writer there is: no race
@@ -167,8 +53,9 @@ func TestOpeningsBesideWriter(t *testing.T) {
 	}
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
-			db := newLedger(t, mode)
-			stop := startWriter(t, db)
+			db := filepath.Join(t.TempDir(), "ledger.db")
+			sqlite(t, db, "PRAGMA journal_mode="+mode+";", ledger.Schema)
+			writer := ledger.Start(t, ledger.Order{DB: db, BusyTimeout: 10 * time.Second})
 			src, err := openSource("open", db)
 			if err != nil {
 				t.Fatal(err)
@@ -186,8 +73,8 @@ func TestOpeningsBesideWriter(t *testing.T) {
 						return err
 					}
 					defer p.Close()
-					sum, err := p.conn.queryInt(ctx, "SELECT (SELECT sum(v) FROM a) + (SELECT sum(v) FROM b)")
-					if err == nil && sum != invariant {
+					sum, err := p.conn.queryInt(ctx, ledger.Sum)
+					if err == nil && fmt.Sprint(sum) != ledger.Total {
 						t.Errorf("sum %d", sum)
 					}
 					return err
@@ -197,8 +84,7 @@ func TestOpeningsBesideWriter(t *testing.T) {
 				}
 			}
 			elapsed := time.Since(start)
-			commits, restarts := stop()
-			t.Logf("%d openings in %v beside %d commits and %d WAL restarts; retried: %v", openings, elapsed, commits, restarts, retries)
+			t.Logf("%d openings in %v beside %+v; retried: %v", openings, elapsed, writer.Stop(), retries)
 		})
 	}
 }

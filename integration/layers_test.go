@@ -182,7 +182,8 @@ func layerOf(dir string) string {
 
 // forTests reports whether a file is no part of the program.
 func forTests(file string) bool {
-	return strings.HasSuffix(file, "_test.go") || within(filepath.ToSlash(file), "integration/harness")
+	return strings.HasSuffix(file, "_test.go") || within(filepath.ToSlash(file), "integration/harness") ||
+		within(filepath.ToSlash(file), testkit)
 }
 
 func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }

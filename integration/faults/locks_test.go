@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
 
 // lockFaults are about the state in which the source is found, and who may do what with it.
@@ -220,23 +221,14 @@ func (s *scene) staysBusy() {
 	}
 }
 
-// ledgerSQL makes two tables whose sums change together.
-const (
-	ledgerSQL = `CREATE TABLE a(id INTEGER PRIMARY KEY, v INTEGER, filler BLOB); CREATE TABLE b(id INTEGER PRIMARY KEY, v INTEGER, filler BLOB);
-WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<1000) INSERT INTO a SELECT i, 1000, randomblob(500) FROM c;
-WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<1000) INSERT INTO b SELECT i, 1000, randomblob(500) FROM c;`
-	ledgerSum = "SELECT (SELECT sum(v) FROM a) + (SELECT sum(v) FROM b);"
-	ledgerIs  = "2000000"
-)
-
 // besideWriter takes backups beside a writer: the invariant holds in each, and the writer is never turned away.
 func besideWriter(s *scene, mode string, backups int) {
-	s.sql(s.db, "PRAGMA journal_mode="+mode+";", ledgerSQL)
-	writer := startSoakWriter(s.T, soakOrder{DB: s.db, BusyTimeout: 30 * time.Second})
+	s.sql(s.db, "PRAGMA journal_mode="+mode+";", ledger.Schema)
+	writer := ledger.Start(s.T, ledger.Order{DB: s.db, BusyTimeout: 30 * time.Second})
 	for range backups {
-		s.try(trial{moves: true, args: []string{"backup", "--busy-timeout", "60s", s.db, "-"}}).holds(ledgerSum, ledgerIs)
+		s.try(trial{moves: true, args: []string{"backup", "--busy-timeout", "60s", s.db, "-"}}).holds(ledger.Sum, ledger.Total)
 	}
-	if did := writer.stop(); did.Busy > 0 || did.Commits == 0 {
+	if did := writer.Stop(); did.Busy > 0 || did.Commits == 0 {
 		s.Errorf("the writer had %d commits and was turned away %d times", did.Commits, did.Busy)
 	}
 }
@@ -281,7 +273,7 @@ func guardedCopyDisturbed(s *scene) {
 		p.finish().hasRows(2100)
 	})
 	s.part("again and again", func(s *scene) {
-		s.sql(s.db, "PRAGMA journal_mode=WAL;", ledgerSQL)
+		s.sql(s.db, "PRAGMA journal_mode=WAL;", ledger.Schema)
 		var stop atomic.Bool
 		done := make(chan struct{})
 		go func() {
@@ -291,7 +283,7 @@ func guardedCopyDisturbed(s *scene) {
 			}
 		}()
 		for range 20 {
-			s.try(trial{moves: true, codes: []int{codeDone, codeBusy}, says: []string{"app.db"}, args: []string{"backup", "--busy-timeout", "2s", s.db, "-"}}).holds(ledgerSum, ledgerIs)
+			s.try(trial{moves: true, codes: []int{codeDone, codeBusy}, says: []string{"app.db"}, args: []string{"backup", "--busy-timeout", "2s", s.db, "-"}}).holds(ledger.Sum, ledger.Total)
 		}
 		stop.Store(true)
 		<-done

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
 
 // copiesBesideStranger is how many backups are taken beside a writer that our locks do not reach.
@@ -103,14 +104,14 @@ var neighbourFaults = []matrixRow{
 // besideStranger takes backups of what a writer writes to by another way: each is right, or refused with a reason.
 func (s *scene) besideStranger(mode string, way func() (under []string, db string)) {
 	s.Helper()
-	s.sql(s.db, "PRAGMA journal_mode="+mode+";", ledgerSQL)
-	writer := startSoakWriter(s.T, soakOrder{DB: s.db, BusyTimeout: 30 * time.Second})
+	s.sql(s.db, "PRAGMA journal_mode="+mode+";", ledger.Schema)
+	writer := ledger.Start(s.T, ledger.Order{DB: s.db, BusyTimeout: 30 * time.Second})
 	for range copiesBesideStranger {
 		under, db := way()
 		s.try(trial{moves: true, under: under, args: []string{"backup", "--busy-timeout", "300ms", db, "-"},
-			codes: []int{codeDone, codeSource, codeBusy}, says: []string{db}}).holds(ledgerSum, ledgerIs)
+			codes: []int{codeDone, codeSource, codeBusy}, says: []string{db}}).holds(ledger.Sum, ledger.Total)
 	}
-	if did := writer.stop(); did.Commits == 0 {
+	if did := writer.Stop(); did.Commits == 0 {
 		s.Error("the writer has written nothing")
 	}
 }

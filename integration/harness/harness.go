@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
 
 // binary is the absolute path of the program under test: the static one that make builds, however the tests were started.
@@ -20,13 +21,7 @@ var Binary string
 
 // Main runs the tests of a package, which must leave nothing behind, and then what the package does in the end.
 func Main(m *testing.M, after ...func() error) {
-	if db := os.Getenv(writerEnv); db != "" {
-		if err := runWriter(db); err != nil {
-			fmt.Fprintln(os.Stderr, "writer:", err)
-			os.Exit(1)
-		}
-		return
-	}
+	testkit.Roles{ledger.Role: ledger.Write}.Play()
 	watchSources()
 	path, err := built("build")
 	if err != nil {

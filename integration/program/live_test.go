@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
 
 // One hundred copies of a database that never holds still: all of them consistent, and the writer does not notice.
@@ -14,10 +15,10 @@ func TestBackupsBesideWriter(t *testing.T) {
 	b := harness.NewBench(t)
 	alone := writeAlone(b, b.NewLedger("control.db", "WAL"))
 	db := b.NewLedger("app.db", "WAL")
-	w := harness.StartWriter(t, db)
+	w := harness.StartWriter(t, db, 0)
 	for i := range backups {
-		sequence := harness.WALSequence(db)
-		harness.Eventually(t, "the writer starts its WAL over", func() bool { return harness.WALSequence(db) != sequence })
+		sequence := ledger.WALSequence(db)
+		harness.Eventually(t, "the writer starts its WAL over", func() bool { return ledger.WALSequence(db) != sequence })
 		b.Run("backup", "--no-sidecar", "app.db", fmt.Sprintf("copy%d.db", i)).Exits(0)
 	}
 	did := w.Stop()
@@ -33,16 +34,16 @@ func TestBackupsBesideWriter(t *testing.T) {
 }
 
 // writeAlone is the control run: as long as a few backups take.
-func writeAlone(b *harness.Bench, db string) harness.Tally {
+func writeAlone(b *harness.Bench, db string) ledger.Tally {
 	b.Helper()
-	w := harness.StartWriter(b, db)
+	w := harness.StartWriter(b, db, 0)
 	time.Sleep(time.Second)
 	return w.Stop()
 }
 
 // mustDiffer fails the test unless the copies, taken one after the other, are consistent, in order, and 90 of 100
 // different.
-func mustDiffer(b *harness.Bench, backups int, did harness.Tally) {
+func mustDiffer(b *harness.Bench, backups int, did ledger.Tally) {
 	b.Helper()
 	seen, last := map[int]bool{}, 0
 	for i := range backups {

@@ -5,6 +5,11 @@ import (
 	"testing"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
+func TestMain(m *testing.M) {
+	testkit.Roles{committer: commit, ledger.Role: ledger.Write}.Play()
+	harness.Main(m)
+}

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,28 +26,19 @@ const breaks = 200
 // pipeRows make a database of some 1.6 MB. All that can be on its way at a time, in pipes and buffers, is half of that.
 const pipeRows = 5_000
 
-// committerEnv makes the test binary a consumer that takes the end of its input for the end of the stream.
-const committerEnv = "SQLITE_CHECKPOINT_TEST_COMMITTER"
-
-func init() {
-	if os.Getenv(committerEnv) != "" {
-		os.Exit(commit())
-	}
-}
+// committer is the role of a consumer that takes the end of its input for the end of the stream.
+const committer = "committer"
 
 // commit is what rclone, kopia or aws do: everything up to the end of input gets the final name.
-func commit() int {
+func commit(string) error {
 	out, err := os.OpenFile("t", os.O_WRONLY, 0)
 	if err != nil {
-		return 1
+		return err
 	}
 	if _, err := io.Copy(out, os.Stdin); err != nil {
-		return 1
+		return err
 	}
-	if err := os.Rename("t", "final"); err != nil {
-		return 1
-	}
-	return 0
+	return os.Rename("t", "final")
 }
 
 var committers = []struct {
@@ -54,7 +46,7 @@ var committers = []struct {
 	argv []string
 }{
 	{"shell", []string{"sh", "-c", "cat > t && mv t final"}},
-	{"program", []string{"env", committerEnv + "=1", os.Args[0]}},
+	{"program", []string{"env", testkit.RoleVariable + "=" + committer, os.Args[0]}},
 }
 
 // However the stream breaks, a consumer that commits at the end of its input never does, and nobody and nothing

@@ -22,7 +22,7 @@ func TestRestic(t *testing.T) {
 			b := harness.NewBench(t)
 			t.Setenv("RESTIC", harness.Tool(t, way.restic))
 			b.Bash(`"$RESTIC" init`).Exits(0)
-			w := harness.StartWriter(t, b.NewLedger("app.db", "WAL"))
+			w := harness.StartWriter(t, b.NewLedger("app.db", "WAL"), 0)
 			before := b.Commits("app.db")
 			b.Bash(way.backup).Exits(0)
 			after := b.Commits("app.db")

@@ -151,7 +151,7 @@ func TestShadowWithoutNamespace(t *testing.T) {
 	s.add("similar.db", s.Bench.Read("DELETE"))
 	s.add("similar-db", []byte("no database"))
 	s.databases, s.others = append(s.databases, "$HOME # x .db", "similar.db"), append(s.others, "similar-db")
-	harness.StartWriter(t, s.path(s.databases[0]))
+	harness.StartWriter(t, s.path(s.databases[0]), 0)
 	t.Setenv("RESTIC", harness.Tool(t, "bin/restic"))
 	s.Finish(s.Other(harness.NoNamespaces("sqlite-checkpoint shadow srv/app -- true")...)).Exits(1).
 		Says("does not allow a private mount namespace", "{exclude}", "{stage}")

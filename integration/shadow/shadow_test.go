@@ -78,12 +78,11 @@ func TestShadowRestic(t *testing.T) {
 	s.Check(os.Symlink(filepath.Base(hostile), s.path("link to a database")))
 	old := time.Unix(1e9, 0)
 	s.Check(os.Chtimes(s.path(hostile), old, old))
-	t.Setenv(harness.PauseEnv, "10ms")
 	plain := slices.DeleteFunc(slices.Clone(s.databases), func(name string) bool {
 		return name == hostile || strings.ContainsAny(name, "?\n") || !utf8.ValidString(name) // which no URI can have
 	})
 	for _, name := range plain[:10] {
-		harness.StartWriter(t, s.path(name))
+		harness.StartWriter(t, s.path(name), 10*time.Millisecond)
 	}
 	for _, restic := range []string{"restic", "bin/restic"} {
 		t.Run(restic, func(t *testing.T) {
