@@ -6,14 +6,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 )
 
 // A Place is a directory that is looked up once. Whatever is then done in it by name is done in
 // that very directory, whoever renames it, or puts another one or a symbolic link in its place. It
 // is safe for concurrent use until Close.
 type Place struct {
-	path string
-	dir  *os.File // need not be readable
+	path  string
+	dir   *os.File // need not be readable
+	swept sync.Once
 }
 
 // ErrForeignLink means that a path on which root was to write leads through a symbolic link that
@@ -27,7 +29,7 @@ func OpenPlace(path string) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Place{path, dir}, nil
+	return &Place{path: path, dir: dir}, nil
 }
 
 // OpenPlaceOf opens the directory of a file, and tells the file's name in it. That is "." if the
@@ -51,7 +53,7 @@ func (p *Place) again() (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Place{p.path, dir}, nil
+	return &Place{path: p.path, dir: dir}, nil
 }
 
 // Path is the path that the directory was opened by. It may lead elsewhere by now.

@@ -21,13 +21,24 @@ func Sweep(parent string) {
 	}
 }
 
-// Sweep removes the private directories that killed runs left there; see [Sweep].
-func (p *Place) Sweep() {
-	names, _ := p.Names()
-	for _, name := range names {
-		if isDirName(name) {
-			p.sweepDir(name)
-		}
+// Sweep removes the private directories that killed runs left there; see [Sweep]. It does so once:
+// a directory of 10,000 copies takes longer to list than a small copy takes to make.
+func (p *Place) Sweep() { p.swept.Do(p.sweep) }
+
+func (p *Place) sweep() {
+	f, err := p.Open(".")
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	var left []string
+	for err == nil {
+		var names []string
+		names, err = f.Readdirnames(1000)
+		left = append(left, slices.DeleteFunc(names, func(name string) bool { return !isDirName(name) })...)
+	}
+	for _, name := range left {
+		p.sweepDir(name)
 	}
 }
 
