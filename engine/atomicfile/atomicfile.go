@@ -19,14 +19,13 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
 )
 
 // Prefix begins the name of every private directory. 24 hexadecimal digits follow.
 const Prefix = ".sqlite-checkpoint-"
 
-// contents are the only names that a private directory may have in it, and the only ones that are
-// removed.
+// contents are, beside those of parts, the only names that a private directory may have in it, and
+// the only ones that are removed.
 var contents = []string{
 	contentName,
 	"image.db", "image.db-wal", "image.db-shm", "image.db-journal",
@@ -41,10 +40,7 @@ type Dir struct {
 	dir    *os.File // holds the flock; nil after Close
 }
 
-var (
-	errReplaced = errors.New("the directory was replaced by another")
-	errLocked   = errors.New("another process has the directory")
-)
+var errReplaced = errors.New("the directory was replaced by another")
 
 // NewDir removes what killed runs left in parent and makes a new private directory there.
 func NewDir(parent string) (*Dir, error) {
@@ -90,7 +86,7 @@ func (p *Place) NewDir() (*Dir, error) {
 // lostRace reports whether the new name was taken, or was no longer the new directory's when it was
 // locked.
 func lostRace(err error) bool {
-	return errors.Is(err, fs.ErrExist) || errors.Is(err, errReplaced) || errors.Is(err, errLocked)
+	return errors.Is(err, fs.ErrExist) || errors.Is(err, errReplaced) || errors.Is(err, ErrLocked)
 }
 
 func newDir(parent *Place) (*Dir, error) {
@@ -173,7 +169,7 @@ func (d *Dir) Path() string { return d.parent.join(d.name) }
 // Create makes a new file of mode 0600 in the directory. The name must be one of those that a sweep
 // removes.
 func (d *Dir) Create(name string) (*os.File, error) {
-	if !slices.Contains(contents, name) {
+	if !isContent(name) {
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrInvalid}
 	}
 	return createAt(d.dir, name, 0o600)
@@ -225,6 +221,9 @@ func (d *Dir) remove() error {
 	}
 	if d.checkName() == nil {
 		err = rmdirAt(d.parent.dir, d.name) // says what counts: a file that is left keeps it from working
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && d.removeParts() == nil {
+			err = rmdirAt(d.parent.dir, d.name)
+		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -32,7 +32,7 @@ func openAt(dir *os.File, name string) (*os.File, error) {
 }
 
 // lockDir opens the private directory and takes its flock, which goes with the process, however it
-// dies. It fails with errLocked if another process has the lock, with errReplaced if there is no
+// dies. It fails with ErrLocked if another process has the lock, with errReplaced if there is no
 // directory of that name.
 func lockDir(parent *os.File, name string) (*os.File, error) {
 	path := filepath.Join(parent.Name(), name)
@@ -46,7 +46,7 @@ func lockDir(parent *os.File, name string) (*os.File, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, errLocked
+			return nil, ErrLocked
 		}
 		return nil, &os.PathError{Op: "flock", Path: path, Err: err}
 	}

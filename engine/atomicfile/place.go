@@ -6,16 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 )
 
 // A Place is a directory that is looked up once. Whatever is then done in it by name is done in
 // that very directory, whoever renames it, or puts another one or a symbolic link in its place. It
 // is safe for concurrent use until Close.
 type Place struct {
-	path  string
-	dir   *os.File // need not be readable
-	swept sync.Once
+	path string
+	dir  *os.File // need not be readable
 }
 
 // ErrForeignLink means that a path on which root was to write leads through a symbolic link that
@@ -29,7 +27,7 @@ func OpenPlace(path string) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Place{path: path, dir: dir}, nil
+	return &Place{path, dir}, nil
 }
 
 // OpenPlaceOf opens the directory of a file, and tells the file's name in it. That is "." if the
@@ -53,8 +51,24 @@ func (p *Place) again() (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Place{path: p.path, dir: dir}, nil
+	return &Place{p.path, dir}, nil
 }
+
+// Sub opens a directory in the directory. It follows no symbolic link.
+func (p *Place) Sub(name string) (*Place, error) {
+	dir, err := openSub(p.dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Place{p.join(name), dir}, nil
+}
+
+// ErrLocked means that another process holds the lock of a directory.
+var ErrLocked = errors.New("locked by another process")
+
+// Lock takes the flock(2) of the directory, without waiting. Closing the file releases it, and so
+// does the end of the process. It fails with [ErrLocked] if another process has it.
+func (p *Place) Lock() (*os.File, error) { return lockDir(p.dir, ".") }
 
 // Path is the path that the directory was opened by. It may lead elsewhere by now.
 func (p *Place) Path() string { return p.path }

@@ -30,6 +30,10 @@ func reopenPlace(dir *os.File) (*os.File, error) {
 	return openFileAt(dir, ".", dir.Name(), placeFlags, 0)
 }
 
+func openSub(dir *os.File, name string) (*os.File, error) {
+	return openFileAt(dir, name, filepath.Join(dir.Name(), name), placeFlags|unix.O_NOFOLLOW, 0)
+}
+
 // lstatAt describes what a descriptor has that opens nothing.
 func lstatAt(dir *os.File, name string) (fs.FileInfo, error) {
 	f, err := openFileAt(dir, name, filepath.Join(dir.Name(), name), unix.O_PATH|unix.O_NOFOLLOW, 0)

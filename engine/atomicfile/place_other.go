@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 func openPlace(path string) (*os.File, error) {
@@ -21,6 +22,17 @@ func openPlace(path string) (*os.File, error) {
 }
 
 func reopenPlace(dir *os.File) (*os.File, error) { return openAt(dir, ".") }
+
+func openSub(dir *os.File, name string) (*os.File, error) {
+	info, err := lstatAt(dir, name)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: filepath.Join(dir.Name(), name), Err: syscall.ENOTDIR}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return openAt(dir, name)
+}
 
 func lstatAt(dir *os.File, name string) (fs.FileInfo, error) {
 	return os.Lstat(filepath.Join(dir.Name(), name))

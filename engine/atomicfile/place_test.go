@@ -76,27 +76,6 @@ func TestPlaceOutlived(t *testing.T) {
 	}
 }
 
-// TestPlaceSweepsOnce: a second private directory costs no second look at all names.
-func TestPlaceSweepsOnce(t *testing.T) {
-	dir := t.TempDir()
-	first, later := left(t, dir), ""
-	p := open(t, dir)
-	for range 2 {
-		d, err := p.NewDir()
-		must(t, err)
-		must(t, d.Close())
-		if later == "" {
-			later = left(t, dir)
-		}
-	}
-	if _, err := os.Lstat(first); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what a killed run left is still there: %v", err)
-	}
-	if _, err := os.Lstat(later); err != nil {
-		t.Errorf("swept twice: %v", err)
-	}
-}
-
 // TestForeignLink: root goes through its own symbolic links only, wherever on the path they are.
 func TestForeignLink(t *testing.T) {
 	testkit.NeedsRoot(t)

@@ -2,8 +2,7 @@ package atomicfile
 
 import (
 	"encoding/hex"
-	"io"
-	"slices"
+	"errors"
 	"strings"
 	"time"
 )
@@ -21,24 +20,13 @@ func Sweep(parent string) {
 	}
 }
 
-// Sweep removes the private directories that killed runs left there; see [Sweep]. It does so once:
-// a directory of 10,000 copies takes longer to list than a small copy takes to make.
-func (p *Place) Sweep() { p.swept.Do(p.sweep) }
-
-func (p *Place) sweep() {
-	f, err := p.Open(".")
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	var left []string
-	for err == nil {
-		var names []string
-		names, err = f.Readdirnames(1000)
-		left = append(left, slices.DeleteFunc(names, func(name string) bool { return !isDirName(name) })...)
-	}
-	for _, name := range left {
-		p.sweepDir(name)
+// Sweep removes the private directories that killed runs left there; see [Sweep].
+func (p *Place) Sweep() {
+	names, _ := p.Names()
+	for _, name := range names {
+		if isDirName(name) {
+			p.sweepDir(name)
+		}
 	}
 }
 
@@ -69,12 +57,15 @@ func (d *Dir) abandoned() bool {
 	if _, network, err := NetworkFilesystem(d.Path()); err != nil || !oldEnough(info.ModTime(), network) {
 		return false
 	}
-	names, err := d.dir.Readdirnames(len(contents) + 1)
-	if err != nil && err != io.EOF {
-		return false
-	}
-	return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(contents, name) })
+	return d.each(func(name string) error {
+		if !isContent(name) {
+			return errForeign
+		}
+		return nil
+	}) == nil
 }
+
+var errForeign = errors.New("a file that no run has made")
 
 // oldEnough reports whether a directory that nobody has locked is abandoned.
 func oldEnough(changed time.Time, network bool) bool {

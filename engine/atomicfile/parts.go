@@ -1,0 +1,107 @@
+package atomicfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+)
+
+// PartName is a name for one of many files of a private directory.
+func PartName(n uint32) string { return fmt.Sprintf("part-%08x", n) }
+
+func isPart(name string) bool {
+	var n uint32
+	_, err := fmt.Sscanf(name, "part-%08x", &n)
+	return err == nil && name == PartName(n)
+}
+
+func isContent(name string) bool { return slices.Contains(contents, name) || isPart(name) }
+
+// fewFiles are so few that each is synced by itself. A file system as a whole is synced faster than
+// many files, but with all that others have written to it.
+const fewFiles = 64
+
+// Sync makes the content of all files in the directory durable, once all are written.
+func (d *Dir) Sync() error {
+	var names []string
+	err := d.each(func(name string) error {
+		names = append(names, name)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(names) > fewFiles && canSyncFilesystem {
+		return syncFilesystem(d.dir)
+	}
+	for _, name := range names {
+		if err := d.syncFile(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Dir) syncFile(name string) error {
+	f, err := openAt(d.dir, name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// Move gives the file name of the directory, which the caller has synced, the name dst of the
+// directory to, and replaces a file of that name.
+func (d *Dir) Move(name string, to *Place, dst string) error {
+	return renameAt(d.dir, name, to.dir, dst)
+}
+
+// each calls f with every name in the directory until f fails.
+func (d *Dir) each(f func(name string) error) error {
+	list, err := openAt(d.dir, ".")
+	if err != nil {
+		return err
+	}
+	defer list.Close()
+	return eachName(list, f)
+}
+
+func eachName(list *os.File, f func(name string) error) error {
+	const batch = 1024
+	for {
+		names, err := list.Readdirnames(batch)
+		for _, name := range names {
+			if err := f(name); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// removeParts removes those that are left of many files, and fails if there are none.
+func (d *Dir) removeParts() error {
+	var names []string
+	err := d.each(func(name string) error {
+		if isPart(name) {
+			names = append(names, name)
+		}
+		return nil
+	})
+	for _, name := range names {
+		err = errors.Join(err, d.Remove(name))
+	}
+	if err == nil && len(names) == 0 {
+		err = fs.ErrNotExist
+	}
+	return err
+}
