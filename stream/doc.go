@@ -23,6 +23,9 @@
 // that proves a whole stream from outside it, and a [Sink] is the place a stream goes to: standard output, a named
 // pipe or a new file.
 //
+// [Shards] keep a raw stream in a directory, as files of one size: a [ShardSink] writes only those that have changed,
+// and a [ShardReader] reads the stream back for a Reader to prove.
+//
 // Digests and trailer protect against damage and truncation, not against tampering: they involve no key, so that whoever
 // changes a stream on purpose can compute them anew.
 //

@@ -100,6 +100,26 @@ func askPython(t *testing.T, streams []vector) []verdict {
 	return verdicts
 }
 
+// TestIndependentShards compares the ShardReader with testdata/reader.py over the directories of testdata/shards.
+func TestIndependentShards(t *testing.T) {
+	args := []string{"testdata/reader.py"}
+	vectors := loadShardVectors(t)
+	for _, v := range vectors {
+		args = append(args, v.unpack(t))
+	}
+	out, _ := exec.Command("python3", args...).Output() // fails, as some are refused
+	words := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if len(words) != len(vectors) {
+		t.Fatalf("%d verdicts on %d directories: %s", len(words), len(vectors), out)
+	}
+	for i, v := range vectors {
+		accepted := words[i] == "accept "+v.payload
+		if accepted != (v.expect == "success") {
+			t.Errorf("%s: reader.py says %s", v.name, words[i])
+		}
+	}
+}
+
 // mutate makes n streams out of vectors, always the same.
 func mutate(vectors []vector, n int) []vector {
 	random := rand.New(rand.NewPCG(1, 2))

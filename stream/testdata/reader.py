@@ -3,7 +3,7 @@
 
     reader.py [--unproven] [--image-sha256 HEX] [--stream-sha256 HEX] FILE...
 
-prints, for every file, "accept" and the SHA-256 of its image, or "refuse" and why. With --batch it reads lines of JSON
+prints, for every file, or directory of shards, "accept" and the SHA-256 of its image, or "refuse" and why. With --batch it reads lines of JSON
 from standard input instead, {"data": base64, "unproven": bool, "image_sha256": hex, "stream_sha256": hex}, and prints
 such lines.
 """
@@ -154,6 +154,33 @@ def read(data, contents, unproven=False, image_sha256=None, stream_sha256=None):
     return digest
 
 
+def read_shards(directory):
+    """Section 10: gives the stream in a directory of shards."""
+    files = {}
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        if name.startswith(".") or name == "lost+found" or os.path.isfile(path) and not os.path.islink(path):
+            demand(not re.fullmatch("[0-9a-f]{6}|sqlite-checkpoint-trailer", name), "a file for a directory")
+            continue
+        demand(os.path.isdir(path) and not os.path.islink(path), "no directory")
+        pattern = "trailer" if name == "sqlite-checkpoint-trailer" else "[0-9a-f]{2}"
+        demand(pattern == "trailer" or re.fullmatch("[0-9a-f]{6}", name), "another directory")
+        for file in os.listdir(path):
+            if not file.startswith(".") and file != "lost+found":
+                demand(re.fullmatch(pattern, file), "another file")
+                file = os.path.join(path, file)
+                demand(os.path.isfile(file) and not os.path.islink(file), "no regular file")
+                with open(file, "rb") as content:
+                    files[os.path.relpath(file, directory)] = content.read()
+    trailer = files.pop("sqlite-checkpoint-trailer/trailer", None)
+    demand(trailer is not None, "no trailer")
+    lengths = [len(files[name]) for name in sorted(files)]
+    demand(sorted(files) == [f"{n >> 8:06x}/{n & 255:02x}" for n in range(len(files))], "a shard is missing")
+    demand(all(length == lengths[0] for length in lengths[:-1]), "a shard of another length")
+    demand(not lengths or 0 < lengths[-1] <= lengths[0], "the last shard is empty or too long")
+    return b"".join(files[name] for name in sorted(files)) + trailer
+
+
 def judge(streams):
     """A result for each of many streams, which are (data, options)."""
     frames = dict.fromkeys(frame for data, _ in streams for frame in frames_in(data))
@@ -180,8 +207,13 @@ def main():
             print(json.dumps({"accepted": accepted, "word": word}))
         return 0
     options = {"unproven": args.unproven, "image_sha256": args.image_sha256, "stream_sha256": args.stream_sha256}
-    streams = [(open(name, "rb").read(), options) for name in args.files]
-    results = list(judge(streams))
+    results = []
+    for name in args.files:
+        try:
+            data = read_shards(name) if os.path.isdir(name) else open(name, "rb").read()
+            results += judge([(data, options)])
+        except Refused as why:
+            results.append((False, str(why)))
     for accepted, word in results:
         print("accept" if accepted else "refuse", word)
     return 0 if all(accepted for accepted, _ in results) else 1

@@ -1,0 +1,147 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+)
+
+// stagedTrailer is the name of the trailer while it is aside.
+const stagedTrailer = "content"
+
+// Commit puts what differs into place. Without a difference it writes nothing. There is no trailer from before the
+// first change until after the last one is durable, so that an interruption is seen.
+func (s *ShardSink) Commit() error {
+	if s.left > 0 || len(s.trailer) != TrailerSize {
+		return fmt.Errorf("%w: the stream has not ended", ErrImageSize)
+	}
+	superfluous, err := s.superfluous()
+	if err != nil {
+		return err
+	}
+	proven, err := s.hasTrailer()
+	if err != nil || proven && len(s.changed) == 0 && len(superfluous) == 0 {
+		return err
+	}
+	if err := s.write(stagedTrailer, s.trailer); err != nil {
+		return err
+	}
+	if err := s.stage.Sync(); err != nil {
+		return err
+	}
+	if err := context.Cause(s.ctx); err != nil {
+		return err
+	}
+	trailerDir, err := s.begin(len(s.changed)+len(superfluous) > 0)
+	if err != nil {
+		return err
+	}
+	defer trailerDir.Close()
+	if err := s.place(); err != nil {
+		return err
+	}
+	if err := s.remove(superfluous); err != nil {
+		return err
+	}
+	if err := s.stage.Move(stagedTrailer, trailerDir, shardTrailerName); err != nil {
+		return err
+	}
+	return trailerDir.Sync()
+}
+
+// superfluous are the shards that an earlier, longer stream has left.
+func (s *ShardSink) superfluous() (list []shardNumber, err error) {
+	err = scanShards(s.dir, s.stats.Count, func(n shardNumber) error {
+		list = append(list, n)
+		return nil
+	})
+	return list, err
+}
+
+// hasTrailer reports whether the trailer that is there is the right one.
+func (s *ShardSink) hasTrailer() (bool, error) {
+	dir, err := s.dir.Sub(shardTrailerDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, foreignLink(err)
+	}
+	defer dir.Close()
+	return s.has(dir, shardTrailerName, s.trailer)
+}
+
+// begin opens the directory of the trailer. If shards will change, it removes the trailer, durably.
+func (s *ShardSink) begin(change bool) (*atomicfile.Place, error) {
+	dir, err := s.dir.Sub(shardTrailerDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = s.dir.Mkdir(shardTrailerDir); err == nil {
+			dir, err = s.dir.Sub(shardTrailerDir)
+		}
+		if err == nil {
+			err = s.dir.Sync()
+		}
+	} else if err == nil && change {
+		if err = dir.Remove(shardTrailerName); err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = dir.Sync()
+		}
+	}
+	if err != nil && dir != nil {
+		dir.Close()
+	}
+	return dir, err
+}
+
+// place gives the shards that were written their names, durably.
+func (s *ShardSink) place() error {
+	s.sub.close()
+	for i, number := range s.changed {
+		n := shardNumber(number)
+		sub, err := s.sub.open(n)
+		if err == nil && sub == nil {
+			s.sub.close()
+			if err = s.dir.Mkdir(n.dir()); err == nil {
+				sub, err = s.sub.open(n)
+			}
+		}
+		if err == nil {
+			err = s.stage.Move(atomicfile.PartName(number), sub, n.file())
+		}
+		last := i+1 == len(s.changed) || shardNumber(s.changed[i+1]).dir() != n.dir()
+		if err == nil && last {
+			err = sub.Sync()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.dir.Sync()
+}
+
+// remove removes shards and the directories that are empty then.
+func (s *ShardSink) remove(superfluous []shardNumber) error {
+	for i, n := range superfluous {
+		sub, err := s.sub.open(n)
+		if err == nil {
+			err = sub.Remove(n.file())
+		}
+		last := i+1 == len(superfluous) || superfluous[i+1].dir() != n.dir()
+		if err == nil && last {
+			err = sub.Sync()
+		}
+		if err != nil {
+			return err
+		}
+		s.stats.Removed++
+		if first := int64(n) / shardsPerDir * shardsPerDir; last && first >= s.stats.Count {
+			s.dir.Rmdir(n.dir()) // fails if anything else is in it, which nobody minds
+		}
+	}
+	if len(superfluous) == 0 {
+		return nil
+	}
+	return s.dir.Sync()
+}
