@@ -10,6 +10,8 @@ type backupCmd struct {
 	DB        string `arg:"" name:"db" help:"The database."`
 	Dest      string `arg:"" name:"dest" help:"A new file, a directory, a named pipe, or - for stdout."`
 	IfChanged bool   `help:"Make no copy if the newest one in the directory DEST is whole and has the same image."`
+
+	Shards shardSize `placeholder:"SIZE" help:"Keep the stream in DIR as files of SIZE, such as 64KiB: only those that change are written."`
 	streamFlags
 }
 
@@ -21,9 +23,13 @@ A plain file DEST is the database itself, with its SHA-256 in DEST.sha256. A str
 complete: verify and restore require it, SQLite ignores it. In a directory the copy gets a dated name, such as
 app-20261123T101500Z.db, which list, prune and restore --at understand; DIR/ is created if its parent exists.
 
+--shards is for a large database that changes little, and for programs that read or send only the files that have
+changed, such as restic, rsync and rclone. verify DIR and restore DIR read the shards.
+
   sqlite-checkpoint backup app.db copy.db
   sqlite-checkpoint backup app.db - | restic backup --stdin --stdin-filename /srv/app/app.db
-  sqlite-checkpoint backup --zstd app.db - | ssh host 'cat > app.db.zst'`
+  sqlite-checkpoint backup --zstd app.db - | ssh host 'cat > app.db.zst'
+  sqlite-checkpoint backup --shards 64KiB app.db /backup/app && restic backup /backup/app`
 }
 
 // Run is the command.

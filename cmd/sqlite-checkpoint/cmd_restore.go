@@ -17,7 +17,7 @@ import (
 )
 
 type restoreCmd struct {
-	Src string `arg:"" name:"src" help:"A stream or bare image, in a file or - for stdin; with --at, a directory."`
+	Src string `arg:"" name:"src" help:"A stream or bare image, in a file or - for stdin; or a directory: of shards or, with --at, of dated copies."`
 	DB  string `arg:"" name:"db" help:"The new database."`
 	fromFlags
 	atFlags

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -15,7 +14,7 @@ import (
 )
 
 type verifyCmd struct {
-	Src string `arg:"" name:"src" help:"A stream or bare image, in a file or - for stdin; or a restored directory."`
+	Src string `arg:"" name:"src" help:"A stream or bare image, in a file or - for stdin; or a directory: restored, or of shards."`
 	fromFlags
 	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"${verify_check_help}"`
 	Tmpdir string       `placeholder:"DIR" help:"Directory for the image while SQLite reads it (default: SQLite's)."`
@@ -48,7 +47,7 @@ func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
 	if err := cmd.queryFlags.check(); err != nil {
 		return err
 	}
-	if info, err := os.Stat(cmd.Src); err == nil && info.IsDir() && !cmd.FromCommand {
+	if !cmd.FromCommand && isDirectory(cmd.Src) && !stream.IsShards(cmd.Src) {
 		if len(cmd.Query) > 0 || cmd.Against != "" {
 			return usagef("verify %s: it is a directory; --query and --against are for one database", cmd.Src)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,14 +18,17 @@ import (
 
 // A datedDest is a directory that gets a copy with a dated name.
 type datedDest struct {
-	dir       string // empty if the destination is something else
-	made      bool   // by this run
+	destDir
 	ifChanged bool
 }
 
-// job plans the backup. A DEST that is a directory stands for a new copy in it, with a dated name.
+// job plans the backup. A DEST that is a directory stands for a new copy in it, with a dated name,
+// unless it gets shards.
 func (cmd *backupCmd) job(con *console) (*job, error) {
 	con.streaming = cmd.Dest == "-"
+	if cmd.Shards != 0 {
+		return cmd.shardsJob(con)
+	}
 	to := datedDest{ifChanged: cmd.IfChanged}
 	dest := cmd.Dest
 	if isDirectory(cmd.Dest) || strings.HasSuffix(cmd.Dest, "/") {
@@ -36,6 +38,9 @@ func (cmd *backupCmd) job(con *console) (*job, error) {
 	switch {
 	case cmd.IfChanged && to.dir == "":
 		return nil, usagef("--if-changed needs a directory as DEST, which has the earlier copies")
+	case to.dir != "" && stream.IsShards(to.dir):
+		err := fmt.Errorf("create a copy in %s: it has the shards of a stream", to.dir)
+		return nil, &fault{kind: kindUsage, err: err, hint: "add --shards SIZE, or name another directory"}
 	case to.dir != "" && (cmd.Sidecar != "" || cmd.NoSidecar || cmd.NoTrailer):
 		return nil, usagef("a dated copy has its digest beside it: leave out --sidecar, --no-sidecar and --no-trailer")
 	case to.dir != "":
@@ -48,49 +53,6 @@ func (cmd *backupCmd) job(con *console) (*job, error) {
 		to.unmake()
 	}
 	return j, err
-}
-
-// make creates the directory for copies of source if nothing but it is missing: a whole path that is
-// missing looks like a file system that is not mounted.
-func (d *datedDest) make(source string) error {
-	if isDirectory(d.dir) {
-		return nil
-	}
-	if _, err := os.Stat(source); err != nil {
-		return &engine.Error{Kind: engine.KindMissing, Op: "open", Path: source, Err: cause(err)}
-	}
-	parent, name, err := atomicfile.OpenPlaceOf(filepath.Clean(d.dir))
-	if err == nil {
-		defer parent.Close()
-		err = parent.Mkdir(name)
-	}
-	switch {
-	case err == nil:
-		d.made = true
-		parent.Sync() // publishing the copy tells what is wrong
-	case errors.Is(err, fs.ErrNotExist):
-		err = fmt.Errorf("create a copy in %s: %w", d.dir, cause(err))
-		return &fault{kind: engine.KindTemp, err: err, hint: "mount it, or create its parent with mkdir"}
-	case !isDirectory(d.dir): // another backup may have made it meanwhile
-		return fileFault(fmt.Errorf("create directory %s: %w", d.dir, cause(err)))
-	}
-	return nil
-}
-
-// unmake removes the directory if this run has made it and nothing is in it.
-func (d *datedDest) unmake() {
-	if !d.made {
-		return
-	}
-	if parent, name, err := atomicfile.OpenPlaceOf(filepath.Clean(d.dir)); err == nil {
-		parent.Rmdir(name)
-		parent.Close()
-	}
-}
-
-func isDirectory(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.IsDir()
 }
 
 // name is the path of a new copy: of this second, and after all of the same second that have left a

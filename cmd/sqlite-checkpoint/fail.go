@@ -55,6 +55,8 @@ const (
 	kindUnfinished  engine.Kind = "unfinished"
 	kindNamespace   engine.Kind = "no_namespace"
 	kindAppeared    engine.Kind = "database_appeared"
+	kindShardsBusy  engine.Kind = "destination_busy"
+	kindNotShards   engine.Kind = "not_shards"
 
 	kindInputStalled  engine.Kind = "input_stalled"
 	kindDiffers       engine.Kind = "differs"
@@ -83,6 +85,7 @@ var kinds = []row{
 	{engine.KindPattern, exitUsage, `quote [ and \ in a pattern with \, and close every [`, nil},
 	{engine.KindBadQuery, exitUsage,
 		"use one SELECT; pragmas are tables, as in: SELECT * FROM pragma_user_version", nil},
+	{kindUsage, exitUsage, "use a larger SIZE", stream.ErrTooManyShards},
 	{kindTerminal, exitUsage,
 		"redirect it, as in: sqlite-checkpoint backup DB - | restic backup --stdin", stream.ErrTerminal},
 
@@ -95,8 +98,11 @@ var kinds = []row{
 	{engine.KindElsewhere, exitSource, otherPath + "; if its -wal was deleted, stop the application first", nil},
 	{engine.KindInProcess, exitSource, "close the database in this process first", nil},
 	{engine.KindNotOwner, exitSource, runAsOwner, nil},
+	{engine.KindForeignFile, exitSource, "move it away: the directory is for shards alone", stream.ErrForeignFile},
+	{kindNotShards, exitSource, "name a new or an empty directory", stream.ErrNotShards},
 	{kindInUse, exitSource, "copy a database in use with backup, or look at it with info", nil},
 
+	{kindShardsBusy, exitBusy, "wait until it ends", stream.ErrShardsLocked},
 	{kindAppeared, exitBusy, "run it again: those databases are copied then", nil},
 	{engine.KindBusy, exitBusy, "try again later", nil},
 	{engine.KindExclusive, exitBusy, stopExclusive, nil},
@@ -118,6 +124,7 @@ var kinds = []row{
 	{engine.KindInternal, exitOther, "this is a bug in sqlite-checkpoint: please report it", stream.ErrImageSize},
 
 	{"stream_truncated", exitStream, fetchAgain, stream.ErrTruncated},
+	{"stream_incomplete", exitStream, "run the backup again, or wait until it ends", stream.ErrIncomplete},
 	{"stream_corrupt", exitStream, fetchAgain, stream.ErrCorrupt},
 	{"stream_unproven", exitStream,
 		"give --sha256 HEX or --sidecar FILE, or accept it as it is with --unproven", stream.ErrNoTrailer},

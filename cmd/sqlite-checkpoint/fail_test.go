@@ -162,7 +162,7 @@ func happens(command string, kind engine.Kind) bool {
 func TestKindNames(t *testing.T) {
 	want := strings.Fields(`usage terminal interrupted unfinished other internal bad_pattern bad_query query_failed differs
 		missing not_a_database unreadable hot_journal changed foreign_file open_in_process not_owner wal_elsewhere in_use
-		busy exclusive unlocked database_appeared no_namespace corrupt check_incomplete no_space temp_io exists same_file
+		busy exclusive unlocked database_appeared destination_busy not_shards stream_incomplete no_namespace corrupt check_incomplete no_space temp_io exists same_file
 		output stalled stream_truncated stream_corrupt stream_unproven stream_version stream_empty stream_format
 		input_stalled stream_trailing_data stream_mismatch stream_sidecar stream_plain_zstd damaged_copies damaged_directory
 		command_not_found command_not_executable command_failed command_ended_early`)

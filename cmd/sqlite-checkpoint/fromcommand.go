@@ -41,7 +41,10 @@ func (f *fromFlags) open(ctx context.Context, source string, proof proofFlags) (
 	if err != nil {
 		return nil, err
 	}
-	in.opened, in.source.timeout = start, f.Timeout
+	in.opened = start
+	if in.source != nil {
+		in.source.timeout = f.Timeout
+	}
 	return in, nil
 }
 

@@ -19,15 +19,18 @@ import (
 // An input is an open SRC.
 type input struct {
 	*stream.Reader
-	source *ctxReader
+	source *ctxReader // nil for shards
 	opened time.Time
-	end    func() error // ends the command that delivers it; nil for a file
+	end    func() error // ends the command or closes the shards that deliver it; nil for a file
 }
 
 // openInput opens SRC and reads what it is to be compared with.
 func openInput(ctx context.Context, source string, proof proofFlags) (*input, error) {
 	if source == "" {
 		return nil, usagef("SRC is empty")
+	}
+	if source != "-" && stream.IsShards(source) {
+		return openShards(ctx, source, proof)
 	}
 	file := os.Stdin
 	if source != "-" {
@@ -57,7 +60,7 @@ func (in *input) Close() {
 	if in.Reader != nil {
 		in.Reader.Close()
 	}
-	if in.source.file != os.Stdin {
+	if in.source != nil && in.source.file != os.Stdin {
 		in.source.file.Close()
 	}
 	if in.end != nil {

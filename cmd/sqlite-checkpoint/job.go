@@ -18,7 +18,8 @@ import (
 type job struct {
 	plan
 	to      datedDest
-	command *pipeCmd // which the stream goes to; nil for a destination
+	shards  *shardsDest // nil for another destination
+	command *pipeCmd    // which the stream goes to; nil for a destination
 	con     *console
 	place   *atomicfile.Place // directory of a new file, while it runs; else nil
 }
@@ -33,11 +34,16 @@ func (j *job) run(ctx context.Context) (backupResult, error) {
 		}
 		defer j.place.Close()
 	}
+	if err := j.shards.open(); err != nil {
+		return backupResult{}, j.destinationFault(err)
+	}
+	defer j.shards.close()
 	for {
 		result, err := j.attempt(ctx)
 		if !j.rename(err) {
 			if err != nil {
 				j.to.unmake()
+				j.shards.unmake()
 			}
 			return result, err
 		}
@@ -89,9 +95,7 @@ func (j *job) emit(ctx context.Context, snap *engine.Snapshot) (stream.Summary, 
 }
 
 func (j *job) sendToSink(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
-	sink, err := stream.OpenSink(ctx, j.dest, stream.SinkOptions{
-		Timeout: j.Timeout, Stdout: j.con.stdout, Place: j.place,
-	})
+	sink, err := j.openSink(ctx, snap.Size())
 	if err != nil {
 		return stream.Summary{}, j.destinationFault(err)
 	}
@@ -104,6 +108,22 @@ func (j *job) sendToSink(ctx context.Context, snap *engine.Snapshot) (stream.Sum
 		return sum, j.destinationFault(err)
 	}
 	return sum, nil
+}
+
+// A sink is a place that a stream goes to.
+type sink interface {
+	io.Writer
+	Commit() error
+	Close() error
+}
+
+func (j *job) openSink(ctx context.Context, imageSize int64) (sink, error) {
+	if j.shards != nil {
+		return j.shards.newSink(ctx, imageSize)
+	}
+	return stream.OpenSink(ctx, j.dest, stream.SinkOptions{
+		Timeout: j.Timeout, Stdout: j.con.stdout, Place: j.place,
+	})
 }
 
 // send encodes the copy into dst.
@@ -171,8 +191,10 @@ func (j *job) destinationFault(err error) error {
 	switch {
 	case errors.As(err, &known), errors.Is(err, stream.ErrStalled):
 		return err
-	case errors.Is(err, stream.ErrTerminal), errors.Is(err, stream.ErrClosed):
+	case errors.Is(err, stream.ErrTerminal), errors.Is(err, stream.ErrClosed), isShardsFault(err):
 		return err
+	case j.shards != nil:
+		return fileFault(fmt.Errorf("write shards: %w", err))
 	case j.target == stream.NewFile, j.target == 0 && j.dest != "-":
 		return fileFault(err)
 	}
@@ -207,6 +229,8 @@ func (j *job) result(info engine.Info, sum stream.Summary) backupResult {
 		Copy:         millis(info.Locked),
 		Sidecar:      path(j.sidecarPath),
 		Warnings:     texts(j.warnings(info)),
+		Shards:       j.shards.fields(),
 	}
+	s.Unchanged = s.Shards != nil && s.Shards.WrittenBytes == 0
 	return backupResult{imageFields: c, streamFields: s}
 }

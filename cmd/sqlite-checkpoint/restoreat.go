@@ -9,6 +9,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/dated"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
 // atFlags choose one of the dated copies in a directory.
@@ -24,7 +25,7 @@ func (f atFlags) check(source string, proof proofFlags) error {
 	switch {
 	case f.At == "" && f.Name != "":
 		return usagef("--name needs --at")
-	case f.At == "" && isDirectory(source):
+	case f.At == "" && isDirectory(source) && !stream.IsShards(source):
 		return usagef("restore %s: it is a directory: choose a copy in it with --at, such as --at latest", source)
 	case f.At != "" && proof != proofFlags{}:
 		return usagef("--at takes copies with a digest beside them only: leave out --sha256, --sidecar and --unproven")

@@ -40,6 +40,8 @@ type streamFields struct {
 	Sidecar      path   `json:"sidecar,omitempty"`
 	Warnings     []text `json:"warnings"`
 	Unchanged    bool   `json:"unchanged,omitempty"` // no copy was made: the one at destination has the same image
+
+	Shards *shardFields `json:"shards,omitempty"`
 }
 
 type backupResult struct {
@@ -57,6 +59,9 @@ func (r *backupResult) lines() []string {
 	lines := []string{fmt.Sprintf("%s -> %s: %s", r.Source, r.Destination, describe(r.SizeBytes, r.streamFields))}
 	if r.Sidecar != "" {
 		lines = append(lines, "digest in "+string(r.Sidecar))
+	}
+	if r.Shards != nil {
+		lines = append(lines, r.Shards.describe())
 	}
 	return append(lines, complete(r.StreamBytes, r.SHA256))
 }
