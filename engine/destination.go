@@ -13,7 +13,8 @@ import (
 // auxSuffixes are the suffixes of the files that SQLite would take for part of a database.
 var auxSuffixes = []string{"-wal", "-shm", "-journal"}
 
-// DatabaseFiles returns the name of the database and those of the files that SQLite keeps beside it: -wal,
+// DatabaseFiles returns the name of the database and those of the files that SQLite keeps beside
+// it: -wal,
 // -shm and -journal.
 func DatabaseFiles(database string) []string {
 	names := make([]string, len(databaseSuffixes))

@@ -68,8 +68,8 @@ type SnapshotOptions struct {
 	// Destination, if not empty, is the file that Commit will be asked to make: the private copy is
 	// then made in that file's directory instead of TempDir, so that Commit is one link.
 	Destination string
-	// Place, if not nil, is the directory of Destination, or TempDir, already open: the private copy
-	// is made there, whatever the path leads to by now.
+	// Place, if not nil, is the directory of Destination, or TempDir, already open: the private
+	// copy is made there, whatever the path leads to by now.
 	Place *atomicfile.Place
 	// Queryable keeps the private copy's name until Close, for Snapshot.Image.
 	Queryable bool

@@ -32,7 +32,8 @@ const (
 	accessReadOnly access = iota
 	// accessShared is mode=ro&readonly_shm=1: both WAL files are there, neither will be written.
 	accessShared
-	// accessImmutable is immutable=1 for a WAL database that nobody has open: anything else would leave a
+	// accessImmutable is immutable=1 for a WAL database that nobody has open: anything else would
+	// leave a
 	// -wal and a -shm behind. It takes no locks, so whoever uses it must compare file states afterwards.
 	accessImmutable
 	// accessCopy copies the database and its -wal to a private place and opens the copy there: to

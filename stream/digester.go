@@ -17,7 +17,8 @@ func newDigester() *digester { return &digester{hash: sha256.New()} }
 // minAsync is the smallest piece, in bytes, that is worth a goroutine.
 const minAsync = 16 << 10
 
-// start begins to hash p, after the pieces before it. The caller must not change p until wait or the next start returns.
+// start begins to hash p, after the pieces before it. The caller must not change p until wait or
+// the next start returns.
 func (d *digester) start(p []byte) {
 	d.busy.Wait()
 	if len(p) < minAsync {

@@ -7,7 +7,8 @@ import (
 	"fmt"
 )
 
-// TrailerSize is the length of the trailer in bytes. A raw stream is that much longer than its image.
+// TrailerSize is the length of the trailer in bytes. A raw stream is that much longer than its
+// image.
 const TrailerSize = 256
 
 // PieceSize is the number of bytes of the image in each frame of a compressed stream but the last.
@@ -27,7 +28,8 @@ type Digest [sha256.Size]byte
 // String returns the digest as 64 lower-case hexadecimal digits.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// ParseDigest is the inverse of [Digest.String]. It fails unless s is 64 lower-case hexadecimal digits.
+// ParseDigest is the inverse of [Digest.String]. It fails unless s is 64 lower-case hexadecimal
+// digits.
 func ParseDigest(s string) (Digest, error) {
 	var d Digest
 	if len(s) != hex.EncodedLen(len(d)) || !isLowerHex(s) {
@@ -46,8 +48,8 @@ func isLowerHex(s string) bool {
 	return true
 }
 
-// A Summary describes a stream. The Writer and the Reader of a stream have equal ones, unless the Reader was told to
-// accept it unproven.
+// A Summary describes a stream. The Writer and the Reader of a stream have equal ones, unless the
+// Reader was told to accept it unproven.
 type Summary struct {
 	Format       Format
 	ImageSize    int64  // bytes
@@ -59,31 +61,32 @@ type Summary struct {
 	Proven       bool   // a trailer or a given digest matches the image
 }
 
-// What can be wrong with a stream. Every error of a [Reader] wraps one of these, with the cause in its text, or an
-// error of the underlying reader.
+// What can be wrong with a stream. Every error of a [Reader] wraps one of these, with the cause in
+// its text, or an error of the underlying reader.
 var (
 	// ErrFormat means that the input is not a stream, nor the beginning of one.
 	ErrFormat = errors.New("not a database stream")
 	// ErrEmpty means that the input has no byte at all. It is an ErrFormat, too.
 	ErrEmpty = fmt.Errorf("%w: empty input", ErrFormat)
-	// ErrPlainZstd means that the input was made by a plain Zstandard compressor, around a stream or around a bare
-	// image: decompressed, it may well be sound.
+	// ErrPlainZstd means that the input was made by a plain Zstandard compressor, around a stream
+	// or around a bare image: decompressed, it may well be sound.
 	ErrPlainZstd = errors.New("compressed by plain zstd")
 	// ErrTruncated means that the input ends before the stream does.
 	ErrTruncated = errors.New("truncated stream")
 	// ErrCorrupt means that the input breaks the rules of the format.
 	ErrCorrupt = errors.New("damaged stream")
-	// ErrMismatch means that the image or the stream does not have the size or the digest that the trailer or the
-	// caller gives.
+	// ErrMismatch means that the image or the stream does not have the size or the digest that the
+	// trailer or the caller gives.
 	ErrMismatch = errors.New("digest mismatch")
 	// ErrTrailingData means that bytes follow the end of the stream.
 	ErrTrailingData = errors.New("data after the end")
-	// ErrNoTrailer means that the input has the length of a whole image, but no trailer or digest to prove it.
+	// ErrNoTrailer means that the input has the length of a whole image, but no trailer or digest
+	// to prove it.
 	ErrNoTrailer = errors.New("no trailer")
 	// ErrVersion means that the stream is of a later version of the format.
 	ErrVersion = errors.New("newer format")
 )
 
-// ErrImageSize means that a [Writer] was given more or fewer bytes than announced, or an image whose header gives
-// another size.
+// ErrImageSize means that a [Writer] was given more or fewer bytes than announced, or an image
+// whose header gives another size.
 var ErrImageSize = errors.New("wrong image size")

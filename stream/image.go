@@ -12,8 +12,8 @@ const (
 	maxPageCount   = 0xfffffffe // SQLite's own limit
 )
 
-// imageSize computes the length of a database image from its first imageHeaderLen bytes: the magic, the page size at
-// offset 16 and the page count at offset 28 (SQLite database file format, 1.3).
+// imageSize computes the length of a database image from its first imageHeaderLen bytes: the magic,
+// the page size at offset 16 and the page count at offset 28 (SQLite database file format, 1.3).
 func imageSize(header []byte) (int64, error) {
 	if string(header[:len(imageMagic)]) != imageMagic {
 		return 0, fmt.Errorf("%w: no SQLite header", ErrFormat)

@@ -8,8 +8,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// A Level is a compression level, numbered as in the zstd program, 1 to 22. A [Writer] has four of them; every number
-// means the nearest one below.
+// A Level is a compression level, numbered as in the zstd program, 1 to 22. A [Writer] has four of
+// them; every number means the nearest one below.
 type Level int
 
 const (

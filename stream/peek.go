@@ -5,8 +5,9 @@ import (
 	"io"
 )
 
-// ReadTrailer reads the trailer at the end of a stream of size bytes. The Summary is what the trailer claims: only a
-// [Reader] proves it, and StreamSHA256 and Proven are zero. ReadTrailer fails with [ErrNoTrailer] if there is none.
+// ReadTrailer reads the trailer at the end of a stream of size bytes. The Summary is what the
+// trailer claims: only a [Reader] proves it, and StreamSHA256 and Proven are zero. ReadTrailer
+// fails with [ErrNoTrailer] if there is none.
 func ReadTrailer(r io.ReaderAt, size int64) (Summary, error) {
 	var data [TrailerSize]byte
 	if size < TrailerSize {

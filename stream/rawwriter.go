@@ -1,7 +1,7 @@
 package stream
 
-// bufferSize is the size in bytes of the pieces in which a raw image moves: large enough for few system calls, small
-// enough to stay in a CPU's cache between them.
+// bufferSize is the size in bytes of the pieces in which a raw image moves: large enough for few
+// system calls, small enough to stay in a CPU's cache between them.
 const bufferSize = 256 << 10
 
 // A rawWriter writes the image as it is.

@@ -8,21 +8,24 @@ import (
 
 // ReaderOptions say what a [Reader] accepts. The zero value requires a trailer.
 type ReaderOptions struct {
-	// ImageSHA256, if not nil, is the digest that the image must have. With it the trailer may be missing.
+	// ImageSHA256, if not nil, is the digest that the image must have. With it the trailer may be
+	// missing.
 	ImageSHA256 *Digest
-	// StreamSHA256, if not nil, is the digest that the whole stream must have, as in its sidecar. With it the trailer may
-	// be missing.
+	// StreamSHA256, if not nil, is the digest that the whole stream must have, as in its sidecar.
+	// With it the trailer may be missing.
 	StreamSHA256 *Digest
-	// Unproven accepts an image of the right length without a trailer or a digest. [Summary.Proven] is false then.
+	// Unproven accepts an image of the right length without a trailer or a digest. [Summary.Proven]
+	// is false then.
 	Unproven bool
 	// Workers is the number of goroutines that decompress; 0 is one per CPU up to 4.
 	Workers int
 }
 
-// A Reader reads the image from a stream, whose [Format] it detects. Its errors are final: after one, every call
-// returns it.
+// A Reader reads the image from a stream, whose [Format] it detects. Its errors are final: after
+// one, every call returns it.
 //
-// The data is tentative until Read has returned [io.EOF], which means that the whole stream was proven.
+// The data is tentative until Read has returned [io.EOF], which means that the whole stream was
+// proven.
 type Reader struct {
 	src    *source
 	opts   ReaderOptions
@@ -39,20 +42,21 @@ type Reader struct {
 type bodyReader interface {
 	// size returns the length of the image.
 	size() int64
-	// next returns the next bytes of the image, and io.EOF after the last. They are valid until the call after the
-	// next one.
+	// next returns the next bytes of the image, and io.EOF after the last. They are valid until the
+	// call after the next one.
 	next() ([]byte, error)
 	// close waits for its goroutines and frees its buffers.
 	close()
 }
 
-// NewReader returns a Reader of the stream from src. It does not read from src yet. Close must be called.
+// NewReader returns a Reader of the stream from src. It does not read from src yet. Close must be
+// called.
 func NewReader(src io.Reader, opts ReaderOptions) *Reader {
 	return &Reader{src: newSource(src), opts: opts, image: newDigester()}
 }
 
-// ImageSize returns the length of the image in bytes, according to its header. It reads only the beginning of the
-// stream, the first frame of a compressed one. Its errors are those of Read.
+// ImageSize returns the length of the image in bytes, according to its header. It reads only the
+// beginning of the stream, the first frame of a compressed one. Its errors are those of Read.
 func (r *Reader) ImageSize() (int64, error) {
 	if r.body != nil {
 		return r.body.size(), nil
@@ -66,8 +70,8 @@ func (r *Reader) ImageSize() (int64, error) {
 	return r.body.size(), nil
 }
 
-// Read reads the next bytes of the image. It returns [io.EOF] only after it has verified the image, the trailer and the
-// end of the stream.
+// Read reads the next bytes of the image. It returns [io.EOF] only after it has verified the image,
+// the trailer and the end of the stream.
 func (r *Reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -80,8 +84,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo writes the rest of the image to w, without copying it. It returns nil only where Read would return
-// [io.EOF]. [io.Copy] uses it.
+// WriteTo writes the rest of the image to w, without copying it. It returns nil only where Read
+// would return [io.EOF]. [io.Copy] uses it.
 func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		if err := r.advance(); err == io.EOF {
@@ -104,8 +108,8 @@ func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 // Summary describes what was read. It is valid after Read has returned [io.EOF].
 func (r *Reader) Summary() Summary { return r.sum }
 
-// Close frees the Reader's resources; its goroutines have ended when it returns. It does not close the underlying
-// reader, and proves nothing. It is idempotent.
+// Close frees the Reader's resources; its goroutines have ended when it returns. It does not close
+// the underlying reader, and proves nothing. It is idempotent.
 func (r *Reader) Close() error {
 	r.image.wait()
 	if r.body != nil {
@@ -212,7 +216,8 @@ func (r *Reader) prove() error {
 	return io.EOF
 }
 
-// readTail reads the trailer, with its frame if it has one. It returns nothing if the stream ends with the image.
+// readTail reads the trailer, with its frame if it has one. It returns nothing if the stream ends
+// with the image.
 func (r *Reader) readTail() ([]byte, error) {
 	mark := trailerMark
 	if r.format == Zstd {
@@ -240,7 +245,8 @@ func (r *Reader) end() error {
 	return err
 }
 
-// checkTrailer compares the trailer with the image before it, and returns the check that it records.
+// checkTrailer compares the trailer with the image before it, and returns the check that it
+// records.
 func checkTrailer(line []byte, sum Summary) (string, error) {
 	t, err := parseTrailer(line)
 	switch {

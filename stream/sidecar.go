@@ -15,8 +15,8 @@ var (
 	unescapeName = strings.NewReplacer("\\\\", "\\", "\\n", "\n", "\\r", "\r")
 )
 
-// FormatSidecar returns the line that sha256sum --check reads: the digest of a file's bytes and its base name, "-" for
-// standard output.
+// FormatSidecar returns the line that sha256sum --check reads: the digest of a file's bytes and its
+// base name, "-" for standard output.
 func FormatSidecar(d Digest, name string) string {
 	escaped := escapeName.Replace(name)
 	if escaped != name {
@@ -25,8 +25,8 @@ func FormatSidecar(d Digest, name string) string {
 	return fmt.Sprintf("%s  %s\n", d, name)
 }
 
-// ParseSidecar is the inverse of [FormatSidecar]. It fails with [ErrSidecar] unless data is exactly one such line, for
-// name, or for any name if it is empty.
+// ParseSidecar is the inverse of [FormatSidecar]. It fails with [ErrSidecar] unless data is exactly
+// one such line, for name, or for any name if it is empty.
 func ParseSidecar(data []byte, name string) (Digest, error) {
 	d, found, err := SplitSidecar(data)
 	if err == nil && name != "" && found != name {

@@ -19,8 +19,8 @@ import (
 var (
 	// ErrTerminal means that standard output is a terminal.
 	ErrTerminal = errors.New("standard output is a terminal")
-	// ErrClosed means that standard output was closed before the program began, so that all would be lost: its
-	// place is then held by the null device, opened for reading and writing.
+	// ErrClosed means that standard output was closed before the program began, so that all would
+	// be lost: its place is then held by the null device, opened for reading and writing.
 	ErrClosed = errors.New("standard output is closed, or the null device opened for reading and writing")
 	// ErrStalled means that there was no progress for [SinkOptions.Timeout].
 	ErrStalled = errors.New("no progress at the output")
@@ -37,9 +37,10 @@ const (
 	NewFile                   // a name that does not exist yet
 )
 
-// ProbeTarget returns the kind of target, and fails early where [OpenSink] would fail: with [ErrTerminal] or
-// [ErrClosed] for standard output, with [fs.ErrExist] for a name that exists and is not a pipe, with [fs.ErrNotExist]
-// if the directory does not exist. It changes nothing. stdout is [os.Stdout] if nil.
+// ProbeTarget returns the kind of target, and fails early where [OpenSink] would fail: with
+// [ErrTerminal] or [ErrClosed] for standard output, with [fs.ErrExist] for a name that exists and
+// is not a pipe, with [fs.ErrNotExist] if the directory does not exist. It changes nothing. stdout
+// is [os.Stdout] if nil.
 func ProbeTarget(target string, stdout *os.File) (Target, error) {
 	if target == "-" {
 		return Stdout, probeStdout(orStdout(stdout))
@@ -91,18 +92,18 @@ func descriptor(f *os.File) (int, error) {
 
 // SinkOptions say how a [Sink] works.
 type SinkOptions struct {
-	// Timeout is the longest time without progress of at least 64 KiB, and the longest wait for the reader of a
-	// named pipe; 0 means no limit.
+	// Timeout is the longest time without progress of at least 64 KiB, and the longest wait for the
+	// reader of a named pipe; 0 means no limit.
 	Timeout time.Duration
 	// Stdout is the file that "-" stands for; nil is [os.Stdout].
 	Stdout *os.File
-	// Place, if not nil, is the directory of a new file, already open: the file is created there, wherever the path
-	// leads by now.
+	// Place, if not nil, is the directory of a new file, already open: the file is created there,
+	// wherever the path leads by now.
 	Place *atomicfile.Place
 }
 
-// A Sink is the destination of a stream. A new file appears only when Commit is called. Errors are final: after one,
-// every call returns it.
+// A Sink is the destination of a stream. A new file appears only when Commit is called. Errors are
+// final: after one, every call returns it.
 type Sink struct {
 	target    Target
 	out       outlet
@@ -118,10 +119,11 @@ type outlet interface {
 	close() error
 }
 
-// OpenSink opens target: "-" for standard output, a named pipe, whose reader it waits for, or a new file. It fails as
-// [ProbeTarget] does, and with [ErrStalled] if there is no reader in time.
+// OpenSink opens target: "-" for standard output, a named pipe, whose reader it waits for, or a new
+// file. It fails as [ProbeTarget] does, and with [ErrStalled] if there is no reader in time.
 //
-// When ctx is canceled, Write returns its cause within a fraction of a second, even if the reader has stalled.
+// When ctx is canceled, Write returns its cause within a fraction of a second, even if the reader
+// has stalled.
 func OpenSink(ctx context.Context, target string, opts SinkOptions) (*Sink, error) {
 	kind, err := ProbeTarget(target, opts.Stdout)
 	if err != nil {
@@ -148,8 +150,8 @@ func openOutlet(ctx context.Context, kind Target, target string, opts SinkOption
 // Target returns the kind of the sink.
 func (s *Sink) Target() Target { return s.target }
 
-// Write writes all of p or fails: with [ErrBrokenPipe], with [ErrStalled], with the cause of the context, or with an
-// error of the operating system.
+// Write writes all of p or fails: with [ErrBrokenPipe], with [ErrStalled], with the cause of the
+// context, or with an error of the operating system.
 func (s *Sink) Write(p []byte) (n int, err error) {
 	if err := s.usable(); err != nil {
 		return 0, err
@@ -158,8 +160,8 @@ func (s *Sink) Write(p []byte) (n int, err error) {
 	return n, s.err
 }
 
-// Commit ends a complete stream. It makes a new file durable and gives it its name, and syncs a file that standard
-// output goes to. It does not wait for the reader of a pipe. It is idempotent.
+// Commit ends a complete stream. It makes a new file durable and gives it its name, and syncs a
+// file that standard output goes to. It does not wait for the reader of a pipe. It is idempotent.
 func (s *Sink) Commit() error {
 	if s.committed {
 		return nil
@@ -172,8 +174,8 @@ func (s *Sink) Commit() error {
 	return s.err
 }
 
-// Close frees the sink. Unless Commit came first, it removes a new file. It closes a named pipe, so that its reader
-// sees EOF, and leaves standard output open. It is idempotent.
+// Close frees the sink. Unless Commit came first, it removes a new file. It closes a named pipe, so
+// that its reader sees EOF, and leaves standard output open. It is idempotent.
 func (s *Sink) Close() error {
 	if s.closed {
 		return nil

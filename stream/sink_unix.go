@@ -28,8 +28,8 @@ func openStdout(ctx context.Context, f *os.File, timeout time.Duration) (outlet,
 	return newSharedOutlet(ctx, f, fd, timeout), nil
 }
 
-// isPlaceholder reports whether f stands in for a descriptor that was closed when the program began: the Go runtime
-// opens the null device for reading and writing there, which no shell does.
+// isPlaceholder reports whether f stands in for a descriptor that was closed when the program
+// began: the Go runtime opens the null device for reading and writing there, which no shell does.
 func isPlaceholder(f *os.File, fd int) bool {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err != nil || flags&unix.O_ACCMODE != unix.O_RDWR {
@@ -43,8 +43,8 @@ func isPlaceholder(f *os.File, fd int) bool {
 	return err == nil && os.SameFile(info, null)
 }
 
-// writeSome writes at least one byte of p or fails. The descriptor may have been made non-blocking by another process
-// at any time, and need not be one that the runtime can poll.
+// writeSome writes at least one byte of p or fails. The descriptor may have been made non-blocking
+// by another process at any time, and need not be one that the runtime can poll.
 func writeSome(ctx context.Context, _ *os.File, fd int, p []byte) (int, error) {
 	for {
 		n, err := unix.Write(fd, p)
@@ -91,7 +91,8 @@ func writeError(name string, err error) error {
 	}
 }
 
-// A pipeOutlet writes to a pipe through an open file description of its own, which can be non-blocking.
+// A pipeOutlet writes to a pipe through an open file description of its own, which can be
+// non-blocking.
 type pipeOutlet struct {
 	ctx     context.Context
 	file    *os.File
@@ -117,8 +118,9 @@ func openFIFO(ctx context.Context, name string, timeout time.Duration) (*pipeOut
 	return newPipeOutlet(ctx, f, timeout), nil
 }
 
-// reopenPipe opens the pipe behind f anew, so that the mode of f itself, which is shared, stays as it is. It
-// returns nil if that is not possible: if f is no pipe or another user's, or the system has no /proc.
+// reopenPipe opens the pipe behind f anew, so that the mode of f itself, which is shared, stays as
+// it is. It returns nil if that is not possible: if f is no pipe or another user's, or the system
+// has no /proc.
 func reopenPipe(f *os.File, fd int) *os.File {
 	if !isPipe(f) {
 		return nil

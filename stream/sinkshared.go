@@ -12,9 +12,10 @@ import (
 // timeoutChunk is the most that is written at once under a timeout: what counts as progress.
 const timeoutChunk = 64 << 10
 
-// A sharedOutlet writes to an inherited descriptor. Other processes share it, so its mode must not change, and a write
-// to it can block for as long as its reader likes. Therefore every write has its own goroutine, and a buffer that the
-// caller does not share: if the context is canceled or the reader stalls, they stay behind until write(2) returns.
+// A sharedOutlet writes to an inherited descriptor. Other processes share it, so its mode must not
+// change, and a write to it can block for as long as its reader likes. Therefore every write has
+// its own goroutine, and a buffer that the caller does not share: if the context is canceled or the
+// reader stalls, they stay behind until write(2) returns.
 type sharedOutlet struct {
 	ctx     context.Context
 	file    *os.File

@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// A source is the input of a Reader. Its first error is final, io.EOF included, and follows all bytes read before it.
+// A source is the input of a Reader. Its first error is final, io.EOF included, and follows all
+// bytes read before it.
 type source struct {
 	r    *bufio.Reader
 	size int64 // bytes read

@@ -31,8 +31,8 @@ func (t trailer) format() []byte {
 	return append(line, '\n')
 }
 
-// parseTrailer is the inverse of format. The checksum comes first: a trailer that fails it is damaged, and one that
-// passes it may still be of a newer version.
+// parseTrailer is the inverse of format. The checksum comes first: a trailer that fails it is
+// damaged, and one that passes it may still be of a newer version.
 func parseTrailer(data []byte) (trailer, error) {
 	line, err := checkLine(data)
 	if err != nil {
@@ -45,8 +45,8 @@ func parseTrailer(data []byte) (trailer, error) {
 	return parseFields(strings.Split(rest, " "))
 }
 
-// checkLine checks what is the same in every version of the trailer: newline, line, checksum, padding, newline. It
-// returns the line without its checksum.
+// checkLine checks what is the same in every version of the trailer: newline, line, checksum,
+// padding, newline. It returns the line without its checksum.
 func checkLine(data []byte) (string, error) {
 	if len(data) != TrailerSize || !bytes.HasPrefix(data, []byte(trailerMark)) || data[TrailerSize-1] != '\n' {
 		return "", badTrailer("it is not one line of %d bytes", TrailerSize)
@@ -75,7 +75,8 @@ func checkVersion(name string) error {
 	return nil
 }
 
-// parseFields parses the fields after the version: the three required ones, in their order, then any others.
+// parseFields parses the fields after the version: the three required ones, in their order, then
+// any others.
 func parseFields(fields []string) (trailer, error) {
 	var t trailer
 	if len(fields) < 3 {
@@ -123,7 +124,8 @@ func validCheck(check string) error {
 	return fmt.Errorf("stream: unknown check %q", check)
 }
 
-// parseDecimal parses a number in its one accepted form: digits only, without a sign or leading zeros.
+// parseDecimal parses a number in its one accepted form: digits only, without a sign or leading
+// zeros.
 func parseDecimal(s string) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err == nil && strconv.FormatInt(n, 10) != s || n < 0 {

@@ -21,12 +21,14 @@ type WriterOptions struct {
 	// Go, if not nil, runs functions that compress in goroutines instead of the go statement.
 	Go func(f func())
 
-	// Hash, if not nil, saves the Writer hashing the image. Close calls it once; it may block. It returns a SHA-256
-	// that has consumed the whole image and nothing else. The Writer may write to it.
+	// Hash, if not nil, saves the Writer hashing the image. Close calls it once; it may block. It
+	// returns a SHA-256 that has consumed the whole image and nothing else. The Writer may write to
+	// it.
 	Hash func() (hash.Hash, error)
 }
 
-// StreamSize returns the length in bytes of the stream to be written. That of a compressed stream is not known.
+// StreamSize returns the length in bytes of the stream to be written. That of a compressed stream
+// is not known.
 func (o WriterOptions) StreamSize() (n int64, known bool) {
 	switch {
 	case o.Format == Zstd:
@@ -56,7 +58,8 @@ func (o *WriterOptions) complete() error {
 	return validCheck(o.Check)
 }
 
-// A Writer writes a database image as a stream. Its errors are final: after one, every call returns it.
+// A Writer writes a database image as a stream. Its errors are final: after one, every call returns
+// it.
 type Writer struct {
 	opts  WriterOptions
 	dst   *output
@@ -71,9 +74,11 @@ type Writer struct {
 
 // A bodyWriter encodes the image in one Format.
 type bodyWriter interface {
-	// buffer returns space for the next bytes of the image, for the caller to fill and then to write.
+	// buffer returns space for the next bytes of the image, for the caller to fill and then to
+	// write.
 	buffer() []byte
-	// write encodes the next bytes of the image. It does not retain p, unless p is part of its buffer.
+	// write encodes the next bytes of the image. It does not retain p, unless p is part of its
+	// buffer.
 	write(p []byte) error
 	// flush writes what is still buffered.
 	flush() error
@@ -83,8 +88,8 @@ type bodyWriter interface {
 
 // NewWriter returns a Writer of a stream to dst. It fails only for invalid options.
 //
-// The Writer writes at least 64 KiB at a time where it can, so dst needs no buffer. Close must be called, also after
-// an error.
+// The Writer writes at least 64 KiB at a time where it can, so dst needs no buffer. Close must be
+// called, also after an error.
 func NewWriter(dst io.Writer, opts WriterOptions) (*Writer, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
@@ -105,8 +110,8 @@ func NewWriter(dst io.Writer, opts WriterOptions) (*Writer, error) {
 	return w, nil
 }
 
-// Write writes the next bytes of the image. It fails with [ErrImageSize] when they exceed [WriterOptions.Size], or when
-// the header of the image gives another size.
+// Write writes the next bytes of the image. It fails with [ErrImageSize] when they exceed
+// [WriterOptions.Size], or when the header of the image gives another size.
 func (w *Writer) Write(p []byte) (int, error) {
 	if err := w.usable(); err != nil {
 		return 0, err
@@ -149,8 +154,9 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// Close completes the image, writes the trailer and frees the Writer's resources. It does not close dst. If the image
-// is not whole, which is an [ErrImageSize], or if an earlier call failed, no trailer is written. Close is idempotent.
+// Close completes the image, writes the trailer and frees the Writer's resources. It does not close
+// dst. If the image is not whole, which is an [ErrImageSize], or if an earlier call failed, no
+// trailer is written. Close is idempotent.
 func (w *Writer) Close() error {
 	if w.done {
 		return w.err
@@ -166,8 +172,8 @@ func (w *Writer) Close() error {
 // Summary describes what was written. It is valid after Close has returned nil.
 func (w *Writer) Summary() Summary { return w.sum }
 
-// StreamSize returns the length of the whole stream in bytes, if it is known yet: that of a compressed stream is known
-// after Close.
+// StreamSize returns the length of the whole stream in bytes, if it is known yet: that of a
+// compressed stream is known after Close.
 func (w *Writer) StreamSize() (n int64, known bool) {
 	if w.sum.StreamSize > 0 {
 		return w.sum.StreamSize, true
@@ -194,7 +200,8 @@ func (w *Writer) take(p []byte) error {
 	return w.body.write(p)
 }
 
-// checkHead fails if the header of the image gives another size: a Reader would look for its end in the wrong place.
+// checkHead fails if the header of the image gives another size: a Reader would look for its end in
+// the wrong place.
 func (w *Writer) checkHead(p []byte) error {
 	if len(w.head) == imageHeaderLen {
 		return nil

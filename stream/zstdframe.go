@@ -12,8 +12,8 @@ import (
 const (
 	zstdMagic = "\x28\xb5\x2f\xfd"
 
-	// trailerFrameHeader begins the skippable frame that holds the trailer: its magic number, 0x184D2A53, and the
-	// length of its content, [TrailerSize], both little-endian.
+	// trailerFrameHeader begins the skippable frame that holds the trailer: its magic number,
+	// 0x184D2A53, and the length of its content, [TrailerSize], both little-endian.
 	trailerFrameHeader = "\x53\x2a\x4d\x18\x00\x01\x00\x00"
 
 	maxFrameHeader = 18 // bytes: magic number 4, descriptor 1, window 1, dictionary 4, content size 8
@@ -39,7 +39,8 @@ const (
 	singleSegment = 0b0010_0000
 )
 
-// parseFrameHeader reads the header that data begins with. It fails with [io.ErrUnexpectedEOF] if data is too short.
+// parseFrameHeader reads the header that data begins with. It fails with [io.ErrUnexpectedEOF] if
+// data is too short.
 func parseFrameHeader(data []byte) (frameHeader, error) {
 	if len(data) <= len(zstdMagic) {
 		return frameHeader{}, io.ErrUnexpectedEOF

@@ -9,8 +9,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// A zstdReader reads frames ahead, on the caller's goroutine, and decompresses each on one of its own, which ends
-// with it.
+// A zstdReader reads frames ahead, on the caller's goroutine, and decompresses each on one of its
+// own, which ends with it.
 type zstdReader struct {
 	src    *source
 	stream *digester
@@ -81,7 +81,8 @@ func (r *zstdReader) first() error {
 	return nil
 }
 
-// wrongSize returns the error of a first frame of the wrong size: a small stream that plain zstd compressed, or damage.
+// wrongSize returns the error of a first frame of the wrong size: a small stream that plain zstd
+// compressed, or damage.
 func (r *zstdReader) wrongSize(size int64) error {
 	if size == r.whole+TrailerSize {
 		return fmt.Errorf("%w: it contains a raw stream", ErrPlainZstd)
@@ -199,7 +200,8 @@ func (r *zstdReader) close() {
 	r.queue, r.spare, r.out = nil, nil, [2]*decodeJob{}
 }
 
-// foreign returns the error of a first frame not in our format: ErrPlainZstd if it holds a database, else ErrFormat.
+// foreign returns the error of a first frame not in our format: ErrPlainZstd if it holds a
+// database, else ErrFormat.
 func (r *zstdReader) foreign(header frameHeader) error {
 	data := r.sniff(header)
 	if len(data) < imageHeaderLen {
@@ -217,7 +219,8 @@ func (r *zstdReader) foreign(header frameHeader) error {
 	return fmt.Errorf("%w: it contains a database image or a raw stream", ErrPlainZstd)
 }
 
-// sniff decompresses the first block of any frame: it gives the block a header of its own, which needs little memory.
+// sniff decompresses the first block of any frame: it gives the block a header of its own, which
+// needs little memory.
 func (r *zstdReader) sniff(header frameHeader) []byte {
 	if _, err := r.src.append(nil, header.size); err != nil {
 		return nil

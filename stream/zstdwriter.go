@@ -17,8 +17,8 @@ func workers(n int) int {
 	return min(runtime.GOMAXPROCS(0), maxWorkers)
 }
 
-// A zstdWriter compresses the image piece by piece on several goroutines and writes the frames in order, on the
-// caller's. Every goroutine handles one piece and ends with it.
+// A zstdWriter compresses the image piece by piece on several goroutines and writes the frames in
+// order, on the caller's. Every goroutine handles one piece and ends with it.
 type zstdWriter struct {
 	dst   *output
 	image *digester // nil if the caller hashes
@@ -91,7 +91,8 @@ func (w *zstdWriter) write(p []byte) error {
 	return nil
 }
 
-// compress starts to compress the filled piece, and writes the oldest frame if enough are under way.
+// compress starts to compress the filled piece, and writes the oldest frame if enough are under
+// way.
 func (w *zstdWriter) compress() error {
 	job := w.job
 	w.job = nil

@@ -18,8 +18,9 @@ const (
 // allow gives a signalled run more time to end by itself.
 func (c *console) allow(more time.Duration) { c.endDelay.Store(int64(more)) }
 
-// abandon ends the process some seconds after ctx has been ended by a signal, whatever it hangs in: a system call on a
-// file system that does not answer, one long step of SQLite, a terminal that is paused. CMD's guard outlives it.
+// abandon ends the process some seconds after ctx has been ended by a signal, whatever it hangs in:
+// a system call on a file system that does not answer, one long step of SQLite, a terminal that is
+// paused. CMD's guard outlives it.
 func (c *console) abandon(ctx context.Context) {
 	time.Sleep(endDelay + time.Duration(c.endDelay.Load()))
 	c.mu.Lock()

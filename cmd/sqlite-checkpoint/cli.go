@@ -142,8 +142,8 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 	return command.Run()
 }
 
-// asTyped decodes a string as it is. Kong decodes by way of JSON, which changes file names that are not
-// UTF-8.
+// asTyped decodes a string as it is. Kong decodes by way of JSON, which changes file names that are
+// not UTF-8.
 func asTyped(ctx *kong.DecodeContext, target reflect.Value) error {
 	token, err := ctx.Scan.PopValue("string")
 	if err == nil {
@@ -244,8 +244,8 @@ func parsed(err error) *kong.Context {
 	return nil
 }
 
-// commonFlagsOf finds --json and --report in a command line that does not parse, so that its failure
-// is reported as requested.
+// commonFlagsOf finds --json and --report in a command line that does not parse, so that its
+// failure is reported as requested.
 func commonFlagsOf(args []string) commonFlags {
 	if end := slices.Index(args, "--"); end >= 0 {
 		args = args[:end]

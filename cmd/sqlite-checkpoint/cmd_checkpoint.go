@@ -74,7 +74,8 @@ func (cmd *checkpointCmd) Run(ctx context.Context, con *console) error {
 	return blocked(cmd.DB, cmd.Mode, did)
 }
 
-// caution notes what a checkpoint can do to the application, where no backup needs one. The result stays as it is.
+// caution notes what a checkpoint can do to the application, where no backup needs one. The result
+// stays as it is.
 func (c *console) caution(ctx context.Context, db string) {
 	in, err := engine.Inspect(ctx, db)
 	switch {

@@ -98,7 +98,8 @@ func (cmd *doctorCmd) search(ctx context.Context, con *console) (sources []docto
 
 var errNoDatabase = fmt.Errorf("no SQLite database: %w", fs.ErrNotExist)
 
-// perhapsDatabase reports whether a file that this user cannot read has the name of a database, or a -wal beside it.
+// perhapsDatabase reports whether a file that this user cannot read has the name of a database, or
+// a -wal beside it.
 func perhapsDatabase(entry engine.Skipped) bool {
 	info, err := os.Lstat(entry.Path)
 	if entry.Reason != engine.SkipUnreadable || err != nil || !info.Mode().IsRegular() {

@@ -83,8 +83,8 @@ func (d *copyDir) damage(command string) error {
 	return nil
 }
 
-// graver is the error that must not be hidden by the other: damage rather than a file that this user
-// may not read. Both may be nil.
+// graver is the error that must not be hidden by the other: damage rather than a file that this
+// user may not read. Both may be nil.
 func graver(a, b error) error {
 	if a == nil || b != nil && classify(a).code == exitSource && classify(b).code != exitSource {
 		return b

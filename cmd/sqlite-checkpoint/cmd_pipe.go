@@ -175,7 +175,8 @@ func (f streamFacts) environment() []string {
 	return env
 }
 
-// isFact reports whether a variable is one of these. In our own environment it is about another stream.
+// isFact reports whether a variable is one of these. In our own environment it is about another
+// stream.
 func isFact(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")
 	return name == envSize || name == envImageSize || name == envSHA256

@@ -77,7 +77,8 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console, parsed *kong.Conte
 	return con.show(&result)
 }
 
-// takeCommand sorts the arguments of --from-command, which has no SRC: DB comes first, and then CMD.
+// takeCommand sorts the arguments of --from-command, which has no SRC: DB comes first, and then
+// CMD.
 func (cmd *restoreCmd) takeCommand(args []string) error {
 	if !cmd.FromCommand {
 		return nil
@@ -126,7 +127,8 @@ func (cmd *restoreCmd) file() string {
 	return cmd.Src
 }
 
-// options translates the flags for the engine. The name of what is set aside ends in the time of the restore.
+// options translates the flags for the engine. The name of what is set aside ends in the time of
+// the restore.
 func (cmd *restoreCmd) options(now time.Time) (engine.InstallOptions, error) {
 	opts := engine.InstallOptions{Check: cmd.Check}
 	if cmd.SetAside {
@@ -136,7 +138,8 @@ func (cmd *restoreCmd) options(now time.Time) (engine.InstallOptions, error) {
 	return opts, err
 }
 
-// unusedName appends a number if a database of that name exists, as after another restore in the same second.
+// unusedName appends a number if a database of that name exists, as after another restore in the
+// same second.
 func unusedName(name string) string {
 	for i, candidate := 2, name; ; i++ {
 		if engine.CheckDestination("", candidate) == nil {

@@ -117,7 +117,8 @@ func (h *header) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// wal reports whether the image is in WAL mode: https://www.sqlite.org/fileformat2.html#file_format_version_numbers
+// wal reports whether the image is in WAL mode:
+// https://www.sqlite.org/fileformat2.html#file_format_version_numbers
 func (h header) wal() bool { return len(h) > 19 && h[19] == 2 }
 
 // verifyFields are what the results of verify and restore share.

@@ -18,8 +18,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/suspend"
 )
 
-// The longest lines that are printed, including the newline. restic 0.18 reads our stderr line by line,
-// and hangs on lines over 64 KiB.
+// The longest lines that are printed, including the newline. restic 0.18 reads our stderr line by
+// line, and hangs on lines over 64 KiB.
 const (
 	humanLimit = 1 << 10
 	jsonLimit  = 48 << 10
@@ -27,8 +27,8 @@ const (
 
 const program = "sqlite-checkpoint"
 
-// A console prints one result to stdout, or to stderr if stdout is the stream, and everything else to
-// stderr.
+// A console prints one result to stdout, or to stderr if stdout is the stream, and everything else
+// to stderr.
 type console struct {
 	stdout, stderr *os.File
 	endDelay       atomic.Int64 // nanoseconds, see allow
@@ -99,8 +99,8 @@ func (c *console) say(kind, text string) {
 // wantsJSON reports whether --json or --report was given.
 func (c *console) wantsJSON() bool { return c.json || c.report != nil }
 
-// show prints the result: one line of JSON, or lines for people unless --quiet. A complete stream does
-// not fail because stderr cannot be written to.
+// show prints the result: one line of JSON, or lines for people unless --quiet. A complete stream
+// does not fail because stderr cannot be written to.
 func (c *console) show(r result) error {
 	c.progress.clear()
 	c.result = r
@@ -128,8 +128,8 @@ func (c *console) render(r result) string {
 	return text.String()
 }
 
-// finish prints err, writes the report, and returns the exit status. A success whose report cannot be
-// written is a failure.
+// finish prints err, writes the report, and returns the exit status. A success whose report cannot
+// be written is a failure.
 func (c *console) finish(ctx context.Context, err error) int {
 	defer c.progress.close()
 	defer c.report.close()
@@ -178,8 +178,8 @@ func jsonLine(value any) string {
 	return escapeJSON(text.String())
 }
 
-// escapeJSON escapes characters in encoded JSON that could control a terminal or mislead the eye. They
-// occur in strings only.
+// escapeJSON escapes characters in encoded JSON that could control a terminal or mislead the eye.
+// They occur in strings only.
 func escapeJSON(encoded string) string {
 	var out strings.Builder
 	for _, r := range encoded {

@@ -234,7 +234,8 @@ func (c *datedCopy) gone() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// forbidden reports whether the copy is not proven because this user may not read it or its sidecar.
+// forbidden reports whether the copy is not proven because this user may not read it or its
+// sidecar.
 func (c *datedCopy) forbidden() bool { return errors.Is(c.problem, fs.ErrPermission) }
 
 // unchanged reports whether the file is still the one that was listed.

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/term"
 )
 
-// descriptor returns what file.Fd returns, but does not make the descriptor blocking, which our parent
-// would notice.
+// descriptor returns what file.Fd returns, but does not make the descriptor blocking, which our
+// parent would notice.
 func descriptor(file *os.File) int {
 	fd := -1
 	if conn, err := file.SyscallConn(); err == nil {

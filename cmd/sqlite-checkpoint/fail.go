@@ -42,8 +42,8 @@ const exitStatusHelp = `Exit status:
                                         126 CMD cannot be run, 127 CMD not found
 `
 
-// Kinds of failure of this package. The other kinds are the engine's, or stand for an error of package
-// stream.
+// Kinds of failure of this package. The other kinds are the engine's, or stand for an error of
+// package stream.
 const (
 	kindOther       engine.Kind = "other"
 	kindUsage       engine.Kind = "usage"
@@ -69,8 +69,8 @@ const (
 	kindEndedEarly    engine.Kind = "command_ended_early"
 )
 
-// A row is a kind of failure: its exit status, a hint, and the error of another package that it stands
-// for.
+// A row is a kind of failure: its exit status, a hint, and the error of another package that it
+// stands for.
 type row struct {
 	kind engine.Kind
 	code int
@@ -78,8 +78,8 @@ type row struct {
 	is   error
 }
 
-// kinds is the one table of failures. A hint here suits every command that can fail so; the others are
-// in commandHints.
+// kinds is the one table of failures. A hint here suits every command that can fail so; the others
+// are in commandHints.
 var kinds = []row{
 	{kindUsage, exitUsage, "", nil},
 	{engine.KindPattern, exitUsage, `quote [ and \ in a pattern with \, and close every [`, nil},
@@ -189,8 +189,8 @@ func fileFault(err error) error {
 	return &fault{kind: engine.KindTemp, err: err}
 }
 
-// statusFault is a failure to write --report or --metrics, to which the directories that other hints
-// name do not matter.
+// statusFault is a failure to write --report or --metrics, to which the directories that other
+// hints name do not matter.
 func statusFault(err error) error {
 	f := fileFault(err).(*fault)
 	if f.kind == engine.KindTemp && !errors.Is(err, atomicfile.ErrForeignLink) {
@@ -228,8 +228,8 @@ func explain(ctx context.Context, command string, err error) failure {
 	return f
 }
 
-// classify finds the row for err. An error of the stream takes precedence over the engine error that
-// wraps it.
+// classify finds the row for err. An error of the stream takes precedence over the engine error
+// that wraps it.
 func classify(err error) row {
 	var own *fault
 	if errors.As(err, &own) {

@@ -70,7 +70,8 @@ func advice(command string, r row, err error) string {
 	return r.hint
 }
 
-// isCheck reports whether it was SQLite's check of the copy that failed, so that --check none makes one.
+// isCheck reports whether it was SQLite's check of the copy that failed, so that --check none makes
+// one.
 func isCheck(err error) bool {
 	var known *engine.Error
 	return !errors.As(err, &known) || known.Op == "check"

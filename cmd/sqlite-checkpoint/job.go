@@ -24,7 +24,8 @@ type job struct {
 	place   *atomicfile.Place // directory of a new file, while it runs; else nil
 }
 
-// run makes the backup. A dated name that another backup has taken meanwhile is replaced by a new one.
+// run makes the backup. A dated name that another backup has taken meanwhile is replaced by a new
+// one.
 func (j *job) run(ctx context.Context) (backupResult, error) {
 	if j.target == stream.NewFile {
 		var err error
@@ -83,7 +84,8 @@ func (j *job) attempt(ctx context.Context) (backupResult, error) {
 	return j.result(snap.Info(), sum), nil
 }
 
-// emit gives the copy to the destination, whatever that is. If it fails, no file has been published.
+// emit gives the copy to the destination, whatever that is. If it fails, no file has been
+// published.
 func (j *job) emit(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
 	switch {
 	case j.command != nil:
@@ -177,7 +179,8 @@ func (j *job) publishImage(snap *engine.Snapshot) (stream.Summary, error) {
 	return sum, snap.Commit()
 }
 
-// unpublish removes the file that was just published, because its sidecar could not be: a failure leaves nothing.
+// unpublish removes the file that was just published, because its sidecar could not be: a failure
+// leaves nothing.
 func (j *job) unpublish() {
 	if j.target == stream.NewFile {
 		j.place.Remove(filepath.Base(j.dest))
@@ -185,7 +188,8 @@ func (j *job) unpublish() {
 	}
 }
 
-// destinationFault classifies an error of the destination. What the engine or the context says stands.
+// destinationFault classifies an error of the destination. What the engine or the context says
+// stands.
 func (j *job) destinationFault(err error) error {
 	var known *engine.Error
 	switch {

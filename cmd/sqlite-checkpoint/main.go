@@ -1,8 +1,9 @@
-// Command sqlite-checkpoint turns a live SQLite database into a verified stream that backup tools can swallow, and
-// back into a database.
+// Command sqlite-checkpoint turns a live SQLite database into a verified stream that backup tools
+// can swallow, and back into a database.
 //
 // The program is one path: a source is copied and checked (engine), framed and sent (stream), and
-// reported (this package). Start reading at cli.go, which says what it can do, and job.go, which does it.
+// reported (this package). Start reading at cli.go, which says what it can do, and job.go, which
+// does it.
 package main
 
 import (
@@ -27,8 +28,8 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// catchPipe makes a write to a closed pipe an error that is cleaned up after, instead of a silent death. Catching
-// leaves the signal as it was for programs that we start; ignoring would not.
+// catchPipe makes a write to a closed pipe an error that is cleaned up after, instead of a silent
+// death. Catching leaves the signal as it was for programs that we start; ignoring would not.
 func catchPipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // run is the program without its process: it returns the exit status.

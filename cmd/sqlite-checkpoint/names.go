@@ -22,8 +22,8 @@ func belongsTo(name, database string) bool {
 	return false
 }
 
-// sameName reports whether both are the name of the same file, which need not exist. Directories are
-// compared by inode.
+// sameName reports whether both are the name of the same file, which need not exist. Directories
+// are compared by inode.
 func sameName(a, b string) bool {
 	if filepath.Base(a) != filepath.Base(b) {
 		return false

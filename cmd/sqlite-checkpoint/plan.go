@@ -48,7 +48,8 @@ func newPipeJob(con *console, cmd *pipeCmd) (*job, error) {
 	return j, j.checkNames()
 }
 
-// probe finds out what kind of place the destination is. The engine says more about a file that is in the way.
+// probe finds out what kind of place the destination is. The engine says more about a file that is
+// in the way.
 func (j *job) probe() (err error) {
 	j.target, err = stream.ProbeTarget(j.dest, j.con.stdout)
 	if j.target == stream.NewFile || err != nil && j.dest != "-" {
@@ -65,7 +66,8 @@ func (j *job) probe() (err error) {
 	return nil
 }
 
-// resolve decides what the flags leave open. It depends on nothing else. A dated copy always has a sidecar.
+// resolve decides what the flags leave open. It depends on nothing else. A dated copy always has a
+// sidecar.
 func (p *plan) resolve(dated bool) (err error) {
 	if p.level, err = parseLevel(p.Level); err != nil {
 		return err
@@ -138,7 +140,8 @@ func (p *plan) snapshotOptions(place *atomicfile.Place) engine.SnapshotOptions {
 	return opts
 }
 
-// engineTimeout translates a timeout: 0 means not to wait on the command line, and the default to the engine.
+// engineTimeout translates a timeout: 0 means not to wait on the command line, and the default to
+// the engine.
 func engineTimeout(d time.Duration) time.Duration {
 	if d == 0 {
 		return -1

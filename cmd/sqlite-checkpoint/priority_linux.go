@@ -12,9 +12,9 @@ const (
 	lowestNice = 19 // yields to everything else
 )
 
-// background starts f in a goroutine whose thread has the lowest priority, and returns a function that
-// waits for its end. An application that wants the CPU gets it at once: that suits work for which only
-// the caller waits, and nothing that holds a lock.
+// background starts f in a goroutine whose thread has the lowest priority, and returns a function
+// that waits for its end. An application that wants the CPU gets it at once: that suits work for
+// which only the caller waits, and nothing that holds a lock.
 func background(f func()) (wait func()) { return goNice(lowestNice, f) }
 
 // yielding is background for work that has to end on a busy machine, too.
@@ -27,8 +27,8 @@ func goNice(nice int, f func()) (wait func()) {
 	})
 }
 
-// ownThread starts f on a thread of its own, which f may change. The goroutine never unlocks the thread,
-// so that the thread ends with it.
+// ownThread starts f on a thread of its own, which f may change. The goroutine never unlocks the
+// thread, so that the thread ends with it.
 func ownThread(f func()) (wait func()) {
 	return goWait(func() {
 		runtime.LockOSThread()

@@ -21,9 +21,9 @@ const (
 	barWidth      = 20
 )
 
-// A progress is the one bar of a run, on a terminal. Work only stores how far it is; a goroutine of its own draws,
-// because a terminal can be paused (Ctrl-S, a stalled connection), and the work may hold a lock on the database.
-// A nil progress does nothing.
+// A progress is the one bar of a run, on a terminal. Work only stores how far it is; a goroutine of
+// its own draws, because a terminal can be paused (Ctrl-S, a stalled connection), and the work may
+// hold a lock on the database. A nil progress does nothing.
 type progress struct {
 	tty  *os.File
 	stop chan struct{}
@@ -35,7 +35,8 @@ type progress struct {
 	drawn   *progressbar.ProgressBar
 }
 
-// A position is where the work stands. A total of 0 is not known and shows as a spinner; no label means no bar.
+// A position is where the work stands. A total of 0 is not known and shows as a spinner; no label
+// means no bar.
 type position struct {
 	label       string
 	done, total int64
@@ -139,8 +140,8 @@ func (p *progress) render(at position) {
 	}
 }
 
-// inForeground reports whether a terminal is this process's to write to: a background job would draw over what its
-// user types.
+// inForeground reports whether a terminal is this process's to write to: a background job would
+// draw over what its user types.
 func inForeground(tty *os.File) bool {
 	group, err := unix.IoctlGetInt(descriptor(tty), unix.TIOCGPGRP)
 	return err != nil || group == unix.Getpgrp() // an error: it is not our controlling terminal
@@ -166,7 +167,8 @@ func newBar(out io.Writer, label string, total int64) *progressbar.ProgressBar {
 	return bar
 }
 
-// A lineWriter cuts off what would not fit on the terminal's line: a bar that wraps scrolls with each drawing.
+// A lineWriter cuts off what would not fit on the terminal's line: a bar that wraps scrolls with
+// each drawing.
 type lineWriter struct {
 	tty    *os.File
 	column int

@@ -12,13 +12,14 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// A result is what a command found or did. Its JSON keys are a contract: those of the Python original
-// come first, in their order and with their types. Keys may be added, none removed.
+// A result is what a command found or did. Its JSON keys are a contract: those of the Python
+// original come first, in their order and with their types. Keys may be added, none removed.
 type result interface {
 	lines() []string // for people
 }
 
-// imageFields are the keys of the original in the result of a backup. Size and digest are the image's.
+// imageFields are the keys of the original in the result of a backup. Size and digest are the
+// image's.
 type imageFields struct {
 	Source      path   `json:"source"`
 	Destination path   `json:"destination"`
@@ -109,8 +110,8 @@ func journalMode(wal bool) string {
 	return "delete"
 }
 
-// A path is a file name as it was typed. Very long ones are shortened, to limit the length of a line
-// of JSON.
+// A path is a file name as it was typed. Very long ones are shortened, to limit the length of a
+// line of JSON.
 type path string
 
 func (p path) MarshalJSON() ([]byte, error) { return fit(string(p), 8<<10), nil }

@@ -239,7 +239,8 @@ func (s *shadowing) arrange() error {
 // manyMounts is half of what the kernel allows by default.
 const manyMounts = 50_000
 
-// noteMounts warns of a view that the kernel may refuse, or be slow with: each entry beside a database takes a mount.
+// noteMounts warns of a view that the kernel may refuse, or be slow with: each entry beside a
+// database takes a mount.
 func (s *shadowing) noteMounts(directories []string) {
 	count := 0
 	for _, dir := range directories {

@@ -9,8 +9,9 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// A sidecar is the file with the digest of what was written. It is created before anything is written, so that an
-// unusable name is found early, and gets its name last: its presence means complete. A nil sidecar does nothing.
+// A sidecar is the file with the digest of what was written. It is created before anything is
+// written, so that an unusable name is found early, and gets its name last: its presence means
+// complete. A nil sidecar does nothing.
 type sidecar struct {
 	path    string
 	subject string // the name of what it is for

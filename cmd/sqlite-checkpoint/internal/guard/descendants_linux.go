@@ -12,14 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// becomeSubreaper makes this process the parent of every orphan among its descendants: they stay its descendants.
+// becomeSubreaper makes this process the parent of every orphan among its descendants: they stay
+// its descendants.
 func becomeSubreaper() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
 // A child is a process as /proc shows it.
 type child struct{ pid, parent int }
 
-// A target is a process to send signals to. Its pidfd, where there is one, names the same process for ever: a
-// process ID is given to another one as soon as its parent has waited for it.
+// A target is a process to send signals to. Its pidfd, where there is one, names the same process
+// for ever: a process ID is given to another one as soon as its parent has waited for it.
 type target struct{ pid, fd int }
 
 // open returns the target for c. It reports false if c has exited or has another parent by now.
@@ -52,8 +53,8 @@ func (t target) close() {
 	}
 }
 
-// stopTree stops all descendants of the process root and returns them, parents first. A stopped process starts no
-// other, so it has all of them once two looks at /proc in a row show the same.
+// stopTree stops all descendants of the process root and returns them, parents first. A stopped
+// process starts no other, so it has all of them once two looks at /proc in a row show the same.
 func stopTree(root int) []target {
 	var last []child
 	stopped := map[int]target{}
@@ -75,7 +76,8 @@ func stopTree(root int) []target {
 	}
 }
 
-// inOrder returns the targets in the order of a look, and closes those that it does not show any more.
+// inOrder returns the targets in the order of a look, and closes those that it does not show any
+// more.
 func inOrder(look []child, stopped map[int]target) (targets []target) {
 	for _, c := range look {
 		if t, known := stopped[c.pid]; known {
@@ -94,9 +96,10 @@ func closeAll(targets []target) {
 	}
 }
 
-// killTree kills all descendants of the process root until done, which may wait as long as it is told, reports that
-// nothing is left to be killed. All are stopped before the first is killed, and children are killed before their
-// parents, as the death of a parent can continue stopped children: see setpgid(2).
+// killTree kills all descendants of the process root until done, which may wait as long as it is
+// told, reports that nothing is left to be killed. All are stopped before the first is killed, and
+// children are killed before their parents, as the death of a parent can continue stopped children:
+// see setpgid(2).
 func killTree(root int, done func(wait time.Duration) bool) {
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		targets := stopTree(root)
@@ -110,7 +113,8 @@ func killTree(root int, done func(wait time.Duration) bool) {
 	}
 }
 
-// hasNoReader reports whether nobody has the read end of a pipe any more, and waits for that for a while.
+// hasNoReader reports whether nobody has the read end of a pipe any more, and waits for that for a
+// while.
 func hasNoReader(writeEnd *os.File, wait time.Duration) bool {
 	poll := []unix.PollFd{{Fd: int32(descriptor(writeEnd))}}
 	unix.Poll(poll, int(wait.Milliseconds()))
@@ -137,7 +141,8 @@ func descendants(root int) (all []child) {
 	return all
 }
 
-// parentOf reads /proc/PID/stat: the ID, the name in parentheses with anything in it, the state, the parent.
+// parentOf reads /proc/PID/stat: the ID, the name in parentheses with anything in it, the state,
+// the parent.
 func parentOf(pid int) (parent int, alive bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

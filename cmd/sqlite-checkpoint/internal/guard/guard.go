@@ -1,20 +1,20 @@
 // Package guard runs a program, CMD, that never outlives its caller and never sees a premature EOF.
 //
-// CMD is the child of a small process, the guard: the caller's own binary, started again. If the caller exits before
-// CMD has finished, for whatever reason (SIGKILL and the OOM killer included), the guard kills CMD and everything CMD
-// has started. Where the caller feeds CMD's stdin, the guard holds the write end of that pipe until the stream is
-// complete or CMD is dead: a consumer that commits its input at EOF never commits half of it. All processes are
-// stopped before the first is killed, and children die before their parents, so that none sees the EOF of
-// another one's pipe.
+// CMD is the child of a small process, the guard: the caller's own binary, started again. If the
+// caller exits before CMD has finished, for whatever reason (SIGKILL and the OOM killer included),
+// the guard kills CMD and everything CMD has started. Where the caller feeds CMD's stdin, the guard
+// holds the write end of that pipe until the stream is complete or CMD is dead: a consumer that
+// commits its input at EOF never commits half of it. All processes are stopped before the first is
+// killed, and children die before their parents, so that none sees the EOF of another one's pipe.
 //
-// If the guard itself is killed, its caller takes over. If both are killed at the same instant, CMD is killed by the
-// kernel (PR_SET_PDEATHSIG) as the pipe closes: that is a race, which CMD can win.
+// If the guard itself is killed, its caller takes over. If both are killed at the same instant, CMD
+// is killed by the kernel (PR_SET_PDEATHSIG) as the pipe closes: that is a race, which CMD can win.
 //
-// CMD runs in a session of its own: no signal of the terminal reaches it, and it has no controlling terminal, but it
-// may write to the terminal, and may read from it if that is its stdin.
+// CMD runs in a session of its own: no signal of the terminal reaches it, and it has no controlling
+// terminal, but it may write to the terminal, and may read from it if that is its stdin.
 //
-// A program that uses the package calls Main, at the very start, if os.Args[0] is Name. It can have one Process at a
-// time. Linux only: elsewhere Start fails.
+// A program that uses the package calls Main, at the very start, if os.Args[0] is Name. It can have
+// one Process at a time. Linux only: elsewhere Start fails.
 package guard
 
 import (
@@ -25,8 +25,8 @@ import (
 	"time"
 )
 
-// Name is os.Args[0] of a guard process: a program that finds it there has to call Main and to exit with what it
-// returns.
+// Name is os.Args[0] of a guard process: a program that finds it there has to call Main and to exit
+// with what it returns.
 const Name = "sqlite-checkpoint-guard"
 
 // A Command says what to run, and how.
@@ -35,8 +35,9 @@ type Command struct {
 	Argv []string
 	// Env is CMD's environment; nil means the caller's.
 	Env []string
-	// Stdin is CMD's stdin. Nil means a pipe that Write fills: then CMD must read all of it to succeed.
-	// Otherwise Write must not be called, and what CMD leaves behind when it exits is killed.
+	// Stdin is CMD's stdin. Nil means a pipe that Write fills: then CMD must read all of it to
+	// succeed. Otherwise Write must not be called, and what CMD leaves behind when it exits is
+	// killed.
 	Stdin *os.File
 	// Stdout and Stderr are CMD's; nil means /dev/null.
 	Stdout, Stderr *os.File
@@ -44,7 +45,8 @@ type Command struct {
 	Grace time.Duration
 	// Timeout is the longest time that CMD may take no input while there is some; 0 means forever.
 	Timeout time.Duration
-	// Setup, if not nil, is passed to the setup function given to Main, in the guard process, before CMD starts.
+	// Setup, if not nil, is passed to the setup function given to Main, in the guard process,
+	// before CMD starts.
 	Setup []byte
 	// Guard are attributes of the guard process, such as new namespaces; nil means none.
 	Guard *syscall.SysProcAttr

@@ -23,7 +23,8 @@ const (
 	pipeFD    = 4 // the write end of CMD's stdin, if that is a pipe of ours
 )
 
-// The caller's orders, one a line. A control channel that ends means the same as orderKill, unless all input is there.
+// The caller's orders, one a line. A control channel that ends means the same as orderKill, unless
+// all input is there.
 const (
 	orderEOF  = "eof" // all input is in the pipe: let CMD see its end
 	orderKill = "kill"
@@ -45,8 +46,8 @@ type task struct {
 	Setup int  // bytes of setup data at the start of the control channel; -1 for no setup
 }
 
-// A guard holds CMD's stdin open until the input is complete, or CMD and everything it has started are dead: no
-// process sees a premature EOF, even if the caller is killed.
+// A guard holds CMD's stdin open until the input is complete, or CMD and everything it has started
+// are dead: no process sees a premature EOF, even if the caller is killed.
 type guard struct {
 	task
 	cmd      *exec.Cmd
@@ -58,8 +59,9 @@ type guard struct {
 	status   unix.WaitStatus // valid once exited is closed
 }
 
-// Main is the main function of the guard process. setup is called with Command.Setup, where that is not nil, on the
-// operating system thread that starts CMD: CMD inherits what setup changes there, such as a mount namespace.
+// Main is the main function of the guard process. setup is called with Command.Setup, where that is
+// not nil, on the operating system thread that starts CMD: CMD inherits what setup changes there,
+// such as a mount namespace.
 func Main(setup func(data []byte) error) int {
 	// CMD is killed when the thread that started it ends, hence also when the guard is killed.
 	runtime.LockOSThread()
@@ -86,8 +88,8 @@ func Main(setup func(data []byte) error) int {
 	return 0
 }
 
-// ignoreSignals leaves it to the caller what a signal means. CMD gets their dispositions as we got them: caught ones
-// are reset by exec, those that our parent ignores (nohup) stay ignored.
+// ignoreSignals leaves it to the caller what a signal means. CMD gets their dispositions as we got
+// them: caught ones are reset by exec, those that our parent ignores (nohup) stay ignored.
 func ignoreSignals() {
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE} {
 		if !signal.Ignored(s) {
@@ -167,8 +169,9 @@ func (g *guard) closePipe() {
 	g.pipe, g.complete = nil, true
 }
 
-// nothingLeft reports whether no process can take a broken stream for a whole one: the pipe has no reader left, or
-// the stream is complete. It waits for a reader that cannot be killed, such as one of another user.
+// nothingLeft reports whether no process can take a broken stream for a whole one: the pipe has no
+// reader left, or the stream is complete. It waits for a reader that cannot be killed, such as one
+// of another user.
 func (g *guard) nothingLeft(wait time.Duration) bool {
 	select {
 	case order := <-g.orders:
@@ -219,8 +222,9 @@ func (g *guard) reap() {
 	}
 }
 
-// terminate ends CMD and everything it has started. CMD is sent SIGTERM first, so that it can release a lock or remove
-// a file. Meanwhile its descendants stay stopped: a reader of one that exited would see EOF.
+// terminate ends CMD and everything it has started. CMD is sent SIGTERM first, so that it can
+// release a lock or remove a file. Meanwhile its descendants stay stopped: a reader of one that
+// exited would see EOF.
 func (g *guard) terminate() {
 	closeAll(stopTree(os.Getpid()))
 	g.cmd.Process.Signal(unix.SIGTERM)

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Process is CMD under its guard. CMD sees the end of its input only if Finish is called. It is not safe for
-// concurrent use.
+// A Process is CMD under its guard. CMD sees the end of its input only if Finish is called. It is
+// not safe for concurrent use.
 type Process struct {
 	ctx     context.Context
 	name    string
@@ -88,8 +88,8 @@ func number(report string) int {
 	return n
 }
 
-// spawn makes the two channels and starts the guard in a process group of its own, so that what is sent to ours does
-// not reach it.
+// spawn makes the two channels and starts the guard in a process group of its own, so that what is
+// sent to ours does not reach it.
 func (p *Process) spawn(command Command) error {
 	// Should the guard be killed, CMD becomes our child, and the guard's work becomes ours.
 	if err := becomeSubreaper(); err != nil {
@@ -232,7 +232,8 @@ func (p *Process) Close() error {
 	return nil
 }
 
-// takeOver does what the guard, which somebody has killed, cannot do: it kills CMD before the pipe is closed.
+// takeOver does what the guard, which somebody has killed, cannot do: it kills CMD before the pipe
+// is closed.
 func (p *Process) takeOver() {
 	killTree(os.Getpid(), func(wait time.Duration) bool {
 		switch {

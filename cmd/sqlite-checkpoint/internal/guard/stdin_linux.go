@@ -10,10 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pieceSize is the most that is written at once while a timeout is measured: as much as a pipe holds.
+// pieceSize is the most that is written at once while a timeout is measured: as much as a pipe
+// holds.
 const pieceSize = 64 << 10
 
-// makePipe makes the pipe that is CMD's stdin. It keeps no read end: if CMD closes its stdin, a write has to fail.
+// makePipe makes the pipe that is CMD's stdin. It keeps no read end: if CMD closes its stdin, a
+// write has to fail.
 func (p *Process) makePipe() (readEnd, theirs *os.File, err error) {
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
@@ -93,7 +95,8 @@ func (p *Process) awaitExit() error {
 func (p *Process) stalled() error { return fmt.Errorf("write to %s: %w", p.name, ErrStalled) }
 
 func (p *Process) closeStdin() (err error) {
-	// A pipe can be opened again by its name in /proc: the only way to a read end that was not there before.
+	// A pipe can be opened again by its name in /proc: the only way to a read end that was not
+	// there before.
 	p.unread, err = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", descriptor(p.stdin)), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err

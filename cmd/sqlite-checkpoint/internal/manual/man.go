@@ -14,8 +14,8 @@ type Edition struct {
 	ExitStatus string // a table under a heading
 }
 
-// Pages are the manual pages of section 1 in the language of man(7), by file name: one of the program, and one of each
-// command.
+// Pages are the manual pages of section 1 in the language of man(7), by file name: one of the
+// program, and one of each command.
 func Pages(app *kong.Application, edition Edition) map[string]string {
 	all, program := commands(app), describe(app.Node)
 	pages := map[string]string{app.Name + ".1": programPage(app, all, program.Flags, edition)}

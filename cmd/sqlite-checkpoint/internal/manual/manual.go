@@ -1,5 +1,5 @@
-// Package manual writes what a shell and a reader want to know of a command line: completion scripts and manual pages,
-// from the same kong model that parses it.
+// Package manual writes what a shell and a reader want to know of a command line: completion
+// scripts and manual pages, from the same kong model that parses it.
 package manual
 
 import (
@@ -27,7 +27,8 @@ func (c command) Names() []string { return append([]string{c.Name}, c.Aliases...
 // Usage returns the forms of the command line of a command, without the name of the program.
 func Usage(node *kong.Node) []string { return describe(node).usage() }
 
-// usage has two forms for a command whose CMD is optional: --from-command puts CMD in the place of SRC.
+// usage has two forms for a command whose CMD is optional: --from-command puts CMD in the place of
+// SRC.
 func (c command) usage() []string {
 	own := []string{c.Name, "[flags]"}
 	for i, arg := range c.Args {

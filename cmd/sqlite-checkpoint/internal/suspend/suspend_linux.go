@@ -15,8 +15,8 @@ import (
 // A Delay is Ctrl-Z's: the process is suspended when nothing holds it. A nil Delay does nothing.
 type Delay struct{ mu sync.RWMutex }
 
-// Catch takes SIGTSTP, which Ctrl-Z sends, over for the rest of the process's life, unless it is ignored: then it
-// returns nil. SIGSTOP cannot be caught.
+// Catch takes SIGTSTP, which Ctrl-Z sends, over for the rest of the process's life, unless it is
+// ignored: then it returns nil. SIGSTOP cannot be caught.
 func Catch() *Delay {
 	if signal.Ignored(syscall.SIGTSTP) {
 		return nil
@@ -34,7 +34,8 @@ func Catch() *Delay {
 	return d
 }
 
-// Hold delays the suspension until release is called. Where one is due already, Hold waits until it is over.
+// Hold delays the suspension until release is called. Where one is due already, Hold waits until it
+// is over.
 func (d *Delay) Hold() (release func()) {
 	if d == nil {
 		return func() {}
@@ -43,8 +44,9 @@ func (d *Delay) Hold() (release func()) {
 	return sync.OnceFunc(d.mu.RUnlock)
 }
 
-// suspend does what SIGTSTP does by default. (SIGSTOP would also stop a process that nobody is there to continue.)
-// Go never gives a signal of this kind its default action back once it was caught.
+// suspend does what SIGTSTP does by default. (SIGSTOP would also stop a process that nobody is
+// there to continue.) Go never gives a signal of this kind its default action back once it was
+// caught.
 func suspend() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -56,7 +58,8 @@ func suspend() {
 	setAction(syscall.SIGTSTP, &caught, nil)
 }
 
-// A sigaction is the kernel's, of a 64-bit system: handler, flags, restorer, mask. The zero value is SIG_DFL.
+// A sigaction is the kernel's, of a 64-bit system: handler, flags, restorer, mask. The zero value
+// is SIG_DFL.
 type sigaction [4]uint64
 
 func setAction(s syscall.Signal, to, from *sigaction) error {

@@ -200,7 +200,8 @@ func later(a, b time.Time) time.Time {
 }
 
 // NextDue is a job that is due, nil if none is. To look at all of 10,000 for each run would take
-// longer than the runs: they are looked at when all that were due the last time have been given out.
+// longer than the runs: they are looked at when all that were due the last time have been given
+// out.
 func (s *Scheduler) NextDue(now time.Time) *Job {
 	if len(s.queue) == 0 {
 		s.queue = s.due(now)

@@ -6,7 +6,8 @@ import (
 	"math/rand/v2"
 )
 
-// specSum is the checksum as the file format's text states it, written down apart from the code under test.
+// specSum is the checksum as the file format's text states it, written down apart from the code
+// under test.
 func specSum(s0, s1 uint32, p []byte, order binary.ByteOrder) (uint32, uint32) {
 	for i := 0; i < len(p); i += 8 {
 		s0 += order.Uint32(p[i:]) + s1
