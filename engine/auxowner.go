@@ -18,7 +18,7 @@ func (s *sourceFile) checkAuxFiles() error {
 	for _, suffix := range auxSuffixes {
 		info, err := os.Lstat(s.path + suffix)
 		if err != nil {
-			continue // whoever needs it will say why it cannot be had
+			continue // an error is reported where the file is needed
 		}
 		if why := s.foreign(info); why != "" {
 			return &Error{Kind: KindForeignFile, Op: "open", Path: s.name, Err: fmt.Errorf("%s %s", s.path+suffix, why)}
@@ -27,8 +27,8 @@ func (s *sourceFile) checkAuxFiles() error {
 	return nil
 }
 
-// foreign says why the application of the database cannot have created the file; it is empty if it
-// can have.
+// foreign returns why the application of the database cannot have created the file, or "" if it
+// can.
 func (s *sourceFile) foreign(info fs.FileInfo) string {
 	const othersMayWrite = 0o022
 	switch uid := ownerID(info); {
@@ -37,14 +37,14 @@ func (s *sourceFile) foreign(info fs.FileInfo) string {
 	case !info.Mode().IsRegular():
 		return "" // which is refused in any case
 	case osfile.HardLinks(info) > 1:
-		return "has another name, too"
+		return "has another hard link"
 	case uid != ownerID(s.info) && s.info.Mode()&othersMayWrite == 0:
 		return fmt.Sprintf("belongs to uid %d, the database to uid %d", uid, ownerID(s.info))
 	}
 	return ""
 }
 
-// ownerID is the file's user ID, -1 where that is not known.
+// ownerID returns the file's user ID, -1 if unknown.
 func ownerID(info fs.FileInfo) int {
 	uid, _ := osfile.Owner(info)
 	return uid

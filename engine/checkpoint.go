@@ -20,15 +20,15 @@ const (
 	CheckpointTruncate CheckpointMode = "truncate" // like restart, and the WAL is truncated to 0 bytes
 )
 
-// CheckpointOptions of [Checkpoint]. The zero value asks for a passive checkpoint.
+// CheckpointOptions are the options of [Checkpoint]. The zero value means a passive checkpoint.
 type CheckpointOptions struct {
 	Mode CheckpointMode
-	// BusyTimeout bounds the wait for other connections. Zero means DefaultBusyTimeout, negative
-	// not to wait.
+	// BusyTimeout bounds the wait for other connections. Zero means [DefaultBusyTimeout], a
+	// negative one not to wait.
 	BusyTimeout time.Duration
 }
 
-// CheckpointResult is what a checkpoint has done. Counts are WAL frames; each holds one page.
+// CheckpointResult is what a checkpoint did. Counts are WAL frames, of one page each.
 type CheckpointResult struct {
 	WAL          bool // false: not in WAL mode, nothing was done
 	Busy         bool // blocked until the timeout, unless the mode is passive
@@ -40,7 +40,8 @@ type CheckpointResult struct {
 // Checkpoint checkpoints the write-ahead log of the database path. It is the only function of this
 // package that writes to a source. It closes its connection like any application: if no other
 // connection is open, the -wal and -shm are removed. A checkpoint that others block is not an
-// error; a database that cannot be opened in time is KindBusy.
+// error, but [CheckpointResult.Busy]; a database that cannot be opened in time is [KindBusy].
+// Errors are of type [*Error], or the context's.
 func Checkpoint(ctx context.Context, path string, opts CheckpointOptions) (CheckpointResult, error) {
 	src, err := openSource("checkpoint", path)
 	if err != nil {
@@ -112,8 +113,8 @@ func (s *sourceFile) openForCheckpoint() (*conn, error) {
 // case.
 var errCheckpointing = errors.New("another connection is checkpointing")
 
-// A checkpoint that readers are in the way of keeps writers out while it waits, so it waits for a
-// slice of time only, and then lets them go on for a pause.
+// A checkpoint that waits for readers keeps writers out meanwhile. So it waits for a slice of time
+// only, and then pauses to let them in.
 const (
 	waitSlice = 15 * time.Millisecond
 	waitPause = 10 * waitSlice

@@ -7,19 +7,19 @@ import (
 	"slices"
 )
 
-// A Table is how much a table has.
+// A Table has the counts of a table.
 type Table struct {
 	Rows     int64
 	MaxRowID int64 // 0 if it has no rowid
 }
 
-// A TablePair is a table in each of two databases; nil where it is missing.
+// A TablePair is a table of that name in two databases; nil where it is missing.
 type TablePair struct {
 	Name        string
 	Here, There *Table
 }
 
-// Behind is how many rows there are there that are missing here, judged by their number.
+// Behind returns how many rows fewer there are Here than There, 0 if there are not.
 func (p TablePair) Behind() int64 {
 	switch {
 	case p.There == nil:
@@ -30,15 +30,16 @@ func (p TablePair) Behind() int64 {
 	return max(0, p.There.Rows-p.Here.Rows)
 }
 
-// A Comparison is what Image.Compare has found.
+// A Comparison is the result of [Image.Compare].
 type Comparison struct {
-	Schema    []string    // each difference in one line
-	Tables    []TablePair // by name; those that a virtual table keeps its data in are left out
-	Uncounted []string    // virtual tables whose module is missing here
+	Schema    []string    // the differences, a line each
+	Tables    []TablePair // sorted by name, without the tables in which virtual ones keep their data
+	Uncounted []string    // virtual tables whose module this build lacks
 }
 
-// Compare compares the image with another one, such as the snapshot of the live database. Errors
-// name the database that they are about.
+// Compare compares the image with another one, such as a snapshot of the live database: their
+// schemas and how many rows their tables have. It reads both in full. Errors are of type [*Error]
+// and name the image that failed, or are the context's.
 func (i *Image) Compare(ctx context.Context, there *Image) (Comparison, error) {
 	a, err := i.survey(ctx)
 	if err != nil {
@@ -77,13 +78,13 @@ func schemaDifferences(here, there map[string]string) (lines []string) {
 		case !inThere:
 			lines = append(lines, object+" is not in the other database")
 		case a != b:
-			lines = append(lines, object+" has another definition")
+			lines = append(lines, object+" is defined differently")
 		}
 	}
 	return lines
 }
 
-// A survey is what two databases are compared by.
+// A survey is what Compare compares.
 type survey struct {
 	schema    map[string]string // the SQL of "table t", "index i", ...
 	tables    map[string]*Table
@@ -132,8 +133,8 @@ func (s *survey) read(ctx context.Context, c *conn) error {
 	return nil
 }
 
-// count counts the rows of a table. A column can have the name rowid; then there is no number, or
-// any.
+// count counts the rows of a table. If a column is called rowid, the maximum is that column's, or
+// 0.
 func count(ctx context.Context, c *conn, name string, withoutRowID bool) (*Table, error) {
 	rows, err := c.queryInt(ctx, "SELECT count(*) FROM "+quote(name))
 	if err != nil || withoutRowID {

@@ -25,8 +25,8 @@ func TestCompare(t *testing.T) {
 	}
 	want := Comparison{
 		Schema: []string{
-			"table changed has another definition", "table older is not in the other database",
-			"table sessions is missing", "trigger g has another definition", "view v is missing",
+			"table changed is defined differently", "table older is not in the other database",
+			"table sessions is missing", "trigger g is defined differently", "view v is missing",
 		},
 		Tables: []TablePair{
 			{"changed", &Table{}, &Table{}}, {"f", &Table{Rows: 2}, &Table{Rows: 3}}, {"older", &Table{}, nil},

@@ -114,8 +114,8 @@ const (
 	codeIOCorruptFS       = 8458
 )
 
-// resultCode is SQLite's code for err: the primary one, and the extended one, which the driver puts
-// in either of two places. Both are 0 if err is not SQLite's.
+// resultCode returns SQLite's primary and extended code for err; the driver has the extended one in
+// either of two places. Both are 0 if err is not SQLite's.
 func resultCode(err error) (primary, extended int) {
 	var e sqlite3.Error
 	if !errors.As(err, &e) {
@@ -128,20 +128,20 @@ func resultCode(err error) (primary, extended int) {
 	return extended & 0xff, extended
 }
 
-// systemErrno is the operating system's reason for an error of SQLite, 0 where there is none.
+// systemErrno returns the operating system's error behind an error of SQLite, 0 if there is none.
 func systemErrno(err error) syscall.Errno {
 	var e sqlite3.Error
 	errors.As(err, &e)
 	return e.SystemErrno
 }
 
-// SQLiteVersion is the version of the SQLite that is compiled in.
+// SQLiteVersion returns the version of the compiled-in SQLite, such as "3.51.3".
 func SQLiteVersion() string {
 	version, _, _ := sqlite3.Version()
 	return version
 }
 
-// Modules lists the virtual table modules that the compiled-in SQLite has, sorted.
+// Modules returns the virtual table modules of the compiled-in SQLite, sorted.
 func Modules() ([]string, error) {
 	c, err := openConn("/", "mode=memory")
 	if err != nil {

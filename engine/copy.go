@@ -25,7 +25,7 @@ const (
 
 // copyPages copies the source into the private file, which must be empty. The read transaction
 // makes it one consistent image however many steps it takes: SQLite restarts a backup only if a new
-// read transaction finds the file changed. It never sleeps: in rollback mode a writer is waiting.
+// read transaction finds the file changed. It never sleeps: in rollback mode writers wait for it.
 func copyPages(ctx context.Context, p *readTx, f *os.File, opts SnapshotOptions) (pages int64, err error) {
 	dst := f.Name()
 	to, err := openPrivate(f, nil, "mode=rw", "_busy_timeout=0", "_synchronous=OFF", "_locking_mode=EXCLUSIVE")
@@ -66,7 +66,7 @@ func (o SnapshotOptions) step(pageSize int64) int {
 	return int(max(1, stepBytes/pageSize))
 }
 
-// A copier is a backup on its way.
+// A copier is a running backup.
 type copier struct {
 	tx         *readTx
 	backup     *sqlite3.SQLiteBackup
@@ -75,7 +75,7 @@ type copier struct {
 	progress   func(Progress)
 }
 
-// steps copies until all is done, or for a time.
+// steps copies until the backup is done, or until the limit.
 func (c *copier) steps(ctx context.Context, limit time.Duration) (err error) {
 	p := c.tx
 	for start := time.Now(); !c.done && time.Since(start) < limit; {
@@ -122,11 +122,11 @@ func checkCopy(p *readTx, f *os.File, pages int64) error {
 		return tempError("read", dst, err)
 	}
 	if want := pages * p.pageSize; info.Size() != want {
-		return tempError("write", dst, fmt.Errorf("%d bytes are there, %d were written", info.Size(), want))
+		return tempError("write", dst, fmt.Errorf("the file has %d bytes, %d were written", info.Size(), want))
 	}
 	if pages != p.pages || int64(h.PageCount) != pages || !h.CountValid() || int64(h.PageSize) != p.pageSize {
 		return &Error{Kind: KindInternal, Op: "copy", Path: p.source.name,
-			Err: fmt.Errorf("%d pages of %d bytes gave a file whose header counts %d of %d",
+			Err: fmt.Errorf("%d pages of %d bytes were copied, but the header of the copy says %d of %d",
 				p.pages, p.pageSize, h.PageCount, h.PageSize)}
 	}
 	return nil

@@ -10,12 +10,11 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// auxSuffixes are the suffixes of the files that SQLite would take for part of a database.
+// auxSuffixes are the suffixes of the files that SQLite would take for a part of a database.
 var auxSuffixes = []string{"-wal", "-shm", "-journal"}
 
 // DatabaseFiles returns the name of the database and those of the files that SQLite keeps beside
-// it: -wal,
-// -shm and -journal.
+// it: -wal, -shm and -journal.
 func DatabaseFiles(database string) []string {
 	names := make([]string, len(databaseSuffixes))
 	for i, suffix := range databaseSuffixes {
@@ -27,10 +26,10 @@ func DatabaseFiles(database string) []string {
 // databaseSuffixes are those of all files of a database, the main file first.
 var databaseSuffixes = append([]string{""}, auxSuffixes...)
 
-// CheckDestination fails if dst cannot become a new database: with KindExists if it, or a file that
-// SQLite would take for a part of it, is there, dangling symbolic links included; with KindSameFile
-// if it is the database source (which may be empty) or would be taken for a part of that; with
-// KindTemp if it has no directory.
+// CheckDestination fails if dst cannot become a new database: with [KindExists] if it, or a file
+// that SQLite would take for a part of it, exists, dangling symbolic links included; with
+// [KindSameFile] if it is the database source or would be taken for a part of it, unless source is
+// empty; with [KindTemp] if its directory cannot be opened.
 func CheckDestination(source, dst string) error {
 	if source != "" && sameDatabase(source, dst) {
 		return &Error{Kind: KindSameFile, Op: "create", Path: dst,
@@ -54,8 +53,8 @@ func openPlaceOf(dst string) (*atomicfile.Place, error) {
 	return place, nil
 }
 
-// checkAbsent fails with KindExists if the database dst of the directory, or a file that SQLite
-// would take for a part of it, is there.
+// checkAbsent fails with KindExists if the database dst, in the directory place, or a file that
+// SQLite would take for a part of it, exists.
 func checkAbsent(place *atomicfile.Place, dst string) error {
 	name := atomicfile.Base(dst)
 	for _, suffix := range databaseSuffixes {

@@ -2,10 +2,11 @@
 //
 // [TakeSnapshot] copies a database that may be in use, with SQLite's online backup API and within
 // one read transaction, to a private file, and has SQLite check that file. A [Snapshot] has always
-// passed its check. [Install] creates a database from such an image, and [Verify] checks an image
-// without installing it. [Inspect] describes a database without opening it in SQLite, [Predict]
-// says what TakeSnapshot would do, [Checkpoint] checkpoints the write-ahead log, and
-// [FindDatabases] searches a directory for databases.
+// passed its check. [Install] creates a database from such an image; [Verify] checks an image
+// without installing it, and [ReadImage] also keeps it for queries. [Inspect] describes a database
+// without opening it in SQLite, [Predict] says what TakeSnapshot would do, [TakeToken] whether a
+// database has changed, and [FindDatabases] searches a directory for databases. [Checkpoint]
+// checkpoints the write-ahead log: it alone writes to a source.
 //
 // TakeSnapshot, Inspect, Predict and Verify change nothing about the source: not a byte, not a
 // modification time, not a directory entry. If root calls them, they read with the identity of the

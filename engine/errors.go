@@ -20,31 +20,31 @@ type Kind string
 func (k Kind) Error() string { return string(k) }
 
 const (
-	KindMissing         Kind = "missing"          // the source is not there
+	KindMissing         Kind = "missing"          // the source does not exist
 	KindNotDatabase     Kind = "not_a_database"   // the source is not a SQLite database, or an encrypted one
 	KindUnreadable      Kind = "unreadable"       // the source cannot be read: permission, I/O error
 	KindHotJournal      Kind = "hot_journal"      // a crash left a rollback journal that must be played back first
 	KindChanged         Kind = "changed"          // the source was replaced, removed or truncated during the copy
 	KindInProcess       Kind = "open_in_process"  // this process already has the database open
 	KindNotOwner        Kind = "not_owner"        // new files would not be writable for the application
-	KindForeignFile     Kind = "foreign_file"     // a -wal, -shm or -journal is a link or has another owner
+	KindForeignFile     Kind = "foreign_file"     // a -wal, -shm or -journal is a link or another user's
 	KindBusy            Kind = "busy"             // locked, or changing too fast, until the busy timeout: try again
 	KindExclusive       Kind = "exclusive"        // one process held an exclusive lock until the busy timeout
 	KindUnlocked        Kind = "unlocked"         // written to while locked: locks do not reach the writer
 	KindElsewhere       Kind = "wal_elsewhere"    // the -wal is under another name, or was deleted
 	KindCorrupt         Kind = "corrupt"          // SQLite's check found damage
-	KindCheckIncomplete Kind = "check_incomplete" // this build cannot do the check that was asked for
+	KindCheckIncomplete Kind = "check_incomplete" // this build cannot run the check that was asked for
 	KindNoSpace         Kind = "no_space"         // the temporary or destination directory is full
 	KindTemp            Kind = "temp_io"          // the temporary or destination directory failed otherwise
 	KindExists          Kind = "exists"           // the destination, or a file that belongs to it, exists
 	KindSameFile        Kind = "same_file"        // source and destination are one file
 	KindPattern         Kind = "bad_pattern"      // a pattern of FindOptions.Exclude is malformed
 	KindBadQuery        Kind = "bad_query"        // a query is not one SELECT
-	KindQuery           Kind = "query_failed"     // a query could not be answered, or not in time
+	KindQuery           Kind = "query_failed"     // a query failed, or took too long
 	KindInternal        Kind = "internal"         // a bug
 )
 
-// An Error is every failure of this package but a context's own error.
+// An Error is a failure of this package. Only the errors of contexts are returned as they are.
 type Error struct {
 	Kind     Kind
 	Op       string   // what was tried: "open", "copy", "check", ...
@@ -99,7 +99,7 @@ func inspectError(ctx context.Context, name string, err error) error {
 	return sourceError("inspect", name, err)
 }
 
-// databaseError classifies an error that SQLite met in a source.
+// databaseError classifies an error of SQLite on a source.
 func databaseError(op, name string, err error) error {
 	var known *Error
 	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -167,7 +167,7 @@ func checkError(name string, err error) error {
 	return e
 }
 
-// isTransient reports whether another connection causes err, so that it will pass.
+// isTransient reports whether another connection may have caused err, so that a retry may succeed.
 func isTransient(err error) bool {
 	primary, extended := resultCode(err)
 	switch extended {
@@ -177,7 +177,7 @@ func isTransient(err error) bool {
 	return primary == codeBusy || primary == codeLocked || primary == codeProtocol ||
 		errors.Is(err, osfile.ErrLocked) ||
 		errors.Is(err, errHotJournal) || // or a change of the journal mode
-		errors.Is(err, KindForeignFile) || // root's sqlite3 makes files before it gives them to their owner
+		errors.Is(err, KindForeignFile) || // root's sqlite3 creates files and then gives them to their owner
 		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errElsewhere)
 }
 

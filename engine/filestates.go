@@ -32,7 +32,7 @@ func (s *sourceFile) fileStates() fileStates {
 	return g
 }
 
-// grain is how long a file must have been left alone for its next change to be seen.
+// grain returns how long a file must have been unchanged for its next change to be seen.
 func (g fileStates) grain() time.Duration {
 	if g.main.WholeSeconds() && g.wal.WholeSeconds() {
 		return wholeSecondGrain
@@ -45,7 +45,7 @@ func (g fileStates) fresh(t time.Time) bool { return time.Since(t).Abs() < g.gra
 var (
 	errDisturbed = errors.New("the database kept changing while it was read without locks")
 	errUnlocked  = errors.New(
-		"somebody wrote to the database although it was locked: locks do not reach its writer here")
+		"the database was written to although it was locked: locks do not reach its writer here")
 )
 
 // tooFresh reports whether a source that is read without SQLite's locks was written so recently
@@ -99,13 +99,13 @@ func (p *readTx) undisturbed() error {
 	return nil
 }
 
-// A txStart is what a read transaction in WAL mode found.
+// A txStart is what a read transaction in WAL mode found when it began.
 type txStart struct {
 	main      osfile.FileState
 	walHeader [sqlitefile.WALHeaderSize]byte
 }
 
-// walStart is the header of the -wal, zero where there is none.
+// walStart returns the header of the -wal, zero if there is none.
 func (s *sourceFile) walStart() (b [sqlitefile.WALHeaderSize]byte) {
 	wal := sqlitefile.OpenAux(s.path + "-wal")
 	defer wal.Close()

@@ -38,7 +38,7 @@ type FindOptions struct {
 // A FindCache serves repeated searches of one root. The zero value is ready for use.
 type FindCache struct{ files map[string]knownFile }
 
-// A knownFile was looked into. A file that is no database is looked into again when it has changed.
+// A knownFile has been read. A file that is no database is read again when it has changed.
 type knownFile struct {
 	file     tokenFile
 	settled  bool // the next change gives it other times
@@ -84,8 +84,8 @@ const (
 // opened.
 //
 // Symbolic links below root and what is mounted there are not followed but listed in Skipped, and
-// so is everything that cannot be read. Only a root that cannot be opened, a malformed pattern and
-// the end of ctx are errors.
+// so is everything that cannot be read. Only a root that cannot be opened, a malformed
+// pattern ([KindPattern]) and the end of ctx are errors.
 //
 // FindDatabases opens and closes every file that it looks into, which would drop the POSIX locks of
 // an SQLite connection that the calling process has open on the same file. It therefore skips files
@@ -137,7 +137,7 @@ type finder struct {
 	seen       map[string]knownFile // in this one
 }
 
-// search looks at the entries of dir, whose path below the root is below, and closes dir.
+// search searches dir, whose path below the root is below, and closes it.
 func (f *finder) search(dir *os.File, below string) error {
 	defer dir.Close()
 	entries, err := dir.ReadDir(-1)
@@ -188,7 +188,7 @@ func (f *finder) descend(parent *os.File, below, name string) error {
 	return f.search(os.NewFile(uintptr(fd), f.path(below)), below)
 }
 
-// findBatch is how many files are looked into between two looks at the process's own descriptors.
+// findBatch is how many files are read between two listings of the process's own descriptors.
 const findBatch = 256
 
 // lookInto reads the beginning of regular files. It holds opening, so that the engine opens no

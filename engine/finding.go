@@ -10,7 +10,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// A Finding is something about a database that its operator should know although a backup works.
+// A Finding is a fact about a database that its operator should know although a backup works.
 type Finding struct {
 	Code     FindingCode
 	Evidence string // a sentence that names the database
@@ -30,7 +30,7 @@ const (
 	FindingWeakCheck  FindingCode = "weak_check"         // the copy's check would be weaker than asked for
 )
 
-// surroundings finds what there is to say about where the database is.
+// surroundings returns the findings about the place of the database.
 func (s *sourceFile) surroundings() (found []Finding) {
 	if links := osfile.HardLinks(s.info); links > 1 {
 		found = append(found, Finding{FindingHardLinks, fmt.Sprintf(
@@ -48,8 +48,8 @@ func (s *sourceFile) surroundings() (found []Finding) {
 	return found
 }
 
-// litestream is the directory that Litestream keeps beside a database that it replicates, empty if
-// there is none.
+// litestream returns the directory that Litestream keeps beside a database that it replicates, or
+// "".
 func (s *sourceFile) litestream() string {
 	dir, name := filepath.Split(s.path)
 	shadow := dir + "." + name + "-litestream"
@@ -60,23 +60,23 @@ func (s *sourceFile) litestream() string {
 }
 
 // hasWALResetBug reports whether a version, as the header has it, can lose a commit when two
-// connections checkpoint: https://www.sqlite.org/wal.html, "The WAL-Reset Bug". It was mended in
+// connections checkpoint: https://www.sqlite.org/wal.html, "The WAL-Reset Bug". It was fixed in
 // 3.51.3, 3.50.7 and 3.44.6.
 func hasWALResetBug(version uint32) bool {
 	const (
 		first, last = 3007000, 3051002
 		minor       = 1000
 	)
-	for _, mended := range []uint32{3044006, 3050007} {
-		if version >= mended && version/minor == mended/minor {
+	for _, fixed := range []uint32{3044006, 3050007} {
+		if version >= fixed && version/minor == fixed/minor {
 			return false
 		}
 	}
 	return first <= version && version <= last
 }
 
-// application finds what there is to say about those that use the database: Litestream, and who
-// wrote last.
+// application returns the findings about the programs that use the database: Litestream, and the
+// last writer.
 func (in *Inspection) application() (found []Finding) {
 	if in.Litestream != "" {
 		found = append(found, Finding{FindingLitestream,
@@ -95,7 +95,7 @@ const (
 	largeWALBytes  = 16 << 20
 )
 
-// walFindings says what is odd about the -wal.
+// walFindings returns the findings about the -wal.
 func (in *Inspection) walFindings(s *sourceFile) (found []Finding) {
 	if in.WAL.Size >= largeWALBytes && in.WAL.Size > largeWALFactor*in.Size {
 		evidence := fmt.Sprintf("the -wal of %s has %d bytes, the database %d; %d are not checkpointed",
@@ -112,8 +112,8 @@ func (in *Inspection) walFindings(s *sourceFile) (found []Finding) {
 	return found
 }
 
-// foreignLog says why a log cannot be that of a database with the header h, nothing if it can. A
-// log without page 1 does not tell.
+// foreignLog returns why a log cannot be that of a database with the header h, or "" if it can be.
+// A log without page 1 can be.
 func foreignLog(h sqlitefile.Header, c sqlitefile.WAL, size int64) string {
 	log, ok := sqlitefile.ParseWALHeader(c.Start[:])
 	newest, err := sqlitefile.ParseHeader(c.Page1)
@@ -127,9 +127,9 @@ func foreignLog(h sqlitefile.Header, c sqlitefile.WAL, size int64) string {
 	case err != nil:
 		return ""
 	case newest.Encoding != h.Encoding && h.Encoding != 0:
-		return fmt.Sprintf("its text is %s, that of the database %s", newest.EncodingName(), h.EncodingName())
+		return fmt.Sprintf("its encoding is %s, that of the database %s", newest.EncodingName(), h.EncodingName())
 	case int32(newest.ChangeCounter-h.ChangeCounter) < 0:
-		return fmt.Sprintf("change %d is its newest, the database has change %d", newest.ChangeCounter, h.ChangeCounter)
+		return fmt.Sprintf("its newest change is %d, the database has change %d", newest.ChangeCounter, h.ChangeCounter)
 	}
 	return ""
 }

@@ -6,7 +6,8 @@ import (
 	"os"
 )
 
-// An Image is a private copy of a database that queries can read.
+// An Image is a private copy of a database, for queries. Its methods are safe for concurrent use
+// until Close.
 type Image struct {
 	name  string // for messages
 	info  Info
@@ -14,9 +15,10 @@ type Image struct {
 	close func() error
 }
 
-// Land reads r to its end into a private temporary file and checks what arrived, as Install would.
-// name is what errors call it. r must give io.EOF only if the image is whole.
-func Land(ctx context.Context, r io.Reader, name string, opts VerifyOptions) (*Image, error) {
+// ReadImage reads r to its end into a private temporary file and checks it as [Install] does, for
+// queries. name stands for it in errors. r must return io.EOF only if the image is whole. Errors
+// are of type [*Error], or those of r and the context. The caller must close the image.
+func ReadImage(ctx context.Context, r io.Reader, name string, opts VerifyOptions) (*Image, error) {
 	l := &stagedImage{
 		where: chooseTempDir(opts.TempDir), name: name, check: opts.Check, size: opts.Size, progress: opts.Progress,
 	}
@@ -28,13 +30,13 @@ func Land(ctx context.Context, r io.Reader, name string, opts VerifyOptions) (*I
 	return &Image{name, info, l.file, l.Close}, nil
 }
 
-// Image returns the copy for queries. It needs SnapshotOptions.Queryable and is valid until the
-// snapshot is closed.
+// Image returns the copy for queries. It requires [SnapshotOptions.Queryable], and is valid until
+// the snapshot is closed.
 func (s *Snapshot) Image() *Image {
 	return &Image{s.source, s.info, s.file, func() error { return nil }}
 }
 
-// Info describes the image.
+// Info returns the description of the image.
 func (i *Image) Info() Info { return i.info }
 
 // Close removes the private copy. It is idempotent.

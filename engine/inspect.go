@@ -8,9 +8,9 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// An Inspection is what plain reads tell about a database. Page and freelist counts, and everything
-// else that the database header says, are those of the newest commit, be it in the main file or in
-// the WAL.
+// An Inspection describes a database, as far as plain reads of its files can. Page and freelist
+// counts, and everything else in the database header, are those of the newest commit, whether in
+// the main file or in the WAL.
 type Inspection struct {
 	Path         string // as the caller gave it
 	ResolvedPath string // absolute, symbolic links followed; the -wal, -shm and -journal are beside this one
@@ -30,7 +30,7 @@ type Inspection struct {
 	SchemaCookie  uint32
 	UserVersion   int32
 	ApplicationID uint32
-	SQLiteVersion string // of the library that wrote last, "3.40.1"; empty if it did not say
+	SQLiteVersion string // of the library that wrote last, "3.40.1"; empty if unknown
 	WALResetBug   bool   // that version, in WAL mode, can lose a commit when another process checkpoints
 
 	WAL       WAL
@@ -40,8 +40,8 @@ type Inspection struct {
 
 	Litestream string // directory of Litestream beside a database that it replicates, or empty
 
-	Filesystem        string // by statfs(2): "ext4", "nfs", ...; empty where the platform does not tell
-	NetworkFilesystem bool   // locks may not be shared between those who use it
+	Filesystem        string // by statfs(2): "ext4", "nfs", ...; empty if unknown
+	NetworkFilesystem bool   // its clients may not see each other's locks
 
 	Backup       Forecast // what a backup would do at this moment
 	BackupDetail string   // the same as a phrase, with the reason
@@ -88,17 +88,15 @@ const (
 	JournalUnknown Journal = "unknown" // it cannot be read
 )
 
-// inspectAttempts is how often a database that changes under the reader is read anew. What the last
-// reading finds is a commit of its own, only perhaps no longer the newest.
+// inspectAttempts is how often a database that changes meanwhile is read. Each attempt finds some
+// commit, the last perhaps not the newest.
 const inspectAttempts = 5
 
-// Inspect reads what a database is, what its WAL holds and what a backup would meet. It never opens
-// it with SQLite, takes no lock and changes nothing. It reads the whole WAL, as fast as the disk
-// gives it, and little else.
+// Inspect describes a database, its WAL, and what a backup would do. It never opens the database
+// with SQLite, takes no lock and changes nothing. It reads the whole WAL, and little else.
 //
 // A path that does not lead to a database is an [Error] of [KindMissing], [KindNotDatabase] or
-// [KindUnreadable]; a -wal that exists and cannot be read is the latter too, since the newest
-// commit may be in it.
+// [KindUnreadable]. So is a -wal that cannot be read, as the newest commit may be in it.
 func Inspect(ctx context.Context, path string) (Inspection, error) {
 	src, err := openSource("inspect", path)
 	if err != nil {
@@ -134,7 +132,7 @@ func (in *Inspection) setOwner(info fs.FileInfo) {
 	}
 }
 
-// read reads headers and WAL once. It is steady if no checkpoint and no restart of the log has come
+// read reads headers and WAL once. steady reports that no checkpoint and no restart of the WAL came
 // between.
 func (in *Inspection) read(ctx context.Context, s *sourceFile) (steady bool, err error) {
 	if err := s.readHeader(); err != nil {
@@ -198,7 +196,7 @@ func (in *Inspection) walError(err error) error {
 	return &Error{Kind: KindUnreadable, Op: "inspect", Path: in.ResolvedPath + "-wal", Err: underlying(err)}
 }
 
-// newestHeader is that of the last commit.
+// newestHeader returns the header as of the last commit.
 func newestHeader(h sqlitefile.Header, c sqlitefile.WAL) sqlitefile.Header {
 	if newest, err := sqlitefile.ParseHeader(c.Page1); err == nil {
 		return newest

@@ -79,7 +79,7 @@ func TestInspectStates(t *testing.T) {
 		held    InUse
 		backup  string // begins so
 	}{
-		{"WAL, closed", walDatabase, "wal", "false 0 0", false, JournalNone, InUseNo, "reads without locks: nobody"},
+		{"WAL, closed", walDatabase, "wal", "false 0 0", false, JournalNone, InUseNo, "reads without locks: no process"},
 		{"WAL, live", liveWAL, "wal", "true 3 3", true, JournalNone, InUseYes, "reads the WAL"},
 		{"WAL, live, checkpointed", func(t *testing.T) string {
 			db := liveWAL(t)

@@ -11,21 +11,21 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// InstallOptions of [Install]. The zero value is right.
+// InstallOptions are the options of [Install]. The zero value is ready for use.
 type InstallOptions struct {
 	// Check is the check of the new database before it gets its name.
 	Check Check
-	// Size is how many bytes are expected, so that missing space is found before the work; 0 if not
-	// known.
+	// Size is the expected length of the image in bytes, so that a lack of space is found early; 0
+	// if not known.
 	Size int64
 	// Mode is the new file's mode. Zero means 0600, or with SetAside that of the old file.
 	Mode fs.FileMode
 	// Owner is the new file's owner. Nil means the caller, or with SetAside the owner of the old
 	// file.
 	Owner *Owner
-	// SetAside, if not empty, is the name that an existing database dst is moved to, with its -wal,
-	// -shm and -journal, when the new one is ready. It fails with KindBusy if anybody has the old
-	// one open. Linux only.
+	// SetAside, if not empty, is the name that an existing database dst is renamed to, with its
+	// -wal, -shm and -journal, when the new one is ready. Install fails with [KindBusy] if a
+	// process has the old one open, and always on systems other than Linux.
 	SetAside string
 	// Progress, if not nil, is called from the calling goroutine.
 	Progress func(Progress)
@@ -34,7 +34,7 @@ type InstallOptions struct {
 // An Owner is a user and a group, by number.
 type Owner struct{ UID, GID int }
 
-// ownerOf is the file's owner, nil where that is not known.
+// ownerOf returns the owner of the file, nil if unknown.
 func ownerOf(info fs.FileInfo) *Owner {
 	if uid, gid := osfile.Owner(info); uid >= 0 {
 		return &Owner{UID: uid, GID: gid}
@@ -42,16 +42,17 @@ func ownerOf(info fs.FileInfo) *Owner {
 	return nil
 }
 
-// An Installation is what Install has done.
+// An Installation is the result of [Install].
 type Installation struct {
 	Info
 	Moved []string // the new names of the files that were set aside
 }
 
-// Install makes the image that r delivers the new database dst: read to its end, checked, durable
-// and only then visible. It never replaces anything: a dst, or a dst-wal, dst-shm or dst-journal,
-// that exists is KindExists. An error of r is returned as it is, and then nothing is left behind; r
-// must give io.EOF only if the image is whole.
+// Install creates the database dst from the image that it reads from r. dst appears once r has
+// returned io.EOF, the image has passed its check, and it is durable; r must return io.EOF only if
+// the image is whole. Install never replaces anything: if dst, or a dst-wal, dst-shm or
+// dst-journal, exists, the error is [KindExists]. An error of r is returned as it is. After an
+// error nothing is left behind.
 func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) (Installation, error) {
 	place, err := openPlaceOf(dst)
 	if err != nil {
@@ -71,8 +72,7 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 	if err != nil {
 		return Installation{}, err
 	}
-	// Synced before any name is touched: that may take seconds, in which anything can happen to the
-	// names.
+	// Synced before the names are checked: it may take seconds.
 	if err := l.file.Sync(); err != nil {
 		return Installation{}, tempError("write", dst, err)
 	}
@@ -86,8 +86,8 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 	return Installation{Info: info}, l.publish(dst)
 }
 
-// findOld tells whether there is a database to be set aside, whose owner and mode the new one then
-// gets. Anything else that is in the way is an error.
+// findOld reports whether there is a database to set aside, and gives its owner and mode to opts.
+// Any other file in the way is an error.
 func findOld(place *atomicfile.Place, dst string, opts *InstallOptions) (bool, error) {
 	info, err := place.Lstat(atomicfile.Base(dst))
 	if opts.SetAside == "" || err != nil || !info.Mode().IsRegular() {

@@ -15,8 +15,8 @@ type InUse string
 const (
 	InUseYes InUse = "yes"
 	InUseNo  InUse = "no"
-	// InUseUnknown is the answer where an idle connection leaves no trace, as in rollback mode, and
-	// where locks cannot be seen.
+	// InUseUnknown: an idle connection holds no lock, as in rollback mode, or locks cannot be seen
+	// here.
 	InUseUnknown InUse = "unknown"
 )
 
@@ -28,7 +28,7 @@ const (
 )
 
 // lockShared takes the first byte of SQLite's SHARED lock, which SQLite never locks alone. While it
-// is held nobody can get EXCLUSIVE: no journal mode change, no commit in rollback mode, and an
+// is held no connection gets EXCLUSIVE: no journal mode change, no commit in rollback mode, and an
 // application that closes leaves its -wal and -shm in place. It goes through PENDING as SQLite
 // does, so that a waiting writer goes first. locked is false on a file system without such locks.
 func lockShared(f *os.File) (locked bool, err error) {
@@ -44,7 +44,7 @@ func lockShared(f *os.File) (locked bool, err error) {
 
 func unlockShared(f *os.File) { osfile.Unlock(f, sharedFirst, 1) }
 
-// ignoreNoLocks returns nil where there are no locks: comparing file states has to do.
+// ignoreNoLocks returns nil where there are no locks: changes are then found by file states alone.
 func ignoreNoLocks(err error) error {
 	if errors.Is(err, osfile.ErrLocked) {
 		return err
@@ -54,7 +54,7 @@ func ignoreNoLocks(err error) error {
 
 // A lockState says which of SQLite's locks on the main file are held.
 type lockState struct {
-	known     bool // the platform and the file system tell at all
+	known     bool // the platform and the file system show locks
 	any       bool // some connection reads or writes, or has the database open in WAL mode
 	writing   bool // some connection holds RESERVED, PENDING or EXCLUSIVE
 	excluding bool // PENDING or EXCLUSIVE: no reader can start
@@ -85,8 +85,8 @@ func inUseInWAL(shm *os.File) InUse {
 	return InUseUnknown
 }
 
-// neighbours says which locks other SQLite connections hold. A connection in WAL mode holds SHARED
-// on the main file and a lock on its -shm until it closes.
+// neighbours are the locks that other SQLite connections hold. A connection in WAL mode holds
+// SHARED on the main file and a lock on its -shm until it closes.
 type neighbours struct {
 	main   bool // SHARED or more is held
 	index  bool // a connection has the -shm beside the main file open
@@ -95,7 +95,7 @@ type neighbours struct {
 }
 
 var errElsewhere = errors.New(
-	"somebody has the database open whose -wal is not the one beside it: deleted, or under another name of the file")
+	"a process has it open with another -wal than the one beside it: a deleted one, or one beside another name")
 
 // elsewhere reports whether a connection uses a -wal other than the one beside the main file.
 func (n neighbours) elsewhere(s sourceState) bool {
@@ -135,7 +135,7 @@ func exclusiveHolder(main *os.File) (held bool, pid int) {
 	return held, pid
 }
 
-// probeLocks asks which of SQLite's locks are held, without taking any.
+// probeLocks reports which of SQLite's locks are held, without taking any.
 func probeLocks(main *os.File) lockState {
 	_, any, known := osfile.Conflict(main, osfile.Exclusive, pendingByte, sharedFirst-pendingByte+sharedSize)
 	if !any {

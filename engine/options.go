@@ -9,19 +9,18 @@ import (
 // DefaultBusyTimeout is how long to wait for a locked database by default.
 const DefaultBusyTimeout = 10 * time.Second
 
-// A Check is the check that is asked for.
+// A Check is the check that a caller asks for.
 type Check string
 
 const (
-	// CheckAuto runs PRAGMA quick_check, and less where something the database needs, a collation
-	// or a virtual table module of the application, is missing from this build. The zero value
-	// means the same.
+	// CheckAuto runs PRAGMA quick_check, or as much of it as possible if this build lacks a
+	// collation or a virtual table module that the database needs. The zero value means the same.
 	CheckAuto Check = "auto"
-	// CheckQuick runs PRAGMA quick_check and fails with [KindCheckIncomplete] where it cannot be
-	// done.
+	// CheckQuick runs PRAGMA quick_check, and fails with [KindCheckIncomplete] if this build
+	// cannot.
 	CheckQuick Check = "quick"
-	// CheckFull runs PRAGMA integrity_check and fails with [KindCheckIncomplete] where it cannot be
-	// done.
+	// CheckFull runs PRAGMA integrity_check, and fails with [KindCheckIncomplete] if this build
+	// cannot.
 	CheckFull Check = "full"
 	// CheckNone copies whatever SQLite can read, corrupt or not.
 	CheckNone Check = "none"
@@ -37,16 +36,16 @@ const (
 	LevelFull       Level = "full"       // PRAGMA integrity_check
 )
 
-// A Phase is a part of the work.
+// A Phase is a part of a call's work.
 type Phase string
 
 const (
 	PhaseWait  Phase = "wait"  // for a lock
 	PhaseCopy  Phase = "copy"  // bytes copied
-	PhaseCheck Phase = "check" // no counts: SQLite does not tell
+	PhaseCheck Phase = "check" // Done stays 0: SQLite does not report progress
 )
 
-// Progress is where the work stands. Done and Total are bytes of the image, both 0 where not known.
+// Progress is how far a call has come. Done and Total are bytes of the image, 0 if not known.
 type Progress struct {
 	Phase Phase
 	Done  int64
@@ -65,16 +64,16 @@ type SnapshotOptions struct {
 	// TempDir is where the private copy is made. Empty means where SQLite would: SQLITE_TMPDIR,
 	// TMPDIR, /var/tmp, /usr/tmp, /tmp, the first that is a writable directory.
 	TempDir string
-	// Destination, if not empty, is the file that Commit will be asked to make: the private copy is
-	// then made in that file's directory instead of TempDir, so that Commit is one link.
+	// Destination, if not empty, is the file that [Snapshot.Commit] creates: the private copy is
+	// then made in its directory instead of TempDir, so that Commit only has to link it.
 	Destination string
 	// Place, if not nil, is the directory of Destination, or TempDir, already open: the private
-	// copy is made there, whatever the path leads to by now.
+	// copy is made there, wherever the path leads by now.
 	Place *atomicfile.Place
-	// Queryable keeps the private copy's name until Close, for Snapshot.Image.
+	// Queryable keeps the private copy's name until Close, as [Snapshot.Image] requires.
 	Queryable bool
-	// Go, if not nil, starts goroutines instead of the go statement: for the check and the digest,
-	// when the source is free and only the caller waits.
+	// Go, if not nil, starts the goroutines of the check and the digest instead of the go
+	// statement. The source is free by then, and only the caller waits for them.
 	Go func(f func())
 	// GoCopy, if not nil, starts the goroutine that copies for the first two seconds, if the source
 	// is in WAL mode, where no writer waits for the copy. The rest is copied by the caller's

@@ -9,7 +9,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// An outlook is what a copy would meet now, as far as it can be told without SQLite and without a
+// An outlook is what a copy would meet now, as far as can be known without SQLite and without a
 // lock.
 type outlook struct {
 	how     access
@@ -37,7 +37,7 @@ func (s *sourceFile) outlook() (o outlook) {
 	return o
 }
 
-// checkReadable asks whether SQLite can open the files that it reads besides the main file.
+// checkReadable fails if SQLite could not open the files that it reads besides the main file.
 func (s *sourceFile) checkReadable(how access) error {
 	suffixes := []string{"-wal", "-shm"}
 	if how == accessCopy {
@@ -53,7 +53,7 @@ func (s *sourceFile) checkReadable(how access) error {
 	return nil
 }
 
-// forecast says it as a word and as a phrase.
+// forecast describes the outlook in a word and in a phrase.
 func (o outlook) forecast(held InUse) (Forecast, string) {
 	var known *Error
 	switch {
@@ -77,7 +77,7 @@ func (o outlook) forecast(held InUse) (Forecast, string) {
 		return ForecastPrivateCopy, "copies the database and its WAL first, and reads that copy"
 	}
 	if held == InUseNo {
-		return ForecastImmutable, "reads without locks: nobody has the database open"
+		return ForecastImmutable, "reads without locks: no process has the database open"
 	}
 	return ForecastImmutable, "reads without locks, and repeats if the file changes"
 }

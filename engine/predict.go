@@ -30,20 +30,20 @@ type Prediction struct {
 	Size     int64         // bytes of the image
 	Space    int64         // bytes that the private copies need at once
 	TempDir  string        // where they would be made
-	Duration time.Duration // about, by how fast the start of the file was read just now
+	Duration time.Duration // an estimate, from the time that reading the start of the file took
 
 	Findings []Finding
 }
 
-// predictAttempts is how often a database that changes under the reader is looked at anew.
+// predictAttempts is how often a database that changes meanwhile is read.
 const predictAttempts = 5
 
-// predictPatience is how long a lock, or a journal, must stay to be more than a commit.
+// predictPatience is how long a lock or a journal must last to be more than a commit.
 const predictPatience = 250 * time.Millisecond
 
-// Predict makes the same look and the same decisions as TakeSnapshot with the same options, up to
-// its first lock. It never opens the database with SQLite, takes no lock, makes no file and changes
-// nothing. Its error is the context's.
+// Predict reads what [TakeSnapshot] with the same options would read before its first lock, and
+// makes the same decisions. It never opens the database with SQLite, takes no lock, creates no file
+// and changes nothing. Its only error is the context's: what would fail is in [Prediction.Err].
 func Predict(ctx context.Context, source string, opts SnapshotOptions) (Prediction, error) {
 	p := Prediction{TempDir: opts.workDir()}
 	src, err := openSource("open", source)
@@ -95,7 +95,7 @@ func (p *Prediction) predict(ctx context.Context, s *sourceFile) error {
 	return nil
 }
 
-// predictCopy goes through the checks of Snapshot.copy and of connectCopy.
+// predictCopy makes the checks of Snapshot.copy and of connectCopy.
 func (p *Prediction) predictCopy(ctx context.Context, s *sourceFile, how access) error {
 	scratch := int64(0)
 	stamps := s.fileStates()
@@ -119,7 +119,7 @@ func (p *Prediction) predictCopy(ctx context.Context, s *sourceFile, how access)
 	return p.predictCheck(ctx, s)
 }
 
-// lockedError names who holds the database, if one process does.
+// lockedError names the process that holds EXCLUSIVE, if it is known.
 func (s *sourceFile) lockedError() error {
 	exclusive, pid := exclusiveHolder(s.file)
 	if !exclusive || pid == 0 {
@@ -129,7 +129,7 @@ func (s *sourceFile) lockedError() error {
 		Err: fmt.Errorf("%w exclusively by process %d%s", osfile.ErrLocked, pid, commandOf(pid))}
 }
 
-// checkWritable asks whether a private directory can be made in dir, without making one.
+// checkWritable fails if no private directory could be created in dir.
 func checkWritable(dir string) error {
 	var stat unix.Stat_t
 	err := unix.Stat(dir, &stat)
@@ -148,7 +148,7 @@ func checkWritable(dir string) error {
 	return nil
 }
 
-// checkInodes asks for room for two names, where the file system counts them.
+// checkInodes fails if the file system counts inodes and two are not free.
 func checkInodes(dir string) error {
 	const names = 2 // the private directory and the copy
 	var stat unix.Statfs_t
@@ -165,7 +165,7 @@ const (
 	rateBytes = 1 << 20 // are read to measure the disk
 )
 
-// estimate says how long a backup takes, from how long the first MiB takes to read.
+// estimate estimates how long a backup takes, from the time that the first MiB takes to read.
 func (p *Prediction) estimate(s *sourceFile) {
 	start := time.Now()
 	n, err := io.Copy(io.Discard, io.NewSectionReader(s.file, 0, rateBytes))
@@ -177,7 +177,7 @@ func (p *Prediction) estimate(s *sourceFile) {
 	p.Duration = time.Duration(seconds * float64(time.Second))
 }
 
-// workDir is where the private copy is made.
+// workDir returns the directory for the private copy.
 func (o SnapshotOptions) workDir() string {
 	if o.Destination != "" {
 		return filepath.Dir(o.Destination)

@@ -12,8 +12,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// predictCheck says how the check of a copy would go: SQLite checks an empty database in memory
-// that has the same schema. A schema that cannot be read without SQLite counts for an ordinary one.
+// predictCheck predicts the check of a copy: it has SQLite check an empty database in memory that
+// has the same schema. A schema that cannot be read without SQLite counts as an ordinary one.
 func (p *Prediction) predictCheck(ctx context.Context, s *sourceFile) error {
 	const longest = 5 * time.Second
 	p.Level = LevelQuick

@@ -8,10 +8,10 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-var errSwapped = errors.New("somebody has put another file in its place")
+var errSwapped = errors.New("another file was put in its place")
 
-// openPrivate opens the private file f through SQLite. More files are those of its siblings that
-// SQLite must find.
+// openPrivate opens the private file f through SQLite. more are the files beside it that SQLite
+// must find.
 func openPrivate(f *os.File, more []*os.File, parameters ...string) (*conn, error) {
 	return openVerified(append(more, f), errSwapped, func() (*conn, error) {
 		return openWithTimeout(f.Name(), parameters...)

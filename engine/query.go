@@ -26,8 +26,8 @@ const (
 	maxAnswerValue   = 256 // characters, or bytes of a blob
 )
 
-// An Answer is the first row that a query gave: at most 8 columns, and 256 characters of each
-// value.
+// An Answer is the first row of a query: at most 8 columns, and 256 characters, or bytes of a blob,
+// of each value.
 type Answer struct {
 	Row     []any // nil, int64, float64, string or []byte; no element if there was no row
 	Elapsed time.Duration
@@ -51,8 +51,8 @@ func (a Answer) Holds() bool {
 	return false
 }
 
-// CheckQuery fails with KindBadQuery unless sql is one SELECT. What depends on the schema is not
-// looked at.
+// CheckQuery fails with [KindBadQuery] unless sql is one SELECT. It does not check names of tables
+// and columns.
 func CheckQuery(sql string) error {
 	c, err := openConn("/", "mode=memory")
 	if err != nil {
@@ -75,8 +75,8 @@ func CheckQuery(sql string) error {
 	return nil
 }
 
-// prepare returns how many parameters the first statement of sql has. That it names what an empty
-// database does not have is no error.
+// prepare returns how many parameters the first statement of sql has. A table or column that an
+// empty database lacks is no error.
 func prepare(c *conn, sql string) (inputs int, err error) {
 	statement, err := c.Prepare(sql)
 	if err != nil {
@@ -89,7 +89,7 @@ func prepare(c *conn, sql string) (inputs int, err error) {
 	return statement.NumInput(), nil
 }
 
-// enclosed makes a subquery of a query, which a comment may end.
+// enclosed makes a query, which may end in a comment, a subquery.
 func enclosed(sql string) string { return "(\n" + strings.TrimRight(sql, "; \t\r\n") + "\n)" }
 
 // limited makes a query stop after some rows.
@@ -97,11 +97,10 @@ func limited(sql string, rows int) string {
 	return fmt.Sprintf("SELECT * FROM %s LIMIT %d", enclosed(sql), rows)
 }
 
-// Query runs one SELECT on the image and returns its first row. The connection is read-only, trusts
-// nothing that the schema says, and is interrupted after the timeout (0 means DefaultQueryTimeout):
-// a query that cannot be answered then, or at all, fails with KindQuery. If SQLite does not notice
-// the interrupt, because it is busy with one long opcode, Query returns all the same, and the
-// thread stays until the opcode has ended.
+// Query runs one SELECT on the image and returns its first row. The connection is read-only, does
+// not trust the schema, and is interrupted after the timeout (0 means [DefaultQueryTimeout]). A
+// query that fails or is interrupted is [KindQuery]. If SQLite does not notice the interrupt
+// because one opcode takes long, Query returns nevertheless, and the thread ends with the opcode.
 func (i *Image) Query(ctx context.Context, sql string, timeout time.Duration) (Answer, error) {
 	if err := CheckQuery(sql); err != nil {
 		return Answer{}, err
@@ -129,8 +128,8 @@ func (i *Image) Query(ctx context.Context, sql string, timeout time.Duration) (A
 	return answer, nil
 }
 
-// abandonable calls f and returns its results, or the context's error if f has not returned some
-// time after its end.
+// abandonable calls f and returns its results, or the context's error if f does not return within
+// interruptGrace of its end.
 func abandonable(ctx context.Context, f func() ([]driver.Value, error)) ([]driver.Value, error) {
 	type result struct {
 		row []driver.Value
@@ -200,8 +199,8 @@ func (c *conn) columns(ctx context.Context, sql string) (int, error) {
 	return count, nil
 }
 
-// shortened cuts the values of a query, which is evaluated once. The driver would make times and
-// booleans of values in columns that are declared so, but not of expressions.
+// shortened truncates the values of a query, which is evaluated once. The driver would make times
+// and booleans of values in columns that are declared so, but not of expressions.
 func shortened(sql string, columns int) string {
 	var names, values []string
 	for n := range columns {
@@ -218,7 +217,7 @@ func shortened(sql string, columns int) string {
 		table, strings.Join(names, ","), sql, strings.Join(values, ","), table)
 }
 
-// queryError gives the failure of a query its kind.
+// queryError classifies the error of a query.
 func queryError(name, sql string, err error) error {
 	e := &Error{Kind: KindQuery, Op: "query", Path: name, Err: fmt.Errorf("%s: %w", sql, err)}
 	switch primary, _ := resultCode(err); {

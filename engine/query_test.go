@@ -23,7 +23,7 @@ func landed(t *testing.T, statements ...string) *Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := Land(t.Context(), bytes.NewReader(data), "a.stream", VerifyOptions{TempDir: t.TempDir()})
+	image, err := ReadImage(t.Context(), bytes.NewReader(data), "a.stream", VerifyOptions{TempDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,11 +34,11 @@ func retry(ctx context.Context, timeout time.Duration, try func() error) error {
 // A lockHolder is the process that kept a lock from us at every attempt.
 type lockHolder struct {
 	since  time.Time
-	pid    int  // of who held EXCLUSIVE, 0 where the system does not tell
+	pid    int  // of the holder of EXCLUSIVE, 0 if unknown
 	varied bool // it was not the same each time, or not EXCLUSIVE
 }
 
-// lock is lockShared, and records who is in the way.
+// lock is like lockShared, and records the process in the way.
 func (s *sourceFile) lock() (locked bool, err error) {
 	locked, err = lockShared(s.file)
 	if err == nil {
@@ -56,8 +56,8 @@ func (s *sourceFile) lock() (locked bool, err error) {
 // usualCommit is how long a commit may normally hold EXCLUSIVE.
 const usualCommit = time.Second
 
-// retry is the function of that name. If one process has held EXCLUSIVE all the time, the error
-// names it: it may never let go.
+// retry is like the function retry. If one process held EXCLUSIVE for the whole time, the error
+// names it: it may never release it.
 func (s *sourceFile) retry(ctx context.Context, op string, timeout time.Duration, try func() error) error {
 	s.holder = lockHolder{}
 	err := retry(ctx, timeout, try)
@@ -69,10 +69,10 @@ func (s *sourceFile) retry(ctx context.Context, op string, timeout time.Duration
 		who = fmt.Sprintf("process %d%s", s.holder.pid, commandOf(s.holder.pid))
 	}
 	return &Error{Kind: KindExclusive, Op: op, Path: s.name,
-		Err: fmt.Errorf("%w exclusively, all the while, by %s", osfile.ErrLocked, who)}
+		Err: fmt.Errorf("%w exclusively by %s, for the whole time", osfile.ErrLocked, who)}
 }
 
-// commandOf is the name of a process in brackets, nothing where it is not known.
+// commandOf returns " (NAME)" for a process, or "" if its name is not known.
 func commandOf(pid int) string {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil {

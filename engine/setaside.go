@@ -13,8 +13,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// takeLease keeps everybody else from opening path, and fails with KindBusy if anybody has it open,
-// or where that cannot be told. Unlike a look at the locks, it finds idle connections, too.
+// takeLease keeps other processes from opening path. It fails with KindBusy if one has it open, or
+// if that cannot be known. Unlike a probe of the locks, it finds idle connections, too.
 func takeLease(place *atomicfile.Place, path string) (*osfile.Lease, error) {
 	busy := func(why error) error { return &Error{Kind: KindBusy, Op: "set aside", Path: path, Err: why} }
 	f, err := place.Open(atomicfile.Base(path))
@@ -24,14 +24,14 @@ func takeLease(place *atomicfile.Place, path string) (*osfile.Lease, error) {
 	if name, network, err := networkFilesystem(path); err != nil || network {
 		f.Close()
 		name = cmp.Or(name, "this file system")
-		return nil, busy(fmt.Errorf("cannot tell on %s whether somebody has it open elsewhere", name))
+		return nil, busy(fmt.Errorf("on %s a process elsewhere may have it open", name))
 	}
 	held, err := osfile.TakeLease(f)
 	if errors.Is(err, osfile.ErrOpenElsewhere) {
-		return nil, busy(errors.New("somebody has it open"))
+		return nil, busy(errors.New("a process has it open"))
 	}
 	if err != nil {
-		return nil, busy(fmt.Errorf("cannot tell whether somebody has it open: %w", err))
+		return nil, busy(fmt.Errorf("cannot tell whether a process has it open: %w", err))
 	}
 	return held, nil
 }
@@ -67,9 +67,9 @@ func (l *stagedImage) replace(dst, aside string) (moved []string, err error) {
 	return nil, err
 }
 
-// takeOver takes the name dst from the old database, which is aside by now, too, and gives it to
-// the new one. While the old one has the name, whoever opens it waits for the lease and is then
-// given the old file: so the last look at the lease comes after.
+// takeOver takes the name dst from the old database, which also has the name aside by now, and
+// gives it to the new one. A process that opens dst before that waits for the lease, and then gets
+// the old file: so the lease is checked last.
 func (l *stagedImage) takeOver(dst, aside string, held *osfile.Lease) error {
 	place := l.place
 	if info, err := place.Lstat(filepath.Base(aside)); err != nil || !held.Is(info) {
@@ -82,7 +82,7 @@ func (l *stagedImage) takeOver(dst, aside string, held *osfile.Lease) error {
 		return err
 	}
 	if held.Broken() {
-		return &Error{Kind: KindBusy, Op: "set aside", Path: dst, Err: errors.New("somebody has opened it meanwhile")}
+		return &Error{Kind: KindBusy, Op: "set aside", Path: dst, Err: errors.New("a process has opened it meanwhile")}
 	}
 	return l.link(dst)
 }
@@ -110,7 +110,8 @@ func linkDatabase(place *atomicfile.Place, from, to string) error {
 	return nil
 }
 
-// unlinkDatabase removes the names of the database whose files have a second one: never the last.
+// unlinkDatabase removes the names of those files that also have the other name: never the last
+// one.
 func unlinkDatabase(place *atomicfile.Place, name, other string) error {
 	name, other = filepath.Base(name), filepath.Base(other)
 	for _, suffix := range databaseSuffixes {

@@ -118,7 +118,7 @@ func TestLeaseOnFUSE(t *testing.T) {
 	if db := os.Getenv(inside); db != "" {
 		_, err := takeLease(placeOf(t, db), db)
 		wantKind(t, err, KindBusy)
-		if !strings.Contains(fmt.Sprint(err), "cannot tell on fuse") {
+		if !strings.Contains(fmt.Sprint(err), "on fuse a process elsewhere may") {
 			t.Errorf("%v", err)
 		}
 		return

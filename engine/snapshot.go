@@ -16,7 +16,8 @@ import (
 // imageName is the name of the copy in its private directory.
 const imageName = "image.db"
 
-// A Snapshot is a private copy of a database that has passed its check.
+// A Snapshot is a private copy of a database that has passed its check. Hash and SHA256 may be
+// called concurrently with Read; other methods must not be called concurrently.
 type Snapshot struct {
 	info   Info
 	source string
@@ -31,7 +32,8 @@ type Snapshot struct {
 // TakeSnapshot copies the database source as of one moment, including every commit before the call,
 // and checks the copy. The source may be in use and is not changed. It is locked only during the
 // copy; in WAL mode writers are not blocked at all. Errors are of type [*Error], or the context's.
-// A database that stays locked until opts.BusyTimeout is KindBusy.
+// A database that stays locked for opts.BusyTimeout is [KindBusy] or [KindExclusive], one that
+// fails its check [KindCorrupt].
 func TakeSnapshot(ctx context.Context, source string, opts SnapshotOptions) (*Snapshot, error) {
 	src, err := openSource("open", source)
 	if err != nil {
@@ -54,7 +56,7 @@ func TakeSnapshot(ctx context.Context, source string, opts SnapshotOptions) (*Sn
 	return s, nil
 }
 
-// newDir makes a private directory in the place, or where that is nil.
+// newDir creates a private directory in place, or, if that is nil, in the directory where.
 func newDir(place *atomicfile.Place, where string) (*atomicfile.Dir, error) {
 	if place != nil {
 		return place.NewDir()
@@ -62,7 +64,7 @@ func newDir(place *atomicfile.Place, where string) (*atomicfile.Dir, error) {
 	return atomicfile.NewDir(where)
 }
 
-// take is the whole way from the source to a checked copy.
+// take makes the copy and checks it.
 func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts SnapshotOptions) error {
 	opts.progress(Progress{Phase: PhaseWait})
 	err := src.untilStalled(ctx, func() error {
@@ -134,7 +136,7 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	return checkCopy(p, s.file, pages)
 }
 
-// create makes the file for the copy, anew after an attempt that was disturbed.
+// create creates the file for the copy, and replaces that of an earlier attempt.
 func (s *Snapshot) create() (err error) {
 	if s.file != nil {
 		s.file.Close()
@@ -146,7 +148,7 @@ func (s *Snapshot) create() (err error) {
 	return err
 }
 
-// maxPages is what the driver can count: its backup reports pages as a C int.
+// maxPages is the most that the driver can count: its backup reports pages as a C int.
 const maxPages = 1<<31 - 1
 
 func (s *sourceFile) checkCount(pages int64) error {
@@ -157,14 +159,14 @@ func (s *sourceFile) checkCount(pages int64) error {
 		Err: fmt.Errorf("%d pages are more than can be copied", pages)}
 }
 
-// warn notes what an operator should know about where the source lives.
+// warn records what an operator should know about the place of the source.
 func (s *Snapshot) warn(src *sourceFile) {
 	for _, f := range src.surroundings() {
 		s.info.Warnings = append(s.info.Warnings, f.Evidence)
 	}
 }
 
-// unlink takes the copy's name away before the first byte leaves, so that nothing stays behind even
+// unlink removes the copy's name before the first byte leaves, so that nothing is left behind even
 // after SIGKILL.
 func (s *Snapshot) unlink() error {
 	if err := s.dir.Remove(imageName); err != nil {
@@ -176,13 +178,13 @@ func (s *Snapshot) unlink() error {
 	return nil
 }
 
-// Info describes the copy.
+// Info returns the description of the copy.
 func (s *Snapshot) Info() Info { return s.info }
 
-// Size is the length of the image in bytes.
+// Size returns the length of the image in bytes.
 func (s *Snapshot) Size() int64 { return s.info.Size }
 
-// Read reads the image from its start.
+// Read reads the next bytes of the image, and returns io.EOF after the last.
 func (s *Snapshot) Read(p []byte) (int, error) {
 	if left := s.info.Size - s.offset; int64(len(p)) > left {
 		p = p[:left]
@@ -201,9 +203,8 @@ func (s *Snapshot) Read(p []byte) (int, error) {
 	return 0, tempError("read", s.file.Name(), err)
 }
 
-// Hash waits for and returns a SHA-256 that has consumed the whole image, each time another clone:
-// Sum(nil) is the image's digest, and what is written to it continues the image. It may be called
-// beside Read.
+// Hash waits for the digest of the image, and returns a SHA-256 that has consumed the whole image.
+// Each call returns another clone: the caller may write to it what follows the image.
 func (s *Snapshot) Hash() (hash.Hash, error) {
 	h, err := s.digest.wait()
 	if err != nil && !errors.Is(err, context.Canceled) {
@@ -212,7 +213,7 @@ func (s *Snapshot) Hash() (hash.Hash, error) {
 	return h, err
 }
 
-// SHA256 waits for and returns the digest of the image.
+// SHA256 waits for the digest of the image and returns it.
 func (s *Snapshot) SHA256() (digest [sha256.Size]byte, err error) {
 	h, err := s.Hash()
 	if err != nil {
@@ -221,8 +222,8 @@ func (s *Snapshot) SHA256() (digest [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(h.Sum(nil)), nil
 }
 
-// Commit publishes the copy as the new file SnapshotOptions.Destination. On success the file is
-// durable; on failure there is none. If the name is taken, the error is KindExists.
+// Commit publishes the copy as the new file [SnapshotOptions.Destination]. On success the file is
+// durable; on failure there is none. If the name is taken, the error is [KindExists].
 func (s *Snapshot) Commit() error {
 	path := s.destination
 	if path == "" {
@@ -232,7 +233,7 @@ func (s *Snapshot) Commit() error {
 	if _, err := s.digest.wait(); err != nil {
 		return tempError("read", s.file.Name(), err)
 	}
-	// Synced before the names are looked at: that may take seconds.
+	// Synced before the names are checked: it may take seconds.
 	if err := s.file.Sync(); err != nil {
 		return tempError("write", path, err)
 	}

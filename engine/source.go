@@ -29,10 +29,11 @@ type sourceFile struct {
 	stall  stallDetector
 }
 
-// opening makes "does the process hold this inode?" and "now it does" one step.
+// opening is held while a file is opened and the process's descriptors are counted, as one step.
 var opening sync.Mutex
 
-// openSource looks before it touches: a FIFO would block, a device or a directory is no database.
+// openSource checks the type of the file before it opens it: a FIFO would block, a device may
+// react.
 func openSource(op, name string) (*sourceFile, error) {
 	path, err := filepath.EvalSymlinks(name)
 	if err == nil {
@@ -56,7 +57,7 @@ func openSource(op, name string) (*sourceFile, error) {
 	}
 	s := &sourceFile{name: name, path: path, owner: osfile.OwnerIdentity(path, info)}
 	s.file, err = s.openFile("")
-	if errors.Is(err, fs.ErrPermission) { // in a container root may do more, and not have this capability
+	if errors.Is(err, fs.ErrPermission) { // root in a container may lack CAP_DAC_READ_SEARCH
 		s.owner = nil
 		s.file, err = s.openFile("")
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// A stagedImage is a private file that an image arrives in.
+// A stagedImage is a private file that receives an image.
 type stagedImage struct {
 	place    *atomicfile.Place
-	where    string // directory of that
+	where    string // the directory's path
 	name     string // for messages
 	check    Check
 	size     int64
@@ -26,7 +26,7 @@ type stagedImage struct {
 	file     *os.File // in dir
 }
 
-// stage reads r to its end and checks what arrived.
+// stage reads r to its end and checks the image.
 func (l *stagedImage) stage(ctx context.Context, r io.Reader) (Info, error) {
 	if err := checkSpace(l.where, l.size, spaceMargin); err != nil {
 		return Info{}, err
@@ -54,7 +54,7 @@ func (l *stagedImage) receive(ctx context.Context, r io.Reader) (int64, error) {
 		return 0, tempError("create", l.where, err)
 	}
 	if err := l.setOwnerAndMode(); err != nil {
-		return 0, tempError("give owner and mode to", l.name, err)
+		return 0, tempError("set owner and mode of", l.name, err)
 	}
 	return copyContext(ctx, l.file, r, func(done int64) { l.report(Progress{PhaseCopy, done, l.size}) })
 }

@@ -9,23 +9,24 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// A copy that has not come on for stalled is given up: the destination hangs, perhaps for ever, and
-// the source is locked. Ticks are counted, as a program that was stopped meanwhile has not hung.
+// A copy that makes no progress for this long is abandoned: the destination hangs, perhaps for
+// ever, and the source is locked. Ticks are counted because a program that was suspended has not
+// hung.
 const (
 	stalled      = 10 * time.Second
 	stalledTicks = 20
 )
 
-var errStalled = errors.New("no write has ended for 10 seconds: the file system hangs")
+var errStalled = errors.New("no write has completed for 10 seconds: the file system hangs")
 
 // A stallDetector bounds the time for which a hanging copy locks its source.
 type stallDetector struct {
 	locked atomic.Bool
 	beats  atomic.Int64
-	gaveUp atomic.Bool // up
+	gaveUp atomic.Bool
 }
 
-// beat says that the work comes on, and reports whether it was given up nevertheless.
+// beat records progress, and reports whether the copy was abandoned before it.
 func (w *stallDetector) beat() (over bool) {
 	w.beats.Add(1)
 	return w.gaveUp.Load()

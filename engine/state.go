@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// A presence is what is found of a file that may stand beside a database.
+// A presence says whether a file beside a database exists and holds data.
 type presence int
 
 const (
@@ -32,15 +32,15 @@ const (
 	accessReadOnly access = iota
 	// accessShared is mode=ro&readonly_shm=1: both WAL files are there, neither will be written.
 	accessShared
-	// accessImmutable is immutable=1 for a WAL database that nobody has open: anything else would
-	// leave a
-	// -wal and a -shm behind. It takes no locks, so whoever uses it must compare file states afterwards.
+	// accessImmutable is immutable=1 for a WAL database that no process has open: anything else would
+	// leave a -wal and a -shm behind. It takes no locks, so file states must be compared
+	// afterwards.
 	accessImmutable
 	// accessCopy copies the database and its -wal to a private place and opens the copy there: to
 	// read this WAL SQLite would have to make a -shm beside it.
 	accessCopy
-	// accessJournal is none: only playing back the rollback journal would tell what the database
-	// holds.
+	// accessJournal is none: what the database holds is known only once the rollback journal has
+	// been played back.
 	accessJournal
 )
 
@@ -89,8 +89,8 @@ func (s *sourceFile) onOverlay() bool {
 	return err == nil && name == "overlayfs"
 }
 
-// readState reads the state. The SHARED lock must be held, so that nobody can change the journal
-// mode or remove a -wal meanwhile.
+// readState reads the state. The SHARED lock must be held, so that no connection can change the
+// journal mode or remove a -wal meanwhile.
 func (s *sourceFile) readState() (sourceState, error) {
 	if err := s.readHeader(); err != nil {
 		return sourceState{}, err

@@ -13,12 +13,12 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// spaceMargin is what must stay free beside the copy itself, in bytes, where the source is
-// elsewhere.
+// spaceMargin is what must stay free, in bytes, if the copy is on another file system than the
+// source.
 const spaceMargin = 1 << 20
 
-// chooseTempDir is the directory for private copies: the one that is asked for, by dir or by the
-// environment, whether it is usable or not, else the first of SQLite's that is. See
+// chooseTempDir returns the directory for private copies: dir or that of the environment, whether
+// it is usable or not, else the first of SQLite's that is. See
 // https://www.sqlite.org/tempfiles.html, section 5.
 func chooseTempDir(dir string) string {
 	for _, asked := range []string{dir, os.Getenv("SQLITE_TMPDIR"), os.Getenv("TMPDIR")} {
@@ -49,7 +49,7 @@ func spaceBeside(dir string, source fileStates, size int64) func(left int64) err
 func checkSpace(dir string, size, margin int64) error {
 	free, err := osfile.FreeBytes(dir)
 	if err != nil {
-		return tempError("look at", dir, err)
+		return tempError("read the free space of", dir, err)
 	}
 	if needed := uint64(size + margin); free < needed {
 		return &Error{Kind: KindNoSpace, Op: "copy to", Path: dir,

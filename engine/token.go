@@ -48,7 +48,7 @@ const (
 	// DoubtHardLinks: the database has several names, and an application that uses another one also
 	// has the -wal under that other name.
 	DoubtHardLinks Doubt = "hard_links"
-	// DoubtBoot: the kernel does not say when it was booted, and a crash can lose recent times.
+	// DoubtBoot: the kernel does not identify the current boot, and a crash can lose recent times.
 	DoubtBoot Doubt = "boot"
 )
 
@@ -56,8 +56,9 @@ const (
 // kernel's clock ticks every 1 to 10 ms, and FAT, the coarsest, stores even seconds only.
 const tokenMargin = 2 * time.Second
 
-// TakeToken takes the token of the database that path names. It opens nothing and takes no lock, so
-// that it is safe for a database that the process has open.
+// TakeToken returns the token of the database path. It opens nothing and takes no lock, so that it
+// is safe for a database that the process has open. Errors are of type [*Error]: [KindMissing] or
+// [KindUnreadable].
 func TakeToken(path string) (Token, error) {
 	return tokenClock{now: time.Now, lstat: lstatToken, boot: osfile.BootID()}.take(path)
 }
@@ -70,7 +71,7 @@ type tokenClock struct {
 }
 
 func (c tokenClock) take(name string) (Token, error) {
-	const op = "look at"
+	const op = "stat"
 	path := name
 	if info, err := os.Lstat(name); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		// SQLite finds the -wal beside the link's target.
@@ -78,7 +79,7 @@ func (c tokenClock) take(name string) (Token, error) {
 			return Token{}, sourceError(op, name, err)
 		}
 	}
-	now := c.now() // before the first look: what changes later is newer than this
+	now := c.now() // before the first stat(2): what changes later is newer than this
 	main, links, err := c.lstat(path)
 	if err != nil {
 		return Token{}, sourceError(op, name, err)
@@ -162,23 +163,22 @@ func reliableTimes(path string) (bool, error) {
 	return reliableFilesystems[name] && !network, err
 }
 
-// Doubt says why the token equals no other one, and is empty if it may.
+// Doubt returns why the token equals no other one; it is empty if it may.
 func (t Token) Doubt() Doubt { return t.doubt }
 
-// WALSize is the size of the -wal in bytes, 0 if there is none.
+// WALSize returns the size of the -wal in bytes, 0 if there is none.
 func (t Token) WALSize() int64 { return t.wal.size }
 
-// tokenFormat is the version, the boot, the three files, the doubt and the nonce.
+// tokenFormat has the version, the boot, the three files, the doubt and the nonce.
 const tokenFormat = "1 %s %s %s %s %s %x"
 
-// MarshalText encodes the token as one line of ASCII, for a state file. [Token.UnmarshalText] reads
-// it.
+// MarshalText encodes the token as one line of ASCII, for [Token.UnmarshalText].
 func (t Token) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, tokenFormat, orDash(t.boot), t.main.text(), t.wal.text(), t.journal.text(),
 		orDash(string(t.doubt)), t.nonce), nil
 }
 
-// UnmarshalText accepts what [Token.MarshalText] wrote, and nothing else.
+// UnmarshalText decodes what [Token.MarshalText] wrote, and fails on everything else.
 func (t *Token) UnmarshalText(text []byte) error {
 	fields := strings.Split(string(text), " ")
 	if len(fields) != len(strings.Split(tokenFormat, " ")) {

@@ -5,21 +5,21 @@ import (
 	"io"
 )
 
-// VerifyOptions of [Verify]. The zero value is right.
+// VerifyOptions are the options of [Verify] and [ReadImage]. The zero value is ready for use.
 type VerifyOptions struct {
 	// Check is the check of the image.
 	Check Check
-	// TempDir is where the image is put meanwhile, as in SnapshotOptions.
+	// TempDir is the directory for the image, as in [SnapshotOptions].
 	TempDir string
-	// Size is how many bytes are expected; 0 if not known.
+	// Size is the expected length of the image in bytes; 0 if not known.
 	Size int64
 	// Progress, if not nil, is called from the calling goroutine.
 	Progress func(Progress)
 }
 
-// Verify is like [Land], and removes the image.
+// Verify is like [ReadImage], and removes the image again.
 func Verify(ctx context.Context, r io.Reader, name string, opts VerifyOptions) (Info, error) {
-	image, err := Land(ctx, r, name, opts)
+	image, err := ReadImage(ctx, r, name, opts)
 	if err != nil {
 		return Info{}, err
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// lockBytePage is the page that holds SQLite's lock bytes. It is never written, and the last page
-// of no database.
+// lockBytePage returns the page that holds SQLite's lock bytes. SQLite never writes it, and no
+// database ends with it.
 func lockBytePage(pageSize int64) int64 { return pendingByte/pageSize + 1 }
 
 // An extent is how large a database is, and whether some of its pages may be in its WAL alone.
@@ -22,8 +22,8 @@ type extent struct {
 
 func (a access) logged() bool { return a == accessShared || a == accessCopy }
 
-// checkWhole finds what SQLite's check cannot see: pages that are missing from the end of the main
-// file, which SQLite takes for zeros. It returns how many bytes follow the last page.
+// checkWhole finds what SQLite's check does not: pages that are missing at the end of the main
+// file, which SQLite reads as zeros. It returns how many bytes follow the last page.
 func (s *sourceFile) checkWhole(ctx context.Context, e extent) (tail int64, err error) {
 	size, want := osfile.Stat(s.path).Size, e.pages*e.pageSize
 	if e.pages == lockBytePage(e.pageSize) {
@@ -40,10 +40,10 @@ func (s *sourceFile) checkWhole(ctx context.Context, e extent) (tail int64, err 
 		if err != nil || missing == 0 {
 			return 0, err
 		}
-		return 0, s.notWhole("the file is cut short",
+		return 0, s.notWhole("the file is truncated",
 			fmt.Sprintf("%d of %d pages are neither in the file nor in the WAL", missing, e.pages))
 	}
-	return 0, s.notWhole("the file is cut short",
+	return 0, s.notWhole("the file is truncated",
 		fmt.Sprintf("size is not page_count × page_size: %d bytes, not %d × %d = %d",
 			size, e.pages, e.pageSize, want))
 }
@@ -52,8 +52,8 @@ func (s *sourceFile) notWhole(what, finding string) error {
 	return &Error{Kind: KindCorrupt, Op: "copy", Path: s.name, Err: errors.New(what), Findings: []string{finding}}
 }
 
-// missingPages counts the pages after the first have ones that the WAL does not hold either. The
-// WAL can only grow meanwhile: nobody starts it over before the transaction has ended.
+// missingPages counts the pages after the first have that are not in the WAL either. Meanwhile the
+// WAL can only grow: it does not restart while the transaction is open.
 func (s *sourceFile) missingPages(ctx context.Context, e extent, have int64) (int64, error) {
 	missing := e.pages - have
 	if lock := lockBytePage(e.pageSize); lock > have && lock <= e.pages {

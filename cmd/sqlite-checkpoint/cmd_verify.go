@@ -81,7 +81,7 @@ func (cmd *verifyCmd) verify(ctx context.Context, con *console, in *input, src s
 		return nil, readFault("verify", src, err)
 	}
 	info, proof := engine.Info{Level: engine.LevelNone}, evidence{}
-	if cmd.lands() {
+	if cmd.needsImage() {
 		info, proof, err = cmd.prove(ctx, con, in, src, live)
 	} else {
 		var head header

@@ -62,13 +62,12 @@ func (e *evidence) lines() (lines []string) {
 	return lines
 }
 
-// lands reports whether SQLite is to read the image.
-func (cmd *verifyCmd) lands() bool {
+// needsImage reports whether SQLite is to read the image.
+func (cmd *verifyCmd) needsImage() bool {
 	return cmd.Check != engine.CheckNone || len(cmd.Query) > 0 || cmd.Against != ""
 }
 
-// prove lands the image in the temp directory, where SQLite reads it. Only a checked image is
-// queried.
+// prove puts the image into the temp directory, where SQLite checks it, and then queries it.
 func (cmd *verifyCmd) prove(ctx context.Context, con *console, in *input, src string, live *engine.Snapshot) (
 	info engine.Info, e evidence, err error) {
 	opts := engine.VerifyOptions{Check: cmd.Check, TempDir: cmd.Tmpdir, Progress: con.progress.engine}
@@ -78,7 +77,7 @@ func (cmd *verifyCmd) prove(ctx context.Context, con *console, in *input, src st
 	if opts.Size, err = in.ImageSize(); err != nil {
 		return info, e, err
 	}
-	image, err := engine.Land(ctx, in, src, opts)
+	image, err := engine.ReadImage(ctx, in, src, opts)
 	if err != nil {
 		return info, e, err
 	}

@@ -6,9 +6,9 @@
 // never replaced, and an interrupted program leaves nothing but its private directory, which the
 // next [NewDir] there removes.
 //
-// Whoever may write in the parent, or above it, can give the names of both to something else at any
-// moment. So both are opened once ([Place]), and all names are made, published and removed relative
-// to their descriptors.
+// Users who may write to the parent, or to a directory above it, can rename both at any moment. So
+// both are opened once ([Place]), and all names are created, published and removed relative to
+// their descriptors.
 //
 // The package is concerned with names and durability only; it knows neither SQLite nor streams.
 package atomicfile
@@ -42,7 +42,7 @@ type Dir struct {
 
 var errReplaced = errors.New("the directory was replaced by another")
 
-// NewDir removes what killed runs left in parent and makes a new private directory there.
+// NewDir removes what killed runs left in parent and creates a private directory there.
 func NewDir(parent string) (*Dir, error) {
 	p, err := OpenPlace(parent)
 	if err != nil {
@@ -52,7 +52,7 @@ func NewDir(parent string) (*Dir, error) {
 	return p.NewDir()
 }
 
-// NewDir removes what killed runs left there and makes a new private directory.
+// NewDir removes what killed runs left there and creates a private directory.
 func (p *Place) NewDir() (*Dir, error) {
 	p.Sweep()
 	live.Lock()
@@ -64,8 +64,7 @@ func (p *Place) NewDir() (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A sweep of another process costs a name now and then; somebody hostile could cost one every
-	// time.
+	// A sweep of another process may take a name now and then; an attacker could take every one.
 	for range 100 {
 		var d *Dir
 		if d, err = newDir(parent); err == nil {
@@ -160,10 +159,10 @@ func (d *Dir) checkPrivate() error {
 
 func isPrivate(info fs.FileInfo) bool { return ownedByUs(info) && info.Mode().Perm()&0o077 == 0 }
 
-// Parent is the directory that it was made in, open until Close.
+// Parent returns the directory that contains it, open until Close.
 func (d *Dir) Parent() *Place { return d.parent }
 
-// Path is the directory's name, parent included. It may lead elsewhere by now.
+// Path returns the directory's name, parent included. It may lead elsewhere by now.
 func (d *Dir) Path() string { return d.parent.join(d.name) }
 
 // Create makes a new file of mode 0600 in the directory. The name must be one of those that a sweep
@@ -175,7 +174,7 @@ func (d *Dir) Create(name string) (*os.File, error) {
 	return createAt(d.dir, name, 0o600)
 }
 
-// Remove removes a file of the directory. It need not exist.
+// Remove removes a file of the directory. It is no error if there is none.
 func (d *Dir) Remove(name string) error {
 	if err := removeAt(d.dir, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -184,8 +183,8 @@ func (d *Dir) Remove(name string) error {
 }
 
 // Publish gives the file name of the directory, which the caller has synced, the name dst in the
-// parent. It fails with [fs.ErrExist] if anything has that name. Where the parent cannot be made
-// durable the new name is taken back.
+// parent. It fails with [fs.ErrExist] if that name is taken. If the parent cannot be synced, the
+// new name is removed again.
 func (d *Dir) Publish(name, dst string) error {
 	if err := publishAt(d.dir, name, d.parent.dir, dst); err != nil {
 		return err

@@ -31,9 +31,9 @@ func openAt(dir *os.File, name string) (*os.File, error) {
 	return openFileAt(dir, name, path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 }
 
-// lockDir opens the private directory and takes its flock, which goes with the process, however it
-// dies. It fails with ErrLocked if another process has the lock, with errReplaced if there is no
-// directory of that name.
+// lockDir opens the private directory and takes its flock, which ends with the process. It fails
+// with ErrLocked if another process has the lock, with errReplaced if there is no directory of that
+// name.
 func lockDir(parent *os.File, name string) (*os.File, error) {
 	path := filepath.Join(parent.Name(), name)
 	f, err := openFileAt(parent, name, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
@@ -73,7 +73,7 @@ func ownedByUs(info os.FileInfo) bool {
 	return ok && int(stat.Uid) == os.Geteuid()
 }
 
-// createAt makes the new file name of the directory, with the mode perm less the umask.
+// createAt creates the file name in the directory, with the mode perm less the umask.
 func createAt(dir *os.File, name string, perm os.FileMode) (*os.File, error) {
 	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW
 	return openFileAt(dir, name, filepath.Join(dir.Name(), name), flags, perm)
@@ -117,8 +117,8 @@ func linkError(op string, dir *os.File, name string, to *os.File, dst string, er
 	return &os.LinkError{Op: op, Old: filepath.Join(dir.Name(), name), New: filepath.Join(to.Name(), dst), Err: err}
 }
 
-// syncDir makes the names in a directory durable. File systems that cannot sync a directory say
-// EINVAL or ENOTSUP, which is no error: they have nothing to do.
+// syncDir makes the names in a directory durable. File systems that have nothing to sync return
+// EINVAL or ENOTSUP, which is no error.
 func syncDir(dir *os.File) error {
 	err := dir.Sync()
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NetworkFilesystem tells what kind of file system path is on, by statfs(2), and whether it is a
-// network or FUSE one: locks and the shared memory of WAL mode may not reach from one of its
+// NetworkFilesystem returns the kind of file system that path is on, by statfs(2), and whether it
+// is a network or FUSE one: locks and the shared memory of WAL mode may not reach from one of its
 // clients to another.
 func NetworkFilesystem(path string) (name string, network bool, err error) {
 	var stat unix.Statfs_t

@@ -2,5 +2,5 @@
 
 package atomicfile
 
-// NetworkFilesystem cannot tell on this platform.
+// NetworkFilesystem returns nothing: this platform does not say.
 func NetworkFilesystem(string) (name string, network bool, err error) { return "", false, nil }

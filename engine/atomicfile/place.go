@@ -8,20 +8,20 @@ import (
 	"slices"
 )
 
-// A Place is a directory that is looked up once. Whatever is then done in it by name is done in
-// that very directory, whoever renames it, or puts another one or a symbolic link in its place. It
-// is safe for concurrent use until Close.
+// A Place is a directory that is looked up once. Every operation on a name in it takes place in
+// that very directory, even if another one or a symbolic link has taken its place. It is safe for
+// concurrent use until Close.
 type Place struct {
 	path string
 	dir  *os.File // need not be readable
 }
 
-// ErrForeignLink means that a path on which root was to write leads through a symbolic link that
-// belongs to somebody else, who can have it lead anywhere.
+// ErrForeignLink means that a path that root was to write to leads through a symbolic link of
+// another user, who can have it lead anywhere.
 var ErrForeignLink = errors.New("symbolic link of another user")
 
 // OpenPlace opens a directory. For root it fails with [ErrForeignLink] if the path leads through a
-// symbolic link that is not root's; on Linux only, elsewhere nobody looks.
+// symbolic link that is not root's; other systems than Linux do not check that.
 func OpenPlace(path string) (*Place, error) {
 	dir, err := openPlace(path)
 	if err != nil {
@@ -30,14 +30,14 @@ func OpenPlace(path string) (*Place, error) {
 	return &Place{path, dir}, nil
 }
 
-// OpenPlaceOf opens the directory of a file, and tells the file's name in it. That is "." if the
-// path ends in a slash, which no file can have.
+// OpenPlaceOf opens the directory of a file, and returns the file's name in it. That is ".", which
+// no file has, if the path ends in a slash.
 func OpenPlaceOf(path string) (p *Place, name string, err error) {
 	p, err = OpenPlace(filepath.Dir(path))
 	return p, Base(path), err
 }
 
-// Base is the last element of path, as [filepath.Base], but "." if the path ends in a slash.
+// Base returns the last element of path like [filepath.Base], but "." if the path ends in a slash.
 func Base(path string) string {
 	if path != "" && os.IsPathSeparator(path[len(path)-1]) {
 		return "."
@@ -70,7 +70,7 @@ var ErrLocked = errors.New("locked by another process")
 // does the end of the process. It fails with [ErrLocked] if another process has it.
 func (p *Place) Lock() (*os.File, error) { return lockDir(p.dir, ".") }
 
-// Path is the path that the directory was opened by. It may lead elsewhere by now.
+// Path returns the path that the directory was opened by. It may lead elsewhere by now.
 func (p *Place) Path() string { return p.path }
 
 // Close closes the directory. Private directories and files that were made in it stay usable. It is
@@ -84,13 +84,13 @@ func (p *Place) Close() error {
 
 func (p *Place) join(name string) string { return filepath.Join(p.path, name) }
 
-// Open opens a file for reading. It follows no symbolic link, and waits for no other end of a FIFO.
+// Open opens a file for reading. It follows no symbolic link and does not block on a FIFO.
 func (p *Place) Open(name string) (*os.File, error) { return openAt(p.dir, name) }
 
-// Lstat describes what has the name, and follows no symbolic link.
+// Lstat is like [os.Lstat].
 func (p *Place) Lstat(name string) (fs.FileInfo, error) { return lstatAt(p.dir, name) }
 
-// CheckAbsent fails with [fs.ErrExist] if anything has the name, a dangling symbolic link included.
+// CheckAbsent fails with [fs.ErrExist] if the name is taken, even by a dangling symbolic link.
 func (p *Place) CheckAbsent(name string) error {
 	_, err := p.Lstat(name)
 	return absent(p.join(name), err)
@@ -106,7 +106,7 @@ func absent(path string, err error) error {
 	return err
 }
 
-// Names lists the directory.
+// Names returns the names in the directory, sorted.
 func (p *Place) Names() ([]string, error) {
 	f, err := p.Open(".")
 	if err != nil {
@@ -118,13 +118,13 @@ func (p *Place) Names() ([]string, error) {
 	return names, err
 }
 
-// Link gives the file of one name a second one, and replaces nothing.
+// Link gives a file a second name. It fails with [fs.ErrExist] if that is taken.
 func (p *Place) Link(name, second string) error { return linkAt(p.dir, name, p.dir, second) }
 
 // Remove removes the name of a file.
 func (p *Place) Remove(name string) error { return removeAt(p.dir, name) }
 
-// Mkdir makes a directory of mode 0700.
+// Mkdir creates a directory of mode 0700.
 func (p *Place) Mkdir(name string) error { return mkdirAt(p.dir, name) }
 
 // Rmdir removes an empty directory.
@@ -140,7 +140,7 @@ func (p *Place) Sync() error {
 	return syncDir(f)
 }
 
-// Create begins a new file of that name; see [Create].
+// Create creates a private file that Commit will call name; see [Create].
 func (p *Place) Create(name string) (*File, error) {
 	if err := p.CheckAbsent(name); err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (p *Place) Create(name string) (*File, error) {
 	return &File{f, dir, name}, nil
 }
 
-// Replace atomically gives the file of that name the content data; see [Replace].
+// Replace atomically replaces the content of the file name; see [Replace].
 func (p *Place) Replace(name string, data []byte, perm fs.FileMode) error {
 	dir, err := p.NewDir()
 	if err != nil {

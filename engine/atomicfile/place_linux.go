@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// placeFlags need no permission to read the directory, which may be one to write in only.
+// placeFlags open a directory that the user may write to but not read.
 const placeFlags = unix.O_PATH | unix.O_DIRECTORY
 
 func openPlace(path string) (*os.File, error) {
@@ -34,7 +34,7 @@ func openSub(dir *os.File, name string) (*os.File, error) {
 	return openFileAt(dir, name, filepath.Join(dir.Name(), name), placeFlags|unix.O_NOFOLLOW, 0)
 }
 
-// lstatAt describes what a descriptor has that opens nothing.
+// lstatAt is fstat(2) of a descriptor that does not open the file itself.
 func lstatAt(dir *os.File, name string) (fs.FileInfo, error) {
 	f, err := openFileAt(dir, name, filepath.Join(dir.Name(), name), unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -47,8 +47,8 @@ func lstatAt(dir *os.File, name string) (fs.FileInfo, error) {
 // maxLinks is how many symbolic links Linux follows on one path.
 const maxLinks = 40
 
-// openTrusted goes to the directory path one name after the other, and through no symbolic link but
-// root's. What is looked at is what is followed: each name is looked up once.
+// openTrusted opens the directory path one name after the other, and follows no symbolic link but
+// root's. Each name is looked up once, so that what is checked is what is followed.
 func openTrusted(path string) (*os.File, error) {
 	dir, err := os.OpenFile(start(path), placeFlags, 0)
 	names := strings.Split(path, "/")
@@ -94,8 +94,8 @@ func start(path string) string {
 	return "."
 }
 
-// step opens the directory name of dir, or tells where the link of that name, which is root's,
-// leads. The links of /proc lead to what no path needs to lead to: they are followed.
+// step opens the directory name of dir, or returns the target if it is a link of root's. The kernel
+// follows the links of /proc, whose targets may have no path.
 func step(dir *os.File, name string) (next *os.File, target string, err error) {
 	path := filepath.Join(dir.Name(), name)
 	// A directory is opened as such, or automount would not mount it.

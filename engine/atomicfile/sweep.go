@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// unsharedAge is how old a private directory must be before it is removed where locks may not be
-// shared: another machine, or another mount, may be at work in it.
+// unsharedAge is how old a private directory must be before it is removed if locks may not be
+// shared: another machine, or another mount, may be using it.
 const unsharedAge = 24 * time.Hour
 
 // Sweep removes the private directories that killed runs left in parent: ours by name and owner,
-// with nothing in them but our own files, and locked by nobody. It is best effort and says nothing.
+// with nothing in them but our own files, and not locked. It is best effort and reports nothing.
 func Sweep(parent string) {
 	if p, err := OpenPlace(parent); err == nil {
 		p.Sweep()
@@ -67,7 +67,7 @@ func (d *Dir) abandoned() bool {
 
 var errForeign = errors.New("a file that no run has made")
 
-// oldEnough reports whether a directory that nobody has locked is abandoned.
+// oldEnough reports whether a directory that is not locked counts as abandoned.
 func oldEnough(changed time.Time, network bool) bool {
 	return !network || time.Since(changed) >= unsharedAge
 }

@@ -95,7 +95,7 @@ var neighbourFaults = []matrixRow{
 				info, err := os.Stat(s.db)
 				s.must(err)
 				s.must(os.Truncate(s.db, info.Size()-cut))
-				s.try(trial{codes: []int{codeCorrupt}, says: []string{"app.db", "cut short"}})
+				s.try(trial{codes: []int{codeCorrupt}, says: []string{"app.db", "truncated"}})
 			})
 		}
 	}},

@@ -84,7 +84,7 @@ var table = []mutant{
 	{"root gives away what stands beside a database", "./engine TestForeignFiles",
 		`if why := s.foreign(info); why != "" {`, `if why := s.foreign(info); why == "?" {`},
 	{"root touches a database as root", "./engine TestIdentity",
-		`unix.SetfsuidRetUid(who.uid) // takes away every capability over files`, ``},
+		`unix.SetfsuidRetUid(who.uid) // drops every capability over files`, ``},
 	{"a checkpoint keeps writers out while it waits for readers", "./engine TestCheckpointLetsWritersIn",
 		`case <-time.After(waitPause):`, `case <-time.After(0):`},
 	{"a destination that hangs keeps the application out", "./engine TestStalledCopy",
@@ -252,5 +252,5 @@ var table = []mutant{
 	{"info and backup read a database in two ways", "./engine TestSnapshotStates",
 		`o.how = state.access()`, `o.how = sourceState{walHeader: state.walHeader, wal: state.wal, shm: true}.access()`},
 	{"a SQLite that has been mended is blamed", "./engine TestWALResetBug",
-		`if version >= mended && version/minor == mended/minor {`, `if version == mended {`},
+		`if version >= fixed && version/minor == fixed/minor {`, `if version == fixed {`},
 }

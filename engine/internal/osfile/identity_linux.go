@@ -39,7 +39,7 @@ func OwnerIdentity(path string, info fs.FileInfo) *Identity {
 var errIdentity = errors.New("cannot assume the identity of the owner")
 
 // Do calls f with the identity, on a thread of its own: files that f creates belong to the owner
-// from the start, and f can chown, change or write to no file that the owner could not. A nil
+// from the start, and f cannot chown, change or write to a file that the owner could not. A nil
 // Identity is the caller's.
 func (who *Identity) Do(f func() error) (err error) {
 	if who == nil {
@@ -61,7 +61,7 @@ func (who *Identity) assume() error {
 		return errno
 	}
 	unix.SetfsgidRetGid(int(who.groups[0]))
-	unix.SetfsuidRetUid(who.uid) // takes away every capability over files
+	unix.SetfsuidRetUid(who.uid) // drops every capability over files
 	if now, _ := unix.SetfsuidRetUid(-1); now != who.uid {
 		return errIdentity
 	}

@@ -30,5 +30,5 @@ func OpenInodes() map[Inode]int {
 	return nil
 }
 
-// Inode is the identity of the file.
+// Inode returns the identity of the file.
 func (s FileState) Inode() Inode { return Inode{s.Dev, s.Ino} }

@@ -9,7 +9,7 @@ import (
 // ErrOpenElsewhere means that another descriptor of the file is open.
 var ErrOpenElsewhere = errors.New("the file is open elsewhere")
 
-// A Lease keeps everybody else from opening a file. See fcntl(2), F_SETLEASE: the kernel grants a
+// A Lease keeps other processes from opening a file. See fcntl(2), F_SETLEASE: the kernel grants a
 // write lease only while no other descriptor of the file is open anywhere.
 type Lease struct{ file *os.File }
 
@@ -19,5 +19,5 @@ func (l *Lease) Is(info fs.FileInfo) bool {
 	return err == nil && os.SameFile(ours, info)
 }
 
-// Close gives up the lease.
+// Close releases the lease.
 func (l *Lease) Close() error { return l.file.Close() }

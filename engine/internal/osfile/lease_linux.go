@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TakeLease takes a lease on f, which it closes if it fails and otherwise with the lease.
+// TakeLease takes a lease on f. The lease owns f, which is closed if TakeLease fails.
 func TakeLease(f *os.File) (*Lease, error) {
 	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
 	if err == nil {
@@ -20,8 +20,8 @@ func TakeLease(f *os.File) (*Lease, error) {
 	return nil, err
 }
 
-// Broken reports whether somebody has tried to open the file since the lease was taken. They wait
-// until it is given up.
+// Broken reports whether another process has tried to open the file since the lease was taken. It
+// waits until the lease is released.
 func (l *Lease) Broken() bool {
 	kind, err := unix.FcntlInt(l.file.Fd(), unix.F_GETLEASE, 0)
 	return err != nil || kind != unix.F_WRLCK

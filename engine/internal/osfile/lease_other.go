@@ -7,10 +7,11 @@ import (
 	"os"
 )
 
-// TakeLease always fails: only Linux can prove that nobody has a file open.
+// TakeLease always fails: only Linux can prove that no process has a file open.
 func TakeLease(f *os.File) (*Lease, error) {
 	f.Close()
 	return nil, errors.ErrUnsupported
 }
 
+// Broken is always true.
 func (*Lease) Broken() bool { return true }

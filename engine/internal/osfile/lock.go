@@ -1,5 +1,5 @@
-// Package osfile wraps what operating systems offer for files beyond package os: byte range locks,
-// leases, file states, the identity of another user. Almost all build tags of engine are here.
+// Package osfile wraps system calls on files that package os lacks: byte range locks, leases, file
+// states, the identity of another user. Almost all build tags of engine are here.
 package osfile
 
 import "errors"

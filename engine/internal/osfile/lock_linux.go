@@ -14,12 +14,12 @@ func Lock(f *os.File, kind LockKind, start, length int64) error {
 	return setLock(f, kind.fcntl(), start, length)
 }
 
-// Unlock drops what Lock has locked.
+// Unlock releases what Lock locked.
 func Unlock(f *os.File, start, length int64) { setLock(f, unix.F_UNLCK, start, length) }
 
-// conflict reports whether a lock is held that a lock of this kind would conflict with, and by
-// which process, 0 if the kernel does not say. known is false if the file system has no such locks.
-// It takes no lock itself.
+// Conflict reports whether a lock is held that a lock of this kind would conflict with, and by
+// which process, 0 if unknown. known is false if the file system has no such locks. It takes no
+// lock itself.
 func Conflict(f *os.File, kind LockKind, start, length int64) (pid int, held, known bool) {
 	lock := unix.Flock_t{Type: kind.fcntl(), Start: start, Len: length}
 	err := fcntl(f, unix.F_OFD_GETLK, &lock)

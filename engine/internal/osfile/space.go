@@ -2,7 +2,7 @@ package osfile
 
 import "golang.org/x/sys/unix"
 
-// FreeBytes is the space that an unprivileged user can still fill on the file system of dir.
+// FreeBytes returns how many bytes an unprivileged user can still write to the file system of dir.
 func FreeBytes(dir string) (uint64, error) {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(dir, &stat); err != nil {

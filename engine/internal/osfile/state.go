@@ -17,7 +17,7 @@ type FileState struct {
 	Ctime    time.Time
 }
 
-// StateOf returns the state in info. ok is false if the system does not say enough.
+// StateOf returns the state in info. ok is false if the system does not provide it.
 func StateOf(info fs.FileInfo) (s FileState, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

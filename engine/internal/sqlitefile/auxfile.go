@@ -47,6 +47,7 @@ func unreadable(path string, why error) AuxFile {
 	return s
 }
 
+// Close closes the file, if it is open.
 func (s AuxFile) Close() {
 	if s.File != nil {
 		s.File.Close()

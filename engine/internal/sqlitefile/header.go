@@ -12,6 +12,7 @@ import (
 // See https://www.sqlite.org/fileformat2.html#the_database_header for it and every offset below.
 const HeaderSize = 100
 
+// HeaderMagic begins every database.
 const HeaderMagic = "SQLite format 3\x00"
 
 // payloadFractions are fixed; maxSchemaFormat is the newest schema format that SQLite knows.
@@ -45,6 +46,7 @@ type Header struct {
 	SQLiteVersion uint32
 }
 
+// ErrNotDatabase means that a file does not begin with a valid database header.
 var ErrNotDatabase = errors.New("not a SQLite database")
 
 // ParseHeader parses the first 100 bytes of a database.
@@ -97,6 +99,7 @@ func (h Header) WAL() bool { return h.ReadVersion == 2 }
 // size.
 func (h Header) CountValid() bool { return h.PageCount > 0 && h.VersionValid == h.ChangeCounter }
 
+// EncodingName returns "UTF-8", "UTF-16le" or "UTF-16be".
 func (h Header) EncodingName() string {
 	switch h.Encoding {
 	case 2:
@@ -107,6 +110,7 @@ func (h Header) EncodingName() string {
 	return "UTF-8" // 0 too: a database without tables
 }
 
+// AutoVacuumName returns "none", "full" or "incremental".
 func (h Header) AutoVacuumName() string {
 	switch {
 	case !h.AutoVacuum:
@@ -117,7 +121,7 @@ func (h Header) AutoVacuumName() string {
 	return "full"
 }
 
-// SQLiteVersionName turns 3040001 into "3.40.1".
+// SQLiteVersionName returns "3.40.1" for 3040001, and "" for 0.
 func (h Header) SQLiteVersionName() string {
 	if h.SQLiteVersion == 0 {
 		return ""

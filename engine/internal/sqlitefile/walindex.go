@@ -7,8 +7,9 @@ import (
 )
 
 // The layout of a wal-index, the -shm file:
-// https://www.sqlite.org/walformat.html#the_wal_index_file_format Its integers are in the byte
-// order of the machine that made it.
+// https://www.sqlite.org/walformat.html#the_wal_index_file_format
+//
+// Its integers are in the byte order of the machine that made it.
 const (
 	walIndexHeaderSize = 48 // bytes; stored twice, so that a reader detects a torn write
 	walIndexSize       = 2*walIndexHeaderSize + 4
