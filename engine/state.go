@@ -32,8 +32,8 @@ const (
 	accessReadOnly access = iota
 	// accessShared is mode=ro&readonly_shm=1: both WAL files are there, neither will be written.
 	accessShared
-	// accessImmutable is immutable=1 for a WAL database that no process has open: anything else would
-	// leave a -wal and a -shm behind. It takes no locks, so file states must be compared
+	// accessImmutable is immutable=1 for a WAL database that no process has open: anything else
+	// would leave a -wal and a -shm behind. It takes no locks, so file states must be compared
 	// afterwards.
 	accessImmutable
 	// accessCopy copies the database and its -wal to a private place and opens the copy there: to

@@ -12,8 +12,9 @@ import (
 // stagedTrailer is the name of the trailer while it is aside.
 const stagedTrailer = "content"
 
-// Commit puts what differs into place. Without a difference it writes nothing. There is no trailer from before the
-// first change until after the last one is durable, so that an interruption is seen.
+// Commit puts what differs into place. Without a difference it writes nothing. There is no trailer
+// from before the first change until after the last one is durable, so that an interruption is
+// seen.
 func (s *ShardSink) Commit() error {
 	if s.left > 0 || len(s.trailer) != TrailerSize {
 		return fmt.Errorf("%w: the stream has not ended", ErrImageSize)

@@ -21,8 +21,8 @@ type ShardReader struct {
 	file    *os.File // the shard that is at work
 }
 
-// NewShardReader opens a directory of shards. It fails with [ErrIncomplete] if it has no trailer. Close must be called;
-// dir stays open.
+// NewShardReader opens a directory of shards. It fails with [ErrIncomplete] if it has no trailer.
+// Close must be called; dir stays open.
 func NewShardReader(dir *atomicfile.Place) (*ShardReader, error) {
 	r := &ShardReader{dir: dir, sub: shardDir{parent: dir}}
 	if err := r.readTrailer(); err != nil {

@@ -18,11 +18,13 @@ var (
 	ErrShardsLocked = errors.New("another backup writes to it")
 	// ErrNotShards means that a directory to write shards to has other files.
 	ErrNotShards = errors.New("neither empty nor a directory of shards")
-	// ErrForeignFile means that a directory of shards has a file that is no shard where one could be.
+	// ErrForeignFile means that a directory of shards has a file that is no shard where one could
+	// be.
 	ErrForeignFile = errors.New("not a shard")
 	// ErrTooManyShards means that a stream needs more shards than there are names for.
 	ErrTooManyShards = errors.New("too many shards")
-	// ErrIncomplete means that a directory of shards has no trailer: a backup is at work, or was interrupted.
+	// ErrIncomplete means that a directory of shards has no trailer: a backup is at work, or was
+	// interrupted.
 	ErrIncomplete = errors.New("incomplete: a backup was interrupted, or is still running")
 )
 
@@ -41,8 +43,9 @@ type Shards struct {
 	lock *os.File
 }
 
-// OpenShards locks a directory, which is empty or has shards, and removes what killed runs left there. It fails with
-// [ErrShardsLocked], [ErrNotShards] or [ErrForeignFile], and changes nothing else. The Shards use dir until Close.
+// OpenShards locks a directory, which is empty or has shards, and removes what killed runs left
+// there. It fails with [ErrShardsLocked], [ErrNotShards] or [ErrForeignFile], and changes nothing
+// else. The Shards use dir until Close.
 func OpenShards(dir *atomicfile.Place) (*Shards, error) {
 	lock, err := dir.Lock()
 	if errors.Is(err, atomicfile.ErrLocked) {
@@ -82,12 +85,12 @@ func (s *Shards) check() error {
 	return nil
 }
 
-// isIgnored reports whether a name is nobody's: the * of a shell leaves out names with a dot, and lost+found is the
-// file system's.
+// isIgnored reports whether a name is nobody's: the * of a shell leaves out names with a dot, and
+// lost+found is the file system's.
 func isIgnored(name string) bool { return strings.HasPrefix(name, ".") || name == "lost+found" }
 
-// scanShards looks at all names that the pattern */* finds in dir. It fails with [ErrForeignFile] if one can be no
-// shard's, and calls superfluous for those of shards from count on.
+// scanShards looks at all names that the pattern */* finds in dir. It fails with [ErrForeignFile]
+// if one can be no shard's, and calls superfluous for those of shards from count on.
 func scanShards(dir *atomicfile.Place, count int64, superfluous func(shardNumber) error) error {
 	names, err := dir.Names()
 	if err != nil {

@@ -20,8 +20,9 @@ type ShardStats struct {
 	WrittenBytes int64 // the trailer included
 }
 
-// A ShardSink puts a raw stream into a directory of shards, and leaves those alone that have the right content. What
-// differs is written aside. Only Commit puts it into place, so that a failure before it changes nothing.
+// A ShardSink puts a raw stream into a directory of shards, and leaves those alone that have the
+// right content. What differs is written aside. Only Commit puts it into place, so that a failure
+// before it changes nothing.
 type ShardSink struct {
 	ctx     context.Context
 	dir     *atomicfile.Place
@@ -36,7 +37,8 @@ type ShardSink struct {
 	stats   ShardStats
 }
 
-// NewSink takes a raw stream with an image of imageSize bytes. Close must be called, before that of the Shards.
+// NewSink takes a raw stream with an image of imageSize bytes. Close must be called, before that of
+// the Shards.
 func (s *Shards) NewSink(ctx context.Context, imageSize, shardSize int64) (*ShardSink, error) {
 	if err := CheckShardSize(shardSize); err != nil {
 		return nil, err
@@ -158,7 +160,8 @@ type shardDir struct {
 	dir    *atomicfile.Place // nil if there is none
 }
 
-// open opens the directory of a shard, nil if there is none. It stays open until another one is opened.
+// open opens the directory of a shard, nil if there is none. It stays open until another one is
+// opened.
 func (d *shardDir) open(n shardNumber) (*atomicfile.Place, error) {
 	if d.name == n.dir() {
 		return d.dir, nil

@@ -17,8 +17,8 @@ type destDir struct {
 	made bool   // by this run
 }
 
-// make creates the directory for a backup of source if nothing but it is missing: a whole path that is
-// missing looks like a file system that is not mounted.
+// make creates the directory for a backup of source if nothing but it is missing: a whole path that
+// is missing looks like a file system that is not mounted.
 func (d *destDir) make(source string) error {
 	if isDirectory(d.dir) {
 		return nil

@@ -91,13 +91,15 @@ func (d *shardsDest) newSink(ctx context.Context, imageSize int64) (sink, error)
 	return d.sink, err
 }
 
-// isShardsFault reports whether the table of failures has a row for an error of a directory of shards.
+// isShardsFault reports whether the table of failures has a row for an error of a directory of
+// shards.
 func isShardsFault(err error) bool {
 	known := []error{stream.ErrShardsLocked, stream.ErrNotShards, stream.ErrForeignFile, stream.ErrTooManyShards}
 	return slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) })
 }
 
-// shardFields say what a backup has done to the shards. The trailer is not counted, but for its bytes.
+// shardFields say what a backup has done to the shards. The trailer is not counted, but for its
+// bytes.
 type shardFields struct {
 	ShardBytes   int64 `json:"shard_bytes"` // of each but the last
 	Count        int64 `json:"count"`

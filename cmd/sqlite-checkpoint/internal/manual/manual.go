@@ -138,7 +138,8 @@ func describeFlag(f *kong.Flag) flag {
 	return described
 }
 
-// values are those that can be completed: all of an enum's, or those that a tag names, as in values:"fast,best".
+// values are those that can be completed: all of an enum's, or those that a tag names, as in
+// values:"fast,best".
 func values(v *kong.Value) []string {
 	if named := v.Tag.Get("values"); named != "" {
 		return strings.Split(named, ",")
