@@ -217,7 +217,7 @@ func TestWatchTimeout(t *testing.T) {
 	w := newWatching(t, "a")
 	w.start("test -e log && exec sleep 1000; "+watchLog+"exec sleep 1000", "--each", "--json", "--timeout", "100ms")
 	w.until("CMD was stopped and tried again", func() bool {
-		return strings.Count(strings.Join(w.said(), "\n"), `"status":143,`) > 1
+		return strings.Count(strings.Join(w.said(), "\n"), `"timed_out":true`) > 1
 	})
 }
 

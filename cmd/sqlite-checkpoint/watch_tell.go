@@ -18,6 +18,7 @@ type watchEvent struct {
 	Status   int    `json:"status"`
 	Elapsed  millis `json:"elapsed_ms"`
 	Failures int    `json:"failures"`
+	TimedOut bool   `json:"timed_out,omitempty"` // --timeout has stopped it
 }
 
 // tell says how a run of CMD has ended. before is the number of failures in a row before it.
@@ -36,10 +37,13 @@ func (w *watcher) tell(c *child, now time.Time, status, before int) {
 	took := now.Sub(c.began)
 	switch {
 	case w.con.json:
-		event := watchEvent{"watch", "run", path(c.job.Name), c.changed, status, millis(took), failures}
+		event := watchEvent{"watch", "run", path(c.job.Name), c.changed, status, millis(took), failures, c.termed}
 		io.WriteString(w.con.stderr, jsonLine(event))
 	case status != 0:
 		text := fmt.Sprintf("%s: exit status %d after %s%s", w.label(c), status, round(took), inRow(failures))
+		if c.termed {
+			text += ": stopped by --timeout"
+		}
 		w.con.say("error", text)
 	case !w.con.quiet:
 		text := fmt.Sprintf("%s: %s: done in %s", program, w.label(c), round(took))
