@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -88,15 +87,12 @@ func (cmd *doctorCmd) search(ctx context.Context, con *console) (sources []docto
 			}
 		}
 		if len(sources) == count {
-			sources = append(sources, doctorSource{root, &engine.Error{
-				Kind: engine.KindMissing, Op: "search", Path: root, Err: errNoDatabase}})
+			sources = append(sources, doctorSource{root, noDatabase(root)})
 		}
 	}
 	slices.SortStableFunc(sources, func(a, b doctorSource) int { return cmp.Compare(a.path, b.path) })
 	return slices.CompactFunc(sources, func(a, b doctorSource) bool { return a.path == b.path }), nil
 }
-
-var errNoDatabase = fmt.Errorf("no SQLite database: %w", fs.ErrNotExist)
 
 // perhapsDatabase reports whether a file that this user cannot read has the name of a database, or
 // a -wal beside it.
@@ -172,7 +168,13 @@ func (r *doctorResult) failure() error {
 	for _, name := range r.Paths {
 		names = append(names, string(name))
 	}
-	err := fmt.Errorf("doctor %s: a backup of %d of %s would fail",
-		strings.Join(names, " "), r.WouldFail, plural(len(r.Databases), "database", "databases"))
+	var wrong []string
+	if failing := r.WouldFail - r.none; failing > 0 {
+		wrong = append(wrong, fmt.Sprintf("a backup of %d of %s would fail", failing, r.databases()))
+	}
+	if r.none > 0 {
+		wrong = append(wrong, r.pathsWithout())
+	}
+	err := fmt.Errorf("doctor %s: %s", strings.Join(names, " "), strings.Join(wrong, ", "))
 	return &fault{kind: worst.kind, code: worst.ExitStatus, hint: hint, err: err}
 }

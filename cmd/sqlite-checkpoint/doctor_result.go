@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -69,6 +71,7 @@ type doctorResult struct {
 	WouldFail int              `json:"would_fail"`
 	Elapsed   millis           `json:"elapsed_ms"`
 	Databases []doctorDatabase `json:"databases"`
+	none      int              // of the paths led to no database
 }
 
 // diagnosis is the verdict on one database. The error comes first among its findings.
@@ -109,25 +112,64 @@ func (r *doctorResult) count() {
 		default:
 			r.WouldFail++
 		}
+		if d.kind == engine.KindMissing {
+			r.none++
+		}
 	}
 }
 
-// lines are for people. A hint is given once.
+// lines are for people. A hint is given once, and so is a note that is about many databases.
 func (r *doctorResult) lines() []string {
 	var lines []string
 	told := map[text]bool{}
+	tell := func(indent string, f doctorFinding, also string) {
+		lines = append(lines, fmt.Sprintf("%s%s: %s%s", indent, f.Severity, f.Evidence, also))
+		if !told[f.Remedy] {
+			lines = append(lines, indent+"hint: "+string(f.Remedy))
+		}
+		told[f.Remedy] = true
+	}
+	common := r.commonNotes()
 	for _, d := range r.Databases {
 		lines = append(lines, fmt.Sprintf("%s: %s", d.Path, d.verdict()))
 		for _, f := range d.Findings {
-			lines = append(lines, fmt.Sprintf("  %s: %s", f.Severity, f.Evidence))
-			if !told[f.Remedy] {
-				lines = append(lines, "  hint: "+string(f.Remedy))
+			if len(common[f.Code]) == 0 {
+				tell("  ", f, "")
 			}
-			told[f.Remedy] = true
 		}
 	}
-	return append(lines, fmt.Sprintf("%s: %d ready, %d ready with findings, %d would fail",
-		plural(len(r.Databases), "database", "databases"), r.Ready, r.ReadyBut, r.WouldFail))
+	for _, code := range slices.Sorted(maps.Keys(common)) {
+		tell("", common[code][0], ", and the same goes for "+
+			plural(len(common[code])-1, "other database", "other databases"))
+	}
+	last := fmt.Sprintf("%s: %d ready, %d ready with findings, %d would fail",
+		r.databases(), r.Ready, r.ReadyBut, r.WouldFail-r.none)
+	if r.none > 0 {
+		last += "; " + r.pathsWithout()
+	}
+	return append(lines, last)
+}
+
+// commonNotes are the notes that more than one database has, by their code.
+func (r *doctorResult) commonNotes() map[string][]doctorFinding {
+	notes := map[string][]doctorFinding{}
+	for _, d := range r.Databases {
+		for _, f := range d.Findings {
+			if f.Severity == severityNote {
+				notes[f.Code] = append(notes[f.Code], f)
+			}
+		}
+	}
+	maps.DeleteFunc(notes, func(_ string, same []doctorFinding) bool { return len(same) < 2 })
+	return notes
+}
+
+func (r *doctorResult) databases() string {
+	return plural(len(r.Databases)-r.none, "database", "databases")
+}
+
+func (r *doctorResult) pathsWithout() string {
+	return plural(r.none, "path leads to no database", "paths lead to no database")
 }
 
 func (d doctorDatabase) verdict() string {

@@ -21,11 +21,7 @@ func (s *shadowing) search(ctx context.Context) error {
 		return err
 	}
 	if len(found) == 0 {
-		return &fault{
-			kind: engine.KindMissing,
-			err:  fmt.Errorf("search %s: no SQLite database", strings.Join(s.Dirs, ", ")),
-			hint: "check the path, and whether its file system is mounted",
-		}
+		return noDatabase(strings.Join(s.Dirs, ", "))
 	}
 	s.databases = found
 	for _, entry := range skipped {
@@ -36,6 +32,14 @@ func (s *shadowing) search(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// noDatabase is the error for directories without one.
+func noDatabase(dirs string) error {
+	return &fault{
+		kind: engine.KindMissing, err: fmt.Errorf("search %s: no SQLite database", dirs),
+		hint: "check the path, and whether its file system is mounted",
+	}
 }
 
 // find lists the databases below all directories, and what was left out.
