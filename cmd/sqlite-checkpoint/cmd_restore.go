@@ -208,5 +208,5 @@ func (r *restoreResult) lines() []string {
 	for _, name := range r.SetAside {
 		lines = append(lines, "set aside: "+string(name))
 	}
-	return append(lines, complete(r.SizeBytes, r.SHA256))
+	return append(lines, complete(fmt.Sprintf("%d bytes", r.SizeBytes), r.SHA256))
 }

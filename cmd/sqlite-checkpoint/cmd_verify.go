@@ -161,8 +161,12 @@ func verifyFieldsOf(sum stream.Summary, level engine.Level, wal bool) verifyFiel
 const checkUnknown = "unknown"
 
 func (v verifyFields) warn(con *console) {
-	if !v.Proven {
-		con.warn("not verified: damage would go unnoticed")
+	switch {
+	case v.Proven:
+	case v.Checked == string(engine.LevelNone):
+		con.warn("no digest to compare with: damage would go unnoticed")
+	default:
+		con.warn("no digest to compare with: damage that SQLite's check does not see would go unnoticed")
 	}
 }
 
@@ -178,7 +182,7 @@ func (v verifyFields) describe() string {
 	if v.Proven {
 		text += ", length and SHA-256 match"
 	} else {
-		text += ", length matches, not verified"
+		text += ", length matches, no digest"
 	}
 	if v.Checked != string(engine.LevelNone) {
 		return text + ", " + checkedAs(v.Checked)
@@ -200,5 +204,5 @@ type verifyResult struct {
 
 func (r *verifyResult) lines() []string {
 	lines := append([]string{fmt.Sprintf("%s: %s", r.Source, r.describe())}, r.evidence.lines()...)
-	return append(lines, complete(r.StreamBytes, r.SHA256))
+	return append(lines, complete(written(r.Format, r.StreamBytes, r.SizeBytes), r.SHA256))
 }

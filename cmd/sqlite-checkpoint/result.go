@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
 // A result is what a command found or did. Its JSON keys are a contract: those of the Python
@@ -55,7 +56,7 @@ type backupResult struct {
 func (r *backupResult) lines() []string {
 	if r.Unchanged {
 		unchanged := fmt.Sprintf("%s: unchanged, no copy made: %s has it", r.Source, r.Destination)
-		return []string{unchanged, complete(0, r.SHA256)}
+		return []string{unchanged, complete("nothing written", r.SHA256)}
 	}
 	lines := []string{fmt.Sprintf("%s -> %s: %s", r.Source, r.Destination, describe(r.SizeBytes, r.streamFields))}
 	if r.Sidecar != "" {
@@ -64,7 +65,7 @@ func (r *backupResult) lines() []string {
 	if r.Shards != nil {
 		lines = append(lines, r.Shards.describe())
 	}
-	return append(lines, complete(r.StreamBytes, r.SHA256))
+	return append(lines, complete(written(r.Format, r.StreamBytes, r.SizeBytes), r.SHA256))
 }
 
 // describe describes the image in one line.
@@ -85,8 +86,16 @@ func checkedAs(level string) string {
 }
 
 // complete is the last line of a success. Scripts look for it.
-func complete(emitted int64, digest string) string {
-	return fmt.Sprintf("complete: %d bytes, image sha256=%s", emitted, digest)
+func complete(what, digest string) string {
+	return fmt.Sprintf("complete: %s, image sha256=%s", what, digest)
+}
+
+// written says how large a stream is, and its image if that is compressed.
+func written(format string, size, image int64) string {
+	if format == string(stream.Zstd) {
+		return fmt.Sprintf("%d bytes compressed from %d", size, image)
+	}
+	return fmt.Sprintf("%d bytes", size)
 }
 
 // warnOfCheck warns of a check that was weaker than requested.
