@@ -19,7 +19,7 @@ type shadowCmd struct {
 	Exclude     []string      `placeholder:"GLOB" sep:"none" help:"Leave what matches GLOB as it is; repeatable."`
 	Stage       string        `placeholder:"DIR" help:"${stage_help}"`
 	Jobs        jobs          `short:"j" placeholder:"N" help:"Databases copied at a time (default: cores, at most 4)."`
-	KeepGoing   bool          `help:"Run CMD even if databases could not be copied: they are absent then."`
+	KeepGoing   bool          `help:"${keep_going_help}"`
 	NoManifest  bool          `help:"Do not show CMD a .sqlite-checkpoint.sha256 in each DIR."`
 	Check       engine.Check  `default:"auto" enum:"auto,quick,full,none" placeholder:"LEVEL" help:"${check_help}"`
 	BusyTimeout time.Duration `default:"10s" help:"How long to wait for a locked database (default: ${default})."`

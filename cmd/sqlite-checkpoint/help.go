@@ -14,6 +14,8 @@ func longHelp() kong.Vars {
 			"(default for a plain file: DEST.sha256).",
 		"tmpdir_help": "Directory for the private copy (default: SQLite's for a stream, DEST's for a file).",
 
+		"keep_going_help": "Run CMD even if databases could not be copied: they are absent then, " +
+			"and the exit status is that of the worst of them.",
 		"stage_help": "Keep the copies in DIR: an unchanged database is not copied again " +
 			"(default: a private directory that is removed).",
 

@@ -18,7 +18,7 @@ import (
 
 // A metricsFlag is --metrics, for the commands that back up or prove something.
 type metricsFlag struct {
-	Metrics string `placeholder:"FILE.prom" help:"Update last success, status and size, for Prometheus to collect."`
+	Metrics string `placeholder:"FILE.prom" help:"Update last success, status and size in FILE, which must end in .prom, for Prometheus."`
 }
 
 func (f *metricsFlag) metricsFile() string { return f.Metrics }
