@@ -82,7 +82,7 @@ func sourceError(op, name string, err error) *Error {
 	case errors.Is(err, fs.ErrNotExist):
 		kind, err = KindMissing, unix.ENOENT
 	case errors.Is(err, sqlitefile.ErrNotDatabase):
-		kind, err = KindNotDatabase, fmt.Errorf("%w (encrypted?)", err)
+		kind = KindNotDatabase
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		kind = KindTemp
 	}

@@ -201,6 +201,9 @@ func parseFault(err error) error {
 	}
 	message := plainUsage(parse.Error(), name != "")
 	message = strings.TrimPrefix(message, aliased(parse.Context))
+	if message == "missing argument: CMD ..." {
+		return withoutCommand(parse.Context)
+	}
 	return &fault{kind: kindUsage, err: errors.New(message), hint: "see " + program + " " + name + "--help"}
 }
 
@@ -222,6 +225,9 @@ func plainUsage(message string, commanded bool) string {
 	}
 	if flag, got, found := strings.Cut(message, ": expected "); found && strings.Contains(got, `but got "EOL"`) {
 		return flag + " needs a value"
+	} else if _, value, found := strings.Cut(got, `but got "`); found && strings.Contains(value, `" (short flag)`) {
+		value, _, _ = strings.Cut(value, `"`)
+		return flag + " needs a value, and " + value + " is a flag"
 	}
 	if name, found := strings.CutPrefix(message, "expected "); found && commanded {
 		return "missing argument: " + strings.ToUpper(strings.NewReplacer(`"`, "", "<", "", ">", "").Replace(name))

@@ -67,7 +67,7 @@ func (cmd *pipeCmd) Run(ctx context.Context, con *console) error {
 	con.allow(cmd.Grace)
 	argv := cmd.argv()
 	if len(argv) == 0 || argv[0] == "" {
-		return usagef("pipe needs a command after --")
+		return missingCommand("pipe DB")
 	}
 	if _, err := exec.LookPath(argv[0]); err != nil {
 		return startFault(argv[0], err)

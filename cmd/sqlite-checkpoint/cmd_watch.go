@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -86,16 +85,13 @@ const (
 
 // prepare rejects, before any work, what could not end well.
 func (cmd *watchCmd) prepare(con *console) (*watcher, error) {
-	if cmd.Command[0] != "--" || len(cmd.Command) < 2 || cmd.Command[1] == "" {
-		return nil, usagef("watch needs -- and a command after its paths and flags")
+	argv, err := commandOf("watch PATH", cmd.Command)
+	if err != nil {
+		return nil, err
 	}
-	argv := cmd.Command[1:]
 	line := strings.Join(argv, " ")
 	if !cmd.Each && (strings.Contains(line, dbMark) || strings.Contains(line, nameMark)) {
 		return nil, usagef("%s and %s in the command need --each", dbMark, nameMark)
-	}
-	if _, err := exec.LookPath(argv[0]); err != nil {
-		return nil, startFault(argv[0], err)
 	}
 	for _, path := range cmd.Paths {
 		if _, err := os.Stat(path); err != nil {

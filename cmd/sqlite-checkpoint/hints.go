@@ -4,9 +4,12 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
@@ -85,7 +88,12 @@ func caseHint(kind engine.Kind, err error) string {
 		return "name the directory itself: root writes nowhere that another user's link leads to"
 	case kind == engine.KindTemp && errors.Is(err, fs.ErrNotExist):
 		return "create the directory first"
-	case kind != engine.KindNotDatabase || !errors.As(err, &known):
+	case !errors.As(err, &known):
+	case kind == engine.KindMissing && known.Path == "-":
+		return "name a file: restore makes a database of a stream on stdin"
+	case kind != engine.KindNotDatabase:
+	case databaseOf(known.Path) != "":
+		return "name its database, " + databaseOf(known.Path)
 	case isDirectory(known.Path):
 		return "name a database in it, or use shadow or doctor, which search directories"
 	case beginsWith(known.Path, zstdMagic):
@@ -94,6 +102,49 @@ func caseHint(kind engine.Kind, err error) string {
 		return "wait until its application has written to it: an empty file is not a database yet"
 	}
 	return ""
+}
+
+// databaseOf is the database that a file belongs to by its name, empty if there is none.
+func databaseOf(path string) string {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		if database, found := strings.CutSuffix(path, suffix); found && beginsWith(database, "SQLite format 3\x00") {
+			return database
+		}
+	}
+	return ""
+}
+
+// missingCommand is the error for a command line without CMD.
+func missingCommand(usage string) error {
+	return &fault{
+		kind: kindUsage, err: errors.New("missing argument: CMD, after --"),
+		hint: "put -- before the command, as in: " + program + " " + usage + " -- CMD",
+	}
+}
+
+// commandOf returns CMD, of which kong leaves the -- in front, if it can be started.
+func commandOf(usage string, args []string) ([]string, error) {
+	switch {
+	case args[0] != "--":
+		return nil, usagef("unexpected argument %s: flags go between %s and --", args[0], usage)
+	case len(args) < 2 || args[1] == "":
+		return nil, missingCommand(usage)
+	}
+	if _, err := exec.LookPath(args[1]); err != nil {
+		return nil, startFault(args[1], err)
+	}
+	return args[1:], nil
+}
+
+// withoutCommand is the error of a command line in which kong misses CMD. It does so, too, where the operand before
+// -- is missing, for which it takes CMD.
+func withoutCommand(parsed *kong.Context) error {
+	command := parsed.Selected()
+	operand := strings.ToUpper(command.Positional[0].Name)
+	if at := slices.Index(parsed.Args, "--"); at >= 0 && at < len(parsed.Args)-1 {
+		return usagef("missing argument: %s, before --", operand)
+	}
+	return missingCommand(command.Name + " " + operand)
 }
 
 // insteadOf returns a hint for a destination that is a symbolic link or a directory.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/stage"
@@ -33,12 +32,9 @@ type shadowRoot struct {
 // prepare refuses, before any work, what could not end well.
 func (cmd *shadowCmd) prepare(con *console) (*shadowing, error) {
 	s := &shadowing{shadowCmd: cmd, con: con, bare: cmd.mentions(stageMark), live: map[string][]string{}}
-	if cmd.Command[0] != "--" || len(cmd.Command) < 2 || cmd.Command[1] == "" {
-		return nil, usagef("shadow needs -- and a command after its directories and flags")
-	}
-	s.argv = cmd.Command[1:]
-	if _, err := exec.LookPath(s.argv[0]); err != nil {
-		return nil, startFault(s.argv[0], err)
+	var err error
+	if s.argv, err = commandOf("shadow DIR", cmd.Command); err != nil {
+		return nil, err
 	}
 	for _, dir := range cmd.Dirs {
 		root, err := openRoot(dir)

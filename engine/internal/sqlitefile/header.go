@@ -55,7 +55,7 @@ func ParseHeader(b []byte) (Header, error) {
 		return Header{}, fmt.Errorf("%w: shorter than its header", ErrNotDatabase)
 	}
 	if string(b[:len(HeaderMagic)]) != HeaderMagic {
-		return Header{}, ErrNotDatabase
+		return Header{}, fmt.Errorf("%w %s", ErrNotDatabase, insteadOf(b))
 	}
 	be32 := func(offset int) uint32 { return binary.BigEndian.Uint32(b[offset:]) }
 	h := Header{
@@ -89,6 +89,19 @@ func ParseHeader(b []byte) (Header, error) {
 			ErrNotDatabase, h.ReadVersion)
 	}
 	return h, nil
+}
+
+// insteadOf says what begins with b, which is no header.
+func insteadOf(b []byte) string {
+	switch {
+	case binary.BigEndian.Uint32(b)&^1 == walMagic:
+		return "but a write-ahead log"
+	case string(b[:len(journalMagic)]) == journalMagic:
+		return "but a rollback journal"
+	case binary.NativeEndian.Uint32(b) == walIndexVersion:
+		return "but the shared memory of a write-ahead log"
+	}
+	return "(encrypted?)"
 }
 
 // WAL reports whether the header puts the database in WAL mode. SQLite goes by the read version

@@ -6,6 +6,8 @@ import "io"
 // https://www.sqlite.org/fileformat2.html#the_rollback_journal
 type JournalHeader [28]byte
 
+const journalMagic = "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+
 // Zeroed reports whether the journal was ended by zeroing its header. SQLite looks at the first
 // byte.
 func (h JournalHeader) Zeroed() bool { return h[0] == 0 }
