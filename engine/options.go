@@ -59,6 +59,9 @@ type SnapshotOptions struct {
 	// BusyTimeout bounds the wait for a locked or too quickly changing source. Zero means
 	// DefaultBusyTimeout, negative means not to wait.
 	BusyTimeout time.Duration
+	// Timeout, if shorter than ten seconds, is used instead of these: how long the file system of the
+	// copy may hang before TakeSnapshot gives up, so that the source is not locked for longer.
+	Timeout time.Duration
 	// PagesPerStep is the number of pages per backup step, up to 64 MiB. Zero means about 4 MiB.
 	PagesPerStep int
 	// TempDir is where the private copy is made. Empty means where SQLite would: SQLITE_TMPDIR,

@@ -67,7 +67,7 @@ func newDir(place *atomicfile.Place, where string) (*atomicfile.Dir, error) {
 // take makes the copy and checks it.
 func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts SnapshotOptions) error {
 	opts.progress(Progress{Phase: PhaseWait})
-	err := src.untilStalled(ctx, func() error {
+	err := src.untilStalled(ctx, opts.stallLimit(), func() error {
 		return src.retry(ctx, "open", opts.BusyTimeout, func() error { return s.copy(ctx, src, where, opts) })
 	})
 	if errors.Is(err, errStalled) {

@@ -40,6 +40,29 @@ func TestStalledCopy(t *testing.T) {
 	}
 }
 
+// TestStallLimit: a caller who allows less than ten seconds waits for no more.
+func TestStallLimit(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[time.Duration]time.Duration{0: stalled, time.Hour: stalled, time.Second: time.Second, 1: 20 * time.Millisecond} {
+		if got := (SnapshotOptions{Timeout: asked}).stallLimit(); got != want {
+			t.Errorf("%v asked for: %v", asked, got)
+		}
+	}
+	hang, ended := context.WithCancel(t.Context())
+	defer ended()
+	start := time.Now()
+	_, err := TakeSnapshot(t.Context(), newRollback(t), SnapshotOptions{
+		TempDir: t.TempDir(), Timeout: time.Second, Progress: func(p Progress) {
+			if p.Phase == PhaseCopy {
+				<-hang.Done()
+			}
+		}})
+	wantKind(t, err, KindTemp)
+	if waited := time.Since(start); waited > stalled*4/5 || !strings.Contains(err.Error(), "for 1s") {
+		t.Errorf("%v after %v", err, waited)
+	}
+}
+
 // TestCancelledCopyThatHangs: a caller who gives up does not wait for what hangs either.
 func TestCancelledCopyThatHangs(t *testing.T) {
 	t.Parallel()

@@ -132,6 +132,9 @@ func (p *plan) snapshotOptions(place *atomicfile.Place) engine.SnapshotOptions {
 		PagesPerStep: int(p.PagesPerStep),
 		TempDir:      p.Tmpdir,
 	}
+	if p.target == stream.NewFile {
+		opts.Timeout = p.Timeout
+	}
 	if p.isImage() {
 		opts.Destination, opts.Place = p.dest, place
 	} else if p.target == stream.NewFile && p.Tmpdir == "" {
