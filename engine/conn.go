@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -22,9 +24,29 @@ type conn struct{ *sqlite3.SQLiteConn }
 func openConn(path string, parameters ...string) (*conn, error) {
 	c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + escapePath(path) + "?" + strings.Join(parameters, "&"))
 	if err != nil {
+		if primary, _ := resultCode(err); primary == codeCantOpen {
+			err = cmp.Or(checkPathLength(path), err)
+		}
 		return nil, err
 	}
 	return &conn{c.(*sqlite3.SQLiteConn)}, nil
+}
+
+// maxPath is the longest path that SQLite opens, in bytes: that of its journal must not exceed 512.
+const maxPath = 512 - len("-journal")
+
+// ErrPathTooLong is the cause of an [Error] about a file whose absolute path, without symbolic
+// links, is too long for SQLite.
+var ErrPathTooLong = fmt.Errorf("its path is longer than %d bytes, the most that SQLite opens", maxPath)
+
+func checkPathLength(path string) error {
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
+	}
+	if absolute, err := filepath.Abs(path); err != nil || len(absolute) <= maxPath {
+		return nil
+	}
+	return ErrPathTooLong
 }
 
 // escapePath encodes every byte that could mean something in a URI, so that no file name is ever

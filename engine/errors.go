@@ -210,8 +210,8 @@ func outOfDescriptors(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 }
 
-// isIOError reports whether SQLite could not read or write.
+// isIOError reports whether SQLite could not open, read or write.
 func isIOError(err error) bool {
 	primary, _ := resultCode(err)
-	return primary == codeIO || primary == codeFull || primary == codeCantOpen
+	return primary == codeIO || primary == codeFull || primary == codeCantOpen || errors.Is(err, ErrPathTooLong)
 }

@@ -66,6 +66,9 @@ func (s *sourceFile) survey(op string) (sourceState, neighbours, error) {
 	if s.replaced() {
 		return sourceState{}, neighbours{}, errReplaced
 	}
+	if err := checkPathLength(s.path); err != nil {
+		return sourceState{}, neighbours{}, sourceError(op, s.name, err)
+	}
 	if err := s.checkAuxFiles(); err != nil {
 		return sourceState{}, neighbours{}, err
 	}

@@ -86,6 +86,10 @@ func caseHint(kind engine.Kind, err error) string {
 	switch {
 	case errors.Is(err, atomicfile.ErrForeignLink):
 		return "name the directory itself: root writes nowhere that another user's link leads to"
+	case kind == engine.KindUnreadable && errors.Is(err, engine.ErrPathTooLong):
+		return "bind-mount its directory where the path is shorter (mount --bind)"
+	case kind == engine.KindTemp && errors.Is(err, engine.ErrPathTooLong):
+		return "use a directory with a shorter path"
 	case kind == engine.KindTemp && errors.Is(err, fs.ErrNotExist):
 		return "create the directory first"
 	case !errors.As(err, &known):

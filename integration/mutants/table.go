@@ -24,7 +24,14 @@ var table = []mutant{
 	{"a second write within the clock's grain is not noticed", "./engine TestTooFresh",
 		`func (g fileStates) fresh(t time.Time) bool { return time.Since(t).Abs() < g.grain() }`, `func (g fileStates) fresh(t time.Time) bool { return t.IsZero() }`},
 
+	{"a path that SQLite cannot hold is reported as a lack of permission", "./engine TestLongPaths",
+		`err = cmp.Or(checkPathLength(path), err)`, `err = cmp.Or(err, checkPathLength(path))`},
+	{"a path that SQLite cannot hold is not predicted", "./engine TestLongPaths",
+		`if err := checkPathLength(s.path); err != nil {`, `if err := error(nil); err != nil {`},
+
 	// The copy and its check.
+	{"a destination may hang for longer than the caller allows", "./engine TestStallLimit",
+		`ticker := time.NewTicker(limit / stalledTicks)`, `ticker := time.NewTicker(stalled / stalledTicks)`},
 	{"a copy that makes no progress goes on for ever", "./engine TestCopyWithoutProgress",
 		`if !c.done && left >= c.left {`, `if false {`},
 	{"what SQLite has copied is not looked at", "./engine TestCopyIsProven",
