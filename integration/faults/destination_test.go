@@ -41,18 +41,18 @@ func swappedNames(s *scene) {
 			s.rollback()
 			victims := s.dir("victims")
 			victim := filepath.Join(victims, "app.db")
-			s.sql(victim, rowsSQL(7))
+			s.SQLite(victim, rowsSQL(7))
 			foreign := s.dir("foreign")
 			stop := s.swap(foreign, func(name string) error { return plant(name, victim) })
 			defer stop()
-			before := testkit.TakePicture(s.T, victims)
+			before := testkit.TakePicture(s.TB, victims)
 			for n := range swapRounds {
 				copied, restored := fmt.Sprintf("%s/copy%d.db", foreign, n), fmt.Sprintf("%s/new%d.db", foreign, n)
 				for _, args := range [][]string{{"backup", s.db, copied}, {"restore", image, restored}} {
 					s.try(trial{args: args, codes: []int{codeDone, codeSpace}})
 				}
 			}
-			before.MustMatch(s.T, victims)
+			before.MustMatch(s.TB, victims)
 		})
 	}
 }
@@ -62,12 +62,12 @@ func swappedNames(s *scene) {
 func (s *scene) swap(dir string, plant func(name string) error) (stop func()) {
 	s.Helper()
 	evil := filepath.Join(dir, "evil")
-	s.must(os.Mkdir(evil, 0o777))
+	s.Check(os.Mkdir(evil, 0o777))
 	for _, name := range []string{"image.db", "content"} {
-		s.must(plant(filepath.Join(evil, name)))
+		s.Check(plant(filepath.Join(evil, name)))
 	}
-	s.must(os.Chown(evil, harness.Nobody, harness.Nobody))
-	s.must(os.Chown(dir, harness.Nobody, harness.Nobody))
+	s.Check(os.Chown(evil, harness.Nobody, harness.Nobody))
+	s.Check(os.Chown(dir, harness.Nobody, harness.Nobody))
 	done := make(chan struct{})
 	var swapper sync.WaitGroup
 	swapper.Go(func() {
@@ -101,12 +101,12 @@ func swappedParents(s *scene) {
 	for range 3 {
 		s.try(trial{args: []string{"backup", "-q", s.db, private + "/"}, prints: true})
 	}
-	s.sql(filepath.Join(private, "app.db"), rowsSQL(7))
-	s.write(filepath.Join(private, "r.json"), []byte("mine"))
-	s.write(filepath.Join(private, "m.prom"), []byte("# mine\n"))
-	s.must(os.Chmod(private, 0o700))
-	s.must(os.Symlink(private, link))
-	s.must(os.Lchown(link, harness.Nobody, harness.Nobody))
+	s.SQLite(filepath.Join(private, "app.db"), rowsSQL(7))
+	s.Write(filepath.Join(private, "r.json"), []byte("mine"))
+	s.Write(filepath.Join(private, "m.prom"), []byte("# mine\n"))
+	s.Check(os.Chmod(private, 0o700))
+	s.Check(os.Symlink(private, link))
+	s.Check(os.Lchown(link, harness.Nobody, harness.Nobody))
 	codes := []int{codeDone, codeSource, codeBusy, codeSpace, codeStream, codeExists}
 	for what, args := range map[string][]string{
 		"report and metrics": {"backup", "--report", theirs + "/r.json", "--metrics", theirs + "/m.prom", s.db, "-"},
@@ -117,21 +117,21 @@ func swappedParents(s *scene) {
 		"set aside":          {"restore", "-q", "--set-aside", image, theirs + "/app.db"},
 	} {
 		s.part(what, func(s *scene) {
-			before := testkit.TakePicture(s.T, private)
+			before := testkit.TakePicture(s.TB, private)
 			for range parentRounds {
-				s.must(os.RemoveAll(theirs))
-				s.must(exec.Command("cp", "-a", private, theirs).Run())
-				s.must(os.Remove(theirs + "/r.json"))
-				s.must(os.Remove(theirs + "/m.prom"))
+				s.Check(os.RemoveAll(theirs))
+				s.Check(exec.Command("cp", "-a", private, theirs).Run())
+				s.Check(os.Remove(theirs + "/r.json"))
+				s.Check(os.Remove(theirs + "/m.prom"))
 				stop := exchange(theirs, link)
 				s.try(trial{args: args, prints: true, litter: true, codes: codes})
 				stop()
 				if info, err := os.Lstat(theirs); err == nil && info.Mode().Type() == fs.ModeSymlink {
-					s.must(os.Rename(link, above+"/was"))
-					s.must(os.Rename(theirs, link))
-					s.must(os.Rename(above+"/was", theirs))
+					s.Check(os.Rename(link, above+"/was"))
+					s.Check(os.Rename(theirs, link))
+					s.Check(os.Rename(above+"/was", theirs))
 				}
-				before.MustMatch(s.T, private)
+				before.MustMatch(s.TB, private)
 			}
 		})
 	}

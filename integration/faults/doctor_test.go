@@ -32,7 +32,7 @@ func forecasts(stdout []byte) ([]forecast, error) {
 
 // foreseen runs doctor as a trial is about to run backup. It is nil if that trial is no plain backup of
 // a source that is left alone.
-func (p *running) foreseen() *forecast {
+func (p *running) foreseen(env []string) *forecast {
 	p.Helper()
 	tr := p.trial
 	n := len(tr.args)
@@ -47,9 +47,9 @@ func (p *running) foreseen() *forecast {
 	if len(tr.under) > 0 && (traced || !slices.Contains([]string{"setpriv", "unshare"}, filepath.Base(tr.under[0]))) {
 		return nil // the fault is not there for doctor, or is spent on it
 	}
-	argv := slices.Concat(tr.under, []string{p.program, "--json", "doctor", tr.args[n-2]})
+	argv := slices.Concat(tr.under, []string{p.Program, "--json", "doctor", tr.args[n-2]})
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir, cmd.Env = tr.dir, p.cmd.Env
+	cmd.Dir, cmd.Env = tr.dir, env
 	out, err := cmd.Output()
 	if all, bad := forecasts(out); bad == nil && len(all) == 1 {
 		return &all[0]
@@ -90,17 +90,17 @@ var doctorStates = map[string]func(s *scene){
 	"crashed, no -shm":    func(s *scene) { s.crashed("-wal") },
 	"hot journal":         (*scene).hot,
 	"hot journal and WAL": func(s *scene) { s.hot(); s.patch(18, 2, 2) },
-	"empty journal":       func(s *scene) { s.rollback(); s.write(s.db+"-journal", nil) },
-	"empty WAL":           func(s *scene) { s.wal(); s.write(s.db+"-wal", nil) },
-	"garbage for a WAL":   func(s *scene) { s.wal(); s.write(s.db+"-wal", randomBytes(20000)) },
-	"empty -wal and -shm": func(s *scene) { s.wal(); s.write(s.db+"-wal", nil); s.write(s.db+"-shm", nil) },
-	"cut short":           func(s *scene) { s.rollback(); s.must(os.Truncate(s.db, 8192)) },
+	"empty journal":       func(s *scene) { s.rollback(); s.Write(s.db+"-journal", nil) },
+	"empty WAL":           func(s *scene) { s.wal(); s.Write(s.db+"-wal", nil) },
+	"garbage for a WAL":   func(s *scene) { s.wal(); s.Write(s.db+"-wal", randomBytes(20000)) },
+	"empty -wal and -shm": func(s *scene) { s.wal(); s.Write(s.db+"-wal", nil); s.Write(s.db+"-shm", nil) },
+	"cut short":           func(s *scene) { s.rollback(); s.Check(os.Truncate(s.db, 8192)) },
 	"virtual table of an unknown module": func(s *scene) {
-		s.sql(s.db, rowsSQL(20), "PRAGMA writable_schema=ON;",
+		s.SQLite(s.db, rowsSQL(20), "PRAGMA writable_schema=ON;",
 			"INSERT INTO sqlite_schema VALUES('table','x','x',0,'CREATE VIRTUAL TABLE x USING spellfix1(a)');")
 	},
 	"full-text and R*tree tables": func(s *scene) {
-		s.sql(s.db, "CREATE TABLE c(a,b); CREATE VIRTUAL TABLE f5 USING fts5(a, content=c, tokenize='porter');",
+		s.SQLite(s.db, "CREATE TABLE c(a,b); CREATE VIRTUAL TABLE f5 USING fts5(a, content=c, tokenize='porter');",
 			"CREATE VIRTUAL TABLE f4 USING fts4(content='c', a); CREATE VIRTUAL TABLE r USING rtree(id,x,y);",
 			"CREATE TABLE w(a TEXT COLLATE NOCASE PRIMARY KEY, b) WITHOUT ROWID; CREATE VIEW v AS SELECT * FROM f5;",
 			"INSERT INTO f5(f5) VALUES('rebuild'); CREATE TRIGGER g AFTER INSERT ON c BEGIN DELETE FROM w; END;")
@@ -112,44 +112,43 @@ var doctorStates = map[string]func(s *scene){
 	"live": func(s *scene) {
 		s.wal()
 		s.own(0o644)
-		s.applicationAs(s.user(harness.App), s.db, moreRows)
+		s.OpenAs(harness.App, s.db, moreRows)
 	},
 	"held exclusively": func(s *scene) {
 		s.rollback()
 		s.own(0o644)
-		s.applicationAs(s.user(harness.App), s.db, "BEGIN EXCLUSIVE;")
+		s.OpenAs(harness.App, s.db, "BEGIN EXCLUSIVE;")
 	},
 	"held exclusively in WAL mode": func(s *scene) {
 		s.wal()
 		s.own(0o644)
-		s.applicationAs(s.user(harness.App), s.db, "PRAGMA locking_mode=EXCLUSIVE;", moreRows)
+		s.OpenAs(harness.App, s.db, "PRAGMA locking_mode=EXCLUSIVE;", moreRows)
 	},
 	"reserved by a writer": func(s *scene) {
 		s.rollback()
 		s.own(0o644)
-		s.applicationAs(s.user(harness.App), s.db, "BEGIN IMMEDIATE;", moreRows)
+		s.OpenAs(harness.App, s.db, "BEGIN IMMEDIATE;", moreRows)
 	},
 	"-wal deleted": func(s *scene) {
 		s.wal()
 		s.own(0o644)
-		s.applicationAs(s.user(harness.App), s.db, moreRows)
-		s.must(os.Remove(s.db + "-wal"))
+		s.OpenAs(harness.App, s.db, moreRows)
+		s.Check(os.Remove(s.db + "-wal"))
 	},
 }
 
 // hide leaves a file to its owner.
-func (s *scene) hide(suffix string) { s.Helper(); s.must(os.Chmod(s.db+suffix, 0o600)) }
+func (s *scene) hide(suffix string) { s.Helper(); s.Check(os.Chmod(s.db+suffix, 0o600)) }
 
 // TestDoctorForesees runs doctor and then backup on every state, as everybody.
 func TestDoctorForesees(t *testing.T) {
-	program := copyOfProgram(t)
 	for name, state := range doctorStates {
 		for who, uid := range map[string]int{"root": 0, "owner": harness.App, "stranger": harness.Nobody} {
 			t.Run(name+"/"+who, func(t *testing.T) {
 				t.Parallel()
-				s := newScene(t, program)
+				s := newScene(t)
 				state(s)
-				s.must(os.Chown(s.source, harness.App, harness.App))
+				s.Check(os.Chown(s.source, harness.App, harness.App))
 				for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 					if err := os.Chown(s.db+suffix, harness.App, harness.App); err != nil && !os.IsNotExist(err) {
 						t.Fatal(err)
@@ -172,13 +171,13 @@ func TestDoctorForesees(t *testing.T) {
 
 // TestDoctorTouchesNothing looks at the system calls on databases in every state: none locks, none writes.
 func TestDoctorTouchesNothing(t *testing.T) {
-	s := newScene(t, copyOfProgram(t))
+	s := newScene(t)
 	for name, state := range doctorStates {
 		dir := strings.ReplaceAll(name, " ", "-")
-		part := &scene{T: t, root: filepath.Join(s.root, dir), source: filepath.Join(s.source, dir)}
+		part := &scene{Bench: &harness.Bench{TB: t, Root: filepath.Join(s.Root, dir)}, source: filepath.Join(s.source, dir)}
 		part.db = filepath.Join(part.source, "app.db")
-		s.must(os.Mkdir(part.root, 0o755))
-		s.must(os.Mkdir(part.source, 0o755))
+		s.Check(os.Mkdir(part.Root, 0o755))
+		s.Check(os.Mkdir(part.source, 0o755))
 		state(part)
 	}
 	o := s.try(trial{args: []string{"--json", "doctor", s.source}, under: s.straceAll("-y", "-e", "trace=%file,%desc"),
@@ -188,7 +187,7 @@ func TestDoctorTouchesNothing(t *testing.T) {
 	}
 	looks := 0
 	for call := range strings.Lines(o.trace) {
-		if !strings.Contains(call, s.source) && !strings.Contains(call, s.temp) {
+		if !strings.Contains(call, s.source) && !strings.Contains(call, s.Temp) {
 			continue
 		}
 		looks++
@@ -208,13 +207,13 @@ func TestDoctorTouchesNothing(t *testing.T) {
 // TestDoctorOfMany looks at many small databases at once, some of them in use.
 func TestDoctorOfMany(t *testing.T) {
 	const databases = 500
-	s := newScene(t, copyOfProgram(t))
+	s := newScene(t)
 	s.rollback()
-	data := s.readFile(s.db)
+	data := s.Read(s.db)
 	for i := range databases - 1 {
-		s.write(filepath.Join(s.source, fmt.Sprintf("%d.db", i)), data)
+		s.Write(filepath.Join(s.source, fmt.Sprintf("%d.db", i)), data)
 	}
-	s.application(filepath.Join(s.source, "7.db"), "BEGIN EXCLUSIVE;")
+	s.Open(filepath.Join(s.source, "7.db"), "BEGIN EXCLUSIVE;")
 	o := s.try(trial{args: []string{"--json", "doctor", s.source},
 		prints: true, codes: []int{codeBusy}, silent: true, weigh: true})
 	all, err := forecasts(o.stdout)

@@ -3,17 +3,13 @@ package faults
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 
 	"github.com/mattn/go-sqlite3"
-
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // rowsSQL makes a table of n rows with an index.
@@ -24,32 +20,11 @@ WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<%d) INSERT 
 
 const moreRows = `INSERT INTO t(v) SELECT v||'x' FROM t LIMIT 100;`
 
-// sql runs statements in a sqlite3 shell of their own and returns what it prints. Dot commands go on a line each.
-func (s *scene) sql(db string, statements ...string) string {
-	s.Helper()
-	out, err := s.trySQL(nil, db, statements...)
-	if err != nil {
-		s.Fatalf("sqlite3 %s: %v\n%s", db, err, out)
-	}
-	return out
-}
-
-// trySQL is sql that may fail, under another program (setpriv ...) if there is one.
-func (s *scene) trySQL(under []string, db string, statements ...string) (string, error) {
-	return testkit.RunShell(s.sqlite3(under, "-bail", db), statements...)
-}
-
-// sqlite3 is a stock shell, under another program if there is one.
-func (s *scene) sqlite3(under []string, args ...string) *exec.Cmd {
-	argv := slices.Concat(under, []string{harness.Tool(s.T, "sqlite3"), "-batch"}, args)
-	return exec.Command(argv[0], argv[1:]...)
-}
-
 // rollback makes the source a database of 500 rows in rollback mode.
-func (s *scene) rollback() { s.Helper(); s.sql(s.db, rowsSQL(500)) }
+func (s *scene) rollback() { s.Helper(); s.SQLite(s.db, rowsSQL(500)) }
 
 // wal makes the source a database of 500 rows in WAL mode, cleanly closed.
-func (s *scene) wal() { s.Helper(); s.sql(s.db, "PRAGMA journal_mode=WAL;", rowsSQL(500)) }
+func (s *scene) wal() { s.Helper(); s.SQLite(s.db, "PRAGMA journal_mode=WAL;", rowsSQL(500)) }
 
 // crashed makes the source a WAL database of 600 rows as a crash leaves it: 100 of them are only in the WAL.
 func (s *scene) crashed(suffixes ...string) {
@@ -59,9 +34,9 @@ func (s *scene) crashed(suffixes ...string) {
 
 func (s *scene) crashedOf(statements string, suffixes ...string) {
 	s.Helper()
-	live := filepath.Join(s.root, "live.db")
-	s.sql(live, statements)
-	app := s.application(live, moreRows)
+	live := filepath.Join(s.Root, "live.db")
+	s.SQLite(live, statements)
+	app := s.Open(live, moreRows)
 	s.copyFiles(live, append([]string{""}, suffixes...)...)
 	app.Kill()
 }
@@ -69,9 +44,9 @@ func (s *scene) crashedOf(statements string, suffixes ...string) {
 // hot makes the source a database with a hot journal.
 func (s *scene) hot() {
 	s.Helper()
-	live := filepath.Join(s.root, "live.db")
-	s.sql(live, rowsSQL(500))
-	app := s.application(live, "PRAGMA cache_size=5;", "BEGIN;", "UPDATE t SET v = v || 'y';")
+	live := filepath.Join(s.Root, "live.db")
+	s.SQLite(live, rowsSQL(500))
+	app := s.Open(live, "PRAGMA cache_size=5;", "BEGIN;", "UPDATE t SET v = v || 'y';")
 	s.copyFiles(live, "", "-journal")
 	app.Kill()
 }
@@ -84,39 +59,30 @@ func (s *scene) copyFiles(from string, suffixes ...string) {
 		if os.IsNotExist(err) {
 			continue
 		}
-		s.must(err)
-		s.must(os.WriteFile(s.db+suffix, data, 0o644))
+		s.Check(err)
+		s.Check(os.WriteFile(s.db+suffix, data, 0o644))
 	}
-}
-
-func (s *scene) write(path string, data []byte) { s.Helper(); s.must(os.WriteFile(path, data, 0o644)) }
-
-func (s *scene) readFile(path string) []byte {
-	s.Helper()
-	data, err := os.ReadFile(path)
-	s.must(err)
-	return data
 }
 
 // patch overwrites some bytes of the source.
 func (s *scene) patch(offset int64, b ...byte) {
 	s.Helper()
 	f, err := os.OpenFile(s.db, os.O_WRONLY, 0)
-	s.must(err)
+	s.Check(err)
 	defer f.Close()
 	_, err = f.WriteAt(b, offset)
-	s.must(err)
+	s.Check(err)
 }
 
 // driver runs statements through the driver, for what the shell cannot make.
 func (s *scene) driver(prepare func(c *sqlite3.SQLiteConn) error, statements ...string) {
 	s.Helper()
 	opened, err := (&sqlite3.SQLiteDriver{}).Open("file:" + s.db + "?mode=rwc")
-	s.must(err)
+	s.Check(err)
 	c := opened.(*sqlite3.SQLiteConn)
 	defer c.Close()
 	if prepare != nil {
-		s.must(prepare(c))
+		s.Check(prepare(c))
 	}
 	for _, statement := range statements {
 		if _, err := c.Exec(statement, nil); err != nil {
@@ -128,11 +94,11 @@ func (s *scene) driver(prepare func(c *sqlite3.SQLiteConn) error, statements ...
 // save puts an image or a raw stream into a file, to be opened as the database that it is.
 func (s *scene) save(data []byte) string {
 	s.Helper()
-	f, err := os.CreateTemp(s.root, "image")
-	s.must(err)
+	f, err := os.CreateTemp(s.Root, "image")
+	s.Check(err)
 	defer f.Close()
 	_, err = f.Write(data)
-	s.must(err)
+	s.Check(err)
 	return f.Name()
 }
 
@@ -142,7 +108,7 @@ func (o *aftermath) holds(query, want string) {
 	if o.code != 0 {
 		return
 	}
-	if got := o.sql(o.save(o.stdout), "PRAGMA integrity_check;", query); got != "ok\n"+want {
+	if got := o.SQLite(o.save(o.stdout), "PRAGMA integrity_check;", query); got != "ok\n"+want {
 		o.Errorf("the image says %q, want %q", got, want)
 	}
 }
@@ -157,38 +123,27 @@ func (o *aftermath) warns(text string) {
 	}
 }
 
-// application is a stock shell that keeps its connection until the test ends.
-func (s *scene) application(db string, statements ...string) *harness.Session {
-	s.Helper()
-	return s.applicationAs(nil, db, statements...)
-}
-
-func (s *scene) applicationAs(under []string, db string, statements ...string) *harness.Session {
-	s.Helper()
-	return harness.OpenSession(s.T, s.sqlite3(under, db), statements...)
-}
-
 // own gives all files of the source to the application, in a directory that everybody can write to.
 func (s *scene) own(mode os.FileMode) {
 	s.Helper()
-	s.must(os.Chmod(s.source, 0o777))
+	s.Check(os.Chmod(s.source, 0o777))
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		if _, err := os.Lstat(s.db + suffix); err == nil {
-			s.must(os.Chown(s.db+suffix, harness.App, harness.App))
-			s.must(os.Chmod(s.db+suffix, mode))
+			s.Check(os.Chown(s.db+suffix, harness.App, harness.App))
+			s.Check(os.Chmod(s.db+suffix, mode))
 		}
 	}
-	s.must(os.Chown(s.source, harness.App, harness.App))
+	s.Check(os.Chown(s.source, harness.App, harness.App))
 }
 
 // stillWrites checks that the application can open the source, has lost nothing, and can write.
 func (s *scene) stillWrites(rows int) {
 	s.Helper()
-	var under []string
+	uid := uint32(0)
 	if info, err := os.Stat(s.db); err == nil && info.Sys().(*syscall.Stat_t).Uid == harness.App {
-		under = s.user(harness.App)
+		uid = harness.App
 	}
-	out, err := s.trySQL(under, s.db, ".timeout 10000", "PRAGMA integrity_check;", "SELECT count(*) FROM t;", "INSERT INTO t(v) VALUES('after');", "SELECT changes();")
+	out, err := s.TrySQLite(uid, s.db, ".timeout 10000", "PRAGMA integrity_check;", "SELECT count(*) FROM t;", "INSERT INTO t(v) VALUES('after');", "SELECT changes();")
 	if err != nil || out != fmt.Sprintf("ok\n%d\n1", rows) {
 		s.Errorf("the application's next open says %q (%v), want %d rows and a write", out, err, rows)
 	}

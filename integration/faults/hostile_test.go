@@ -20,6 +20,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
 // A specimen is a database made to do harm.
@@ -44,9 +45,9 @@ INSERT INTO w SELECT v, id FROM t; DELETE FROM t WHERE id % 4 = 0;`
 		"virtual": `PRAGMA page_size=512; CREATE VIRTUAL TABLE f USING fts5(v); INSERT INTO f VALUES('hello world'),('good bye'),('hello again');
 CREATE VIRTUAL TABLE g USING fts4(v); INSERT INTO g VALUES('hello world'),('good bye'); CREATE VIRTUAL TABLE r USING rtree(id,a,b); INSERT INTO r VALUES(1,0,1),(2,3,4),(3,5,6);`,
 	} {
-		db := filepath.Join(s.root, name)
-		s.sql(db, setup)
-		all[name] = s.readFile(db)
+		db := filepath.Join(s.Root, name)
+		s.SQLite(db, setup)
+		all[name] = s.Read(db)
 	}
 	return all
 }
@@ -159,15 +160,15 @@ func editedSchemas(s *scene, base string) (all []specimen) {
 		}
 	}
 	for _, edit := range edits {
-		db := filepath.Join(s.root, "edited")
-		s.write(db, s.readFile(filepath.Join(s.root, base)))
+		db := filepath.Join(s.Root, "edited")
+		s.Write(db, s.Read(filepath.Join(s.Root, base)))
 		// The driver is much quicker than a shell for each. What cannot be done to this base is no specimen.
 		c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + db + "?mode=rw&_journal_mode=OFF&_writable_schema=1")
-		s.must(err)
+		s.Check(err)
 		_, err = c.(*sqlite3.SQLiteConn).Exec("PRAGMA synchronous=OFF;"+edit, nil)
-		s.must(c.Close())
+		s.Check(c.Close())
 		if err == nil {
-			all = append(all, specimen{name: base + ": " + edit, data: s.readFile(db)})
+			all = append(all, specimen{name: base + ": " + edit, data: s.Read(db)})
 		}
 	}
 	return all
@@ -175,10 +176,10 @@ func editedSchemas(s *scene, base string) (all []specimen) {
 
 // damagedWALs are a sound database with a WAL that is not.
 func damagedWALs(s *scene) (all []specimen) {
-	live := filepath.Join(s.root, "live.db")
-	s.sql(live, "PRAGMA page_size=512; PRAGMA journal_mode=WAL;", rowsSQL(20))
-	app := s.application(live, "INSERT INTO t(v) SELECT v FROM t;", "DELETE FROM t WHERE id > 30;")
-	base, wal := s.readFile(live), s.readFile(live+"-wal")
+	live := filepath.Join(s.Root, "live.db")
+	s.SQLite(live, "PRAGMA page_size=512; PRAGMA journal_mode=WAL;", rowsSQL(20))
+	app := s.Open(live, "INSERT INTO t(v) SELECT v FROM t;", "DELETE FROM t WHERE id > 30;")
+	base, wal := s.Read(live), s.Read(live+"-wal")
 	app.Kill()
 	for i := range wal {
 		if i >= 200 && i%37 != 0 {
@@ -196,7 +197,7 @@ const hostileBound = 2 * time.Second
 
 // TestHostileDatabases takes a snapshot of every specimen in this process: a crash would end the test. What is not refused is sound.
 func TestHostileDatabases(t *testing.T) {
-	s := newScene(t, "")
+	s := newScene(t)
 	all := specimens(s)
 	descriptors, goroutines := len(listing(s, "/proc/self/fd")), runtime.NumGoroutine()
 	var mutex sync.Mutex
@@ -204,9 +205,9 @@ func TestHostileDatabases(t *testing.T) {
 	jobs := make(chan specimen)
 	var workers sync.WaitGroup
 	for i := range 2 {
-		dir := filepath.Join(s.root, fmt.Sprint("worker", i))
-		s.must(os.Mkdir(dir, 0o700))
-		s.must(os.Mkdir(filepath.Join(dir, "temp"), 0o700))
+		dir := filepath.Join(s.Root, fmt.Sprint("worker", i))
+		s.Check(os.Mkdir(dir, 0o700))
+		s.Check(os.Mkdir(filepath.Join(dir, "temp"), 0o700))
 		workers.Go(func() {
 			for job := range jobs {
 				outcome, took := s.judgeSpecimen(dir, job)
@@ -226,7 +227,7 @@ func TestHostileDatabases(t *testing.T) {
 	if len(all) < 5000 || count["sound"] == 0 || count[string(engine.KindCorrupt)] == 0 {
 		t.Error("this is not the collection it should be")
 	}
-	s.await("no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
+	harness.Eventually(s, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
 	if now := len(listing(s, "/proc/self/fd")); now > descriptors {
 		t.Errorf("there were %d descriptors, there are %d", descriptors, now)
 	}
@@ -247,7 +248,7 @@ func (s *scene) judgeSpecimen(dir string, job specimen) (outcome string, took ti
 
 func (s *scene) snapshotSpecimen(dir string, job specimen) string {
 	db, temp := filepath.Join(dir, "app.db"), filepath.Join(dir, "temp")
-	s.must(job.place(db))
+	s.Check(job.place(db))
 	snap, err := engine.TakeSnapshot(context.Background(), db, engine.SnapshotOptions{TempDir: temp, BusyTimeout: -1})
 	if err != nil {
 		var known *engine.Error
@@ -322,16 +323,15 @@ func soundImage(path string, image []byte, level engine.Level) error {
 
 // TestHostileThroughProgram gives some of the specimens to the program itself, to see exit statuses and memory.
 func TestHostileThroughProgram(t *testing.T) {
-	program := copyOfProgram(t)
-	all := specimens(newScene(t, program))
+	all := specimens(newScene(t))
 	t.Run("sample", func(t *testing.T) {
 		for part := range 2 {
 			t.Run(fmt.Sprint(part), func(t *testing.T) {
 				t.Parallel()
-				s := newScene(t, program)
+				s := newScene(t)
 				s.hidden = true
 				for i := part * 29; i < len(all); i += 59 {
-					s.must(all[i].place(s.db))
+					s.Check(all[i].place(s.db))
 					s.try(trial{codes: []int{codeDone, codeSource, codeCorrupt}, says: []string{"app.db"}, weigh: true}).modest(2*time.Second, 100)
 					s.try(trial{args: []string{"info", s.db}, prints: true, codes: []int{codeDone, codeSource}, says: []string{"app.db"}, weigh: true}).modest(2*time.Second, 100)
 					if t.Failed() {
@@ -347,10 +347,10 @@ func TestHostileThroughProgram(t *testing.T) {
 // flippedPage1 changes every byte of the first page: what is not refused is copied as it is.
 func flippedPage1(s *scene) {
 	s.hidden = true
-	s.sql(s.db, "PRAGMA page_size=1024;", rowsSQL(30))
-	base := s.readFile(s.db)
-	dir := filepath.Join(s.root, "worker")
-	s.must(os.MkdirAll(filepath.Join(dir, "temp"), 0o700))
+	s.SQLite(s.db, "PRAGMA page_size=1024;", rowsSQL(30))
+	base := s.Read(s.db)
+	dir := filepath.Join(s.Root, "worker")
+	s.Check(os.MkdirAll(filepath.Join(dir, "temp"), 0o700))
 	for i := range 1024 {
 		data := bytes.Clone(base)
 		data[i] ^= 0xff
@@ -361,7 +361,7 @@ func flippedPage1(s *scene) {
 			s.sameContents(job.name, filepath.Join(dir, "app.db"), filepath.Join(dir, "image.db"))
 		}
 		if i%64 == 0 {
-			s.must(job.place(s.db))
+			s.Check(job.place(s.db))
 			s.try(trial{codes: []int{codeDone, codeSource, codeCorrupt}, says: []string{"app.db"}})
 		}
 	}

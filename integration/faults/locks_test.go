@@ -27,9 +27,9 @@ var lockFaults = []matrixRow{
 		s.wal()
 		s.try(trial{under: s.mounted(fmt.Sprintf("mount --bind %s %[1]s && mount -o remount,bind,ro %[1]s", s.source))}).hasRows(500)
 		s.own(0o644)
-		s.must(os.Chmod(s.source, 0o555))
+		s.Check(os.Chmod(s.source, 0o555))
 		s.try(trial{under: s.user(harness.Nobody)}).hasRows(500)
-		s.must(os.Chmod(s.source, 0o777))
+		s.Check(os.Chmod(s.source, 0o777))
 		s.stillWrites(500)
 	}},
 	{row: 38, name: "crash-left wal", try: func(s *scene) {
@@ -53,9 +53,9 @@ var lockFaults = []matrixRow{
 			s.part(strings.Join(suffixes, ""), func(s *scene) {
 				s.crashed(suffixes...)
 				s.own(0o644)
-				s.must(os.Chmod(s.db+"-wal", 0))
+				s.Check(os.Chmod(s.db+"-wal", 0))
 				s.try(trial{under: s.user(harness.Nobody), codes: []int{codeSource}, says: []string{"app.db", "ermi"}})
-				s.must(os.Chmod(s.db+"-wal", 0o644))
+				s.Check(os.Chmod(s.db+"-wal", 0o644))
 				s.stillWrites(600)
 			})
 		}
@@ -71,12 +71,12 @@ var lockFaults = []matrixRow{
 	}},
 	{row: 43, name: "EXCLUSIVE in rollback mode", try: func(s *scene) {
 		s.rollback()
-		s.application(s.db, "PRAGMA locking_mode=EXCLUSIVE;", "BEGIN EXCLUSIVE;")
+		s.Open(s.db, "PRAGMA locking_mode=EXCLUSIVE;", "BEGIN EXCLUSIVE;")
 		s.staysBusy()
 		s.part("foreign uid", func(s *scene) {
 			s.rollback()
 			s.own(0o644)
-			app := s.applicationAs(s.user(harness.App), s.db, "PRAGMA locking_mode=EXCLUSIVE;", "BEGIN EXCLUSIVE;")
+			app := s.OpenAs(harness.App, s.db, "PRAGMA locking_mode=EXCLUSIVE;", "BEGIN EXCLUSIVE;")
 			s.try(trial{under: s.user(harness.Nobody), args: s.waiting(), codes: []int{codeBusy}, says: []string{"app.db", "locked"}})
 			app.Run("COMMIT;")
 			app.Close()
@@ -86,7 +86,7 @@ var lockFaults = []matrixRow{
 	{row: 44, name: "EXCLUSIVE in WAL mode", try: func(s *scene) {
 		s.part("same user", func(s *scene) {
 			s.wal()
-			s.application(s.db, "PRAGMA locking_mode=EXCLUSIVE;", moreRows)
+			s.Open(s.db, "PRAGMA locking_mode=EXCLUSIVE;", moreRows)
 			if _, err := os.Stat(s.db + "-shm"); err == nil {
 				s.Fatal("there is a -shm")
 			}
@@ -95,7 +95,7 @@ var lockFaults = []matrixRow{
 		s.part("foreign uid", func(s *scene) {
 			s.wal()
 			s.own(0o644)
-			app := s.applicationAs(s.user(harness.App), s.db, "PRAGMA locking_mode=EXCLUSIVE;", moreRows)
+			app := s.OpenAs(harness.App, s.db, "PRAGMA locking_mode=EXCLUSIVE;", moreRows)
 			s.try(trial{under: s.user(harness.Nobody), args: s.waiting(), codes: []int{codeBusy}, says: []string{"app.db", "locked"}})
 			app.Close()
 			s.stillWrites(600)
@@ -110,17 +110,17 @@ var lockFaults = []matrixRow{
 	{row: 46, name: "hot rollback journal, read-only directory", try: func(s *scene) {
 		s.hot()
 		s.own(0o644)
-		s.must(os.Chmod(s.source, 0o555))
+		s.Check(os.Chmod(s.source, 0o555))
 		s.try(trial{under: s.user(harness.Nobody), args: s.waiting(), codes: []int{codeSource}, says: []string{"app.db", "hot rollback journal"}})
-		s.must(os.Chmod(s.source, 0o777))
+		s.Check(os.Chmod(s.source, 0o777))
 		s.stillWrites(500)
 	}},
 	{row: 47, name: "empty or zeroed journal", try: func(s *scene) {
 		for name, state := range map[string]func(s *scene){
-			"truncated": func(s *scene) { s.rollback(); s.write(s.db+"-journal", nil) },
+			"truncated": func(s *scene) { s.rollback(); s.Write(s.db+"-journal", nil) },
 			"persisted": func(s *scene) {
 				s.rollback()
-				s.sql(s.db, "PRAGMA journal_mode=PERSIST;", "DELETE FROM t WHERE id=1;", "INSERT INTO t(id,v) VALUES(1,'x');")
+				s.SQLite(s.db, "PRAGMA journal_mode=PERSIST;", "DELETE FROM t WHERE id=1;", "INSERT INTO t(id,v) VALUES(1,'x');")
 			},
 		} {
 			s.part(name, func(s *scene) {
@@ -132,16 +132,16 @@ var lockFaults = []matrixRow{
 	}},
 	{row: 48, name: "source replaced meanwhile", try: func(s *scene) {
 		s.disturbed([]int{codeSource}, []string{"app.db", "replaced meanwhile"}, func() {
-			other := filepath.Join(s.root, "other.db")
-			s.sql(other, rowsSQL(10))
-			s.must(os.Rename(other, s.db))
+			other := filepath.Join(s.Root, "other.db")
+			s.SQLite(other, rowsSQL(10))
+			s.Check(os.Rename(other, s.db))
 		})
 	}},
 	{row: 49, name: "source truncated meanwhile", try: func(s *scene) {
-		s.disturbed([]int{codeCorrupt, codeSource}, []string{"app.db"}, func() { s.must(os.Truncate(s.db, 8192)) })
+		s.disturbed([]int{codeCorrupt, codeSource}, []string{"app.db"}, func() { s.Check(os.Truncate(s.db, 8192)) })
 	}},
 	{row: 50, name: "source deleted meanwhile", try: func(s *scene) {
-		s.disturbed([]int{codeSource}, []string{"app.db", "replaced meanwhile"}, func() { s.must(os.Remove(s.db)) })
+		s.disturbed([]int{codeSource}, []string{"app.db", "replaced meanwhile"}, func() { s.Check(os.Remove(s.db)) })
 	}},
 	{row: 51, name: "application starts and commits during a guarded copy", try: guardedCopyDisturbed},
 	{row: 52, name: "VACUUM or journal mode changed meanwhile", try: changedMeanwhile},
@@ -158,7 +158,7 @@ var lockFaults = []matrixRow{
 	}},
 	{row: 54, name: "source unreadable", try: func(s *scene) {
 		s.rollback()
-		s.must(os.Chmod(s.db, 0))
+		s.Check(os.Chmod(s.db, 0))
 		s.try(trial{under: s.user(harness.Nobody), codes: []int{codeSource}, says: []string{"app.db", "permission denied"}})
 	}},
 	{row: 55, name: "file descriptor limit", try: fewDescriptors},
@@ -202,7 +202,7 @@ func foreign(state func(s *scene), code, rows int) func(s *scene) {
 // foreignBesideLive backs up, as somebody else, a source that its application has open and goes on writing to.
 func (s *scene) foreignBesideLive() {
 	s.own(0o644)
-	live := s.applicationAs(s.user(harness.App), s.db, moreRows)
+	live := s.OpenAs(harness.App, s.db, moreRows)
 	s.try(trial{under: s.user(harness.Nobody)}).hasRows(600)
 	if got := live.Run("INSERT INTO t(v) VALUES('live'); SELECT changes();"); got != "1" {
 		s.Errorf("the application's insert says %q", got)
@@ -223,8 +223,8 @@ func (s *scene) staysBusy() {
 
 // besideWriter takes backups beside a writer: the invariant holds in each, and the writer is never turned away.
 func besideWriter(s *scene, mode string, backups int) {
-	s.sql(s.db, "PRAGMA journal_mode="+mode+";", ledger.Schema)
-	writer := ledger.Start(s.T, ledger.Order{DB: s.db, BusyTimeout: 30 * time.Second})
+	s.SQLite(s.db, "PRAGMA journal_mode="+mode+";", ledger.Schema)
+	writer := ledger.Start(s.TB, ledger.Order{DB: s.db, BusyTimeout: 30 * time.Second})
 	for range backups {
 		s.try(trial{moves: true, args: []string{"backup", "--busy-timeout", "60s", s.db, "-"}}).holds(ledger.Sum, ledger.Total)
 	}
@@ -236,7 +236,7 @@ func besideWriter(s *scene, mode string, backups int) {
 // big makes the source a rollback-mode database of about 20 MB.
 func (s *scene) big() {
 	s.Helper()
-	s.sql(s.db, "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);",
+	s.SQLite(s.db, "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);",
 		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<2500) INSERT INTO t SELECT i, hex(randomblob(4000)) FROM c;")
 }
 
@@ -246,7 +246,7 @@ func writesWhileReaderStalls(s *scene) {
 	p := s.start(trial{stall: true, moves: true})
 	p.sending()
 	for i := range 20 {
-		s.sql(s.db, ".timeout 100", fmt.Sprintf("INSERT INTO t(v) VALUES(%d);", i))
+		s.SQLite(s.db, ".timeout 100", fmt.Sprintf("INSERT INTO t(v) VALUES(%d);", i))
 	}
 	p.release()
 	p.finish().hasRows(2500)
@@ -255,7 +255,7 @@ func writesWhileReaderStalls(s *scene) {
 // disturbed changes the source in the middle of its copy.
 func (s *scene) disturbed(codes []int, says []string, change func()) {
 	s.Helper()
-	s.sql(s.db, rowsSQL(5000))
+	s.SQLite(s.db, rowsSQL(5000))
 	p := s.start(trial{under: s.slowly(s.db, 10), moves: true, codes: codes, says: says})
 	p.copying()
 	change()
@@ -265,21 +265,21 @@ func (s *scene) disturbed(codes []int, says []string, change func()) {
 // guardedCopyDisturbed: a commit in the middle of a copy without locks is seen, and the copy made anew.
 func guardedCopyDisturbed(s *scene) {
 	s.part("once", func(s *scene) {
-		s.sql(s.db, "PRAGMA journal_mode=WAL;", rowsSQL(2000))
+		s.SQLite(s.db, "PRAGMA journal_mode=WAL;", rowsSQL(2000))
 		time.Sleep(30 * time.Millisecond)
 		p := s.start(trial{under: s.slowly(s.db, 5), moves: true, args: []string{"backup", "--busy-timeout", "60s", s.db, "-"}})
 		p.copying()
-		s.sql(s.db, moreRows)
+		s.SQLite(s.db, moreRows)
 		p.finish().hasRows(2100)
 	})
 	s.part("again and again", func(s *scene) {
-		s.sql(s.db, "PRAGMA journal_mode=WAL;", ledger.Schema)
+		s.SQLite(s.db, "PRAGMA journal_mode=WAL;", ledger.Schema)
 		var stop atomic.Bool
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			for i := 0; !stop.Load(); i++ {
-				s.trySQL(nil, s.db, ".timeout 10000", fmt.Sprintf("BEGIN IMMEDIATE; UPDATE a SET v=v-3 WHERE id=%d; UPDATE b SET v=v+3 WHERE id=%[1]d; COMMIT;", i%1000+1))
+				s.TrySQLite(0, s.db, ".timeout 10000", fmt.Sprintf("BEGIN IMMEDIATE; UPDATE a SET v=v-3 WHERE id=%d; UPDATE b SET v=v+3 WHERE id=%[1]d; COMMIT;", i%1000+1))
 			}
 		}()
 		for range 20 {
@@ -294,11 +294,11 @@ func changedMeanwhile(s *scene) {
 	for _, mode := range []string{"WAL", "DELETE"} {
 		for _, change := range []string{"VACUUM;", "PRAGMA journal_mode=DELETE;", "PRAGMA journal_mode=WAL;", "PRAGMA page_size=1024; VACUUM;", "PRAGMA wal_checkpoint(TRUNCATE);"} {
 			s.part(mode+" "+change, func(s *scene) {
-				s.sql(s.db, "PRAGMA journal_mode="+mode+";", rowsSQL(1000))
+				s.SQLite(s.db, "PRAGMA journal_mode="+mode+";", rowsSQL(1000))
 				time.Sleep(30 * time.Millisecond)
 				p := s.start(trial{under: s.slowly(s.db, 5), moves: true, codes: []int{codeDone, codeBusy, codeSource}, says: []string{"app.db"}})
 				p.copying()
-				s.trySQL(nil, s.db, ".timeout 100", change)
+				s.TrySQLite(0, s.db, ".timeout 100", change)
 				p.finish().hasRows(1000)
 			})
 		}
@@ -321,10 +321,10 @@ func fewDescriptors(s *scene) {
 func sameFile(s *scene) {
 	s.wal()
 	hardlink, symlink := filepath.Join(s.out, "hard.db"), filepath.Join(s.out, "soft.db")
-	s.must(os.Link(s.db, hardlink))
-	s.must(os.Symlink(s.db, symlink))
-	link := filepath.Join(s.root, "source-link")
-	s.must(os.Symlink(s.source, link))
+	s.Check(os.Link(s.db, hardlink))
+	s.Check(os.Symlink(s.db, symlink))
+	link := filepath.Join(s.Root, "source-link")
+	s.Check(os.Symlink(s.source, link))
 	for _, dest := range []string{s.db, hardlink, symlink, s.source + "/../source/app.db", filepath.Join(link, "app.db"),
 		s.db + "-wal", s.db + "-shm", s.db + "-journal", filepath.Join(link, "app.db-wal")} {
 		for _, flags := range [][]string{nil, {"--zstd"}} {
@@ -343,7 +343,7 @@ func sameFile(s *scene) {
 
 func listing(s *scene, dir string) (names []string) {
 	entries, err := os.ReadDir(dir)
-	s.must(err)
+	s.Check(err)
 	for _, entry := range entries {
 		names = append(names, entry.Name())
 	}
@@ -358,25 +358,25 @@ func signals(s *scene) {
 	}{
 		{"waiting for a lock", func(s *scene) *running {
 			s.rollback()
-			s.application(s.db, "BEGIN EXCLUSIVE;")
+			s.Open(s.db, "BEGIN EXCLUSIVE;")
 			p := s.start(trial{args: []string{"backup", "--busy-timeout", "10m", s.db, "-"}})
 			p.caught()
 			time.Sleep(50 * time.Millisecond)
 			return p
 		}},
 		{"copying", func(s *scene) *running {
-			s.sql(s.db, rowsSQL(20000))
+			s.SQLite(s.db, rowsSQL(20000))
 			p := s.start(trial{under: s.slowly(s.db, 5), args: []string{"backup", "--pages-per-step", "20", s.db, "-"}})
 			p.copying()
 			return p
 		}},
 		{"checking", func(s *scene) *running {
 			// An index over something that takes long to compute, and did not when the index was made.
-			s.sql(s.db, rowsSQL(20000), "CREATE INDEX slow ON t(id + 0);", "PRAGMA writable_schema=ON;",
+			s.SQLite(s.db, rowsSQL(20000), "CREATE INDEX slow ON t(id + 0);", "PRAGMA writable_schema=ON;",
 				"UPDATE sqlite_schema SET sql = replace(sql, '+ 0', '+ 0 * length(hex(zeroblob(200000 + id)))') WHERE name = 'slow';")
 			p := s.start(trial{args: []string{"backup", "--check", "full", s.db, "-"}})
 			image := p.copying()
-			p.await("the copy is whole", func() bool {
+			harness.Eventually(p, "the copy is whole", func() bool {
 				info, err := os.Stat(image)
 				return err != nil || info.Size() > 0
 			})
@@ -392,7 +392,7 @@ func signals(s *scene) {
 		{"waiting for a reader", func(s *scene) *running {
 			s.rollback()
 			fifo := filepath.Join(s.out, "fifo")
-			s.must(syscall.Mkfifo(fifo, 0o644))
+			s.Check(syscall.Mkfifo(fifo, 0o644))
 			p := s.start(trial{args: []string{"backup", s.db, fifo}})
 			p.caught()
 			time.Sleep(300 * time.Millisecond)
@@ -410,7 +410,7 @@ func signals(s *scene) {
 				p.trial.says = []string{"interrupted by SIG"}
 				p.signal(sig)
 				begin := time.Now()
-				p.await("the end", p.over)
+				harness.Eventually(p, "the end", p.over)
 				if late := time.Since(begin); late > 10*time.Second {
 					s.Errorf("it took %v to end", late)
 				}
@@ -423,7 +423,7 @@ func signals(s *scene) {
 // caught waits until the program catches signals.
 func (p *running) caught() {
 	p.Helper()
-	p.await("signals are caught", func() bool {
+	harness.Eventually(p, "signals are caught", func() bool {
 		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
 		_, rest, _ := bytes.Cut(status, []byte("SigCgt:"))
 		mask, _, _ := strings.Cut(strings.TrimSpace(string(rest)), "\n")

@@ -11,11 +11,11 @@ import (
 )
 
 // tinyRollback makes the source a database of a few pages, so that a sweep over all system calls is short.
-func (s *scene) tinyRollback() { s.Helper(); s.sql(s.db, "PRAGMA page_size=1024;", rowsSQL(20)) }
+func (s *scene) tinyRollback() { s.Helper(); s.SQLite(s.db, "PRAGMA page_size=1024;", rowsSQL(20)) }
 
 func (s *scene) tinyWAL() {
 	s.Helper()
-	s.sql(s.db, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL;", rowsSQL(20))
+	s.SQLite(s.db, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL;", rowsSQL(20))
 }
 
 // sweep fails the Nth call, for N = 1, 2, 3 ... until runs come through clean; if persistent, also the Nth and all after it. strace
@@ -84,7 +84,7 @@ func sweptCommands() []sweptCommand {
 		// The file gets its name only when cat has seen the end of its input.
 		{"pipe", func(s *scene) trial {
 			s.tinyRollback()
-			script := fmt.Sprintf("cat >%s/piped && mv %[1]s/piped %s/complete", s.root, s.out)
+			script := fmt.Sprintf("cat >%s/piped && mv %[1]s/piped %s/complete", s.Root, s.out)
 			return trial{args: []string{"pipe", "--busy-timeout", "300ms", "--grace", "100ms", s.db, "--", "sh", "-c", script}, makes: []string{"complete"}}
 		}},
 	}
@@ -102,12 +102,11 @@ var sweptCalls = []struct {
 
 // TestErrorsAtEveryCall fails every system call that only our code makes, one after the other.
 func TestErrorsAtEveryCall(t *testing.T) {
-	program := copyOfProgram(t)
 	for _, command := range sweptCommands() {
 		for _, swept := range sweptCalls {
 			t.Run(command.name+"/"+swept.calls, func(t *testing.T) {
 				t.Parallel()
-				s := newScene(t, program)
+				s := newScene(t)
 				tr, total := command.trial(s), 0
 				for _, errno := range []string{"EIO", "ENOSPC", "EINTR", "EACCES", "EMFILE"} {
 					// What is interrupted for ever is tried for ever.
@@ -161,9 +160,9 @@ func (s *scene) mustBeWhole(tr trial) {
 
 func (s *scene) clearTemp() {
 	s.Helper()
-	if s.left(s.temp) > 0 {
+	if s.left(s.Temp) > 0 {
 		s.try(trial{litter: true})
-		if left := s.left(s.temp); left > 0 {
+		if left := s.left(s.Temp); left > 0 {
 			s.Errorf("%d private directories are left after the next run", left)
 		}
 	}
@@ -177,7 +176,7 @@ func TestSizeLimitEverywhere(t *testing.T) {
 		}()
 		for limit := 0; ; limit += 509 {
 			tr.under = s.limited(fmt.Sprintf("--fsize=%d", limit))
-			tr.codes, tr.says = []int{codeDone, codeSpace}, []string{s.root}
+			tr.codes, tr.says = []int{codeDone, codeSpace}, []string{s.Root}
 			o := s.try(tr)
 			if o.code == codeDone && len(tr.makes) > 0 {
 				s.mustBeWhole(tr)
@@ -195,11 +194,10 @@ func TestSizeLimitEverywhere(t *testing.T) {
 
 // eachSweptCommand runs a loop over each command, in a scene of its own.
 func eachSweptCommand(t *testing.T, loop func(s *scene, name string, tr trial)) {
-	program := copyOfProgram(t)
 	for _, command := range sweptCommands() {
 		t.Run(command.name, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, program)
+			s := newScene(t)
 			loop(s, command.name, command.trial(s))
 		})
 	}
@@ -228,7 +226,7 @@ func (s *scene) killAtEachWrite(tr trial) (kills int) {
 			next.litter = true // that it sweeps
 			s.try(next)
 			s.takeAway(tr.makes, good)
-			if left := s.left(s.temp, s.out); left > 0 {
+			if left := s.left(s.Temp, s.out); left > 0 {
 				s.Errorf("%d private directories are left after the next run", left)
 			}
 			if s.Failed() {
@@ -260,7 +258,7 @@ func (s *scene) takeAway(names []string, good map[string][]byte) {
 		if !bytes.Equal(data, good[name]) {
 			s.Errorf("%s bears its final name and is not whole", name)
 		}
-		s.must(os.Remove(filepath.Join(s.out, name)))
+		s.Check(os.Remove(filepath.Join(s.out, name)))
 	}
 }
 
@@ -281,7 +279,7 @@ func (s *scene) contents(names []string) map[string][]byte {
 
 // restoreSweep is killed at every write, and cut short at every so many bytes.
 func restoreSweep(s *scene) {
-	s.sql(s.db, rowsSQL(25000))
+	s.SQLite(s.db, rowsSQL(25000))
 	image := s.save(s.try(trial{}).stdout)
 	restore := trial{args: []string{"restore", image, filepath.Join(s.out, "new.db")}, makes: []string{"new.db"}}
 	s.killAtEachWrite(restore)

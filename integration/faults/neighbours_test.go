@@ -30,8 +30,8 @@ var neighbourFaults = []matrixRow{
 	{row: 114, name: "file that is mounted on its own", try: func(s *scene) {
 		alone := filepath.Join(s.dir("alone"), "app.db")
 		s.wal()
-		s.application(s.db, moreRows)
-		s.write(alone, nil)
+		s.Open(s.db, moreRows)
+		s.Write(alone, nil)
 		under := s.mounted(fmt.Sprintf("mount --bind %s %s", s.db, alone))
 		for _, command := range []string{"backup", "checkpoint"} {
 			args := []string{command, "--busy-timeout", "300ms", alone}
@@ -43,8 +43,8 @@ var neighbourFaults = []matrixRow{
 	}},
 	{row: 115, name: "-wal deleted under its application", try: func(s *scene) {
 		s.wal()
-		s.application(s.db, moreRows)
-		s.must(os.Remove(s.db + "-wal"))
+		s.Open(s.db, moreRows)
+		s.Check(os.Remove(s.db + "-wal"))
 		s.try(trial{args: s.waiting(), codes: []int{codeSource}, says: []string{"app.db", "deleted"}})
 	}},
 	{row: 116, name: "checkpoint through FUSE", try: func(s *scene) {
@@ -60,7 +60,7 @@ var neighbourFaults = []matrixRow{
 			s.part(suffix, func(s *scene) {
 				s.wal()
 				s.own(0o644)
-				s.must(os.WriteFile(s.db+suffix, []byte("root's own"), 0o600))
+				s.Check(os.WriteFile(s.db+suffix, []byte("root's own"), 0o600))
 				s.try(trial{args: s.waiting(), codes: []int{codeSource}, says: []string{"app.db" + suffix, "belongs to uid 0"}})
 				s.try(trial{args: []string{"checkpoint", "--busy-timeout", "300ms", s.db}, codes: []int{codeSource}, says: []string{"app.db" + suffix}})
 			})
@@ -71,19 +71,19 @@ var neighbourFaults = []matrixRow{
 		s.own(0o644)
 		p := s.start(trial{moves: true, args: []string{"checkpoint", s.db},
 			under: s.straceAll("-e", "trace=fchown", "-e", "inject=fchown:delay_enter=1000000")})
-		s.await("a -shm", func() bool { _, err := os.Stat(s.db + "-shm"); return err == nil })
-		s.applicationAs(s.user(harness.App), s.db, "PRAGMA busy_timeout=20000;", moreRows, moreRows).Close()
+		harness.Eventually(s, "a -shm", func() bool { _, err := os.Stat(s.db + "-shm"); return err == nil })
+		s.OpenAs(harness.App, s.db, "PRAGMA busy_timeout=20000;", moreRows, moreRows).Close()
 		p.finish()
 		s.stillWrites(800)
 	}},
 	{row: 119, name: "destination that hangs", try: func(s *scene) {
 		s.big()
-		s.sql(s.db, ".timeout 20000", "INSERT INTO t(v) VALUES('before');")
+		s.SQLite(s.db, ".timeout 20000", "INSERT INTO t(v) VALUES('before');")
 		under, dir, stopped, end := s.hanging()
 		p := s.start(trial{under: under, moves: true, litter: true, codes: []int{codeSpace}, says: []string{"hangs"},
 			args: []string{"backup", s.db, filepath.Join(dir, "copy.db")}})
-		s.await("the copy", func() bool { _, err := os.Stat(stopped); return err == nil })
-		s.sql(s.db, ".timeout 60000", "INSERT INTO t(v) VALUES('after');")
+		harness.Eventually(s, "the copy", func() bool { _, err := os.Stat(stopped); return err == nil })
+		s.SQLite(s.db, ".timeout 60000", "INSERT INTO t(v) VALUES('after');")
 		end() // a process that waits for FUSE cannot even be killed
 		p.finish()
 	}},
@@ -93,8 +93,8 @@ var neighbourFaults = []matrixRow{
 				s.crashedOf("PRAGMA journal_mode=WAL; "+rowsSQL(500)+" CREATE TABLE blob(b); INSERT INTO blob VALUES(zeroblob(100000)); PRAGMA wal_checkpoint(TRUNCATE); "+
 					"UPDATE t SET v='x' WHERE id=1;", "-wal", "-shm")
 				info, err := os.Stat(s.db)
-				s.must(err)
-				s.must(os.Truncate(s.db, info.Size()-cut))
+				s.Check(err)
+				s.Check(os.Truncate(s.db, info.Size()-cut))
 				s.try(trial{codes: []int{codeCorrupt}, says: []string{"app.db", "truncated"}})
 			})
 		}
@@ -104,8 +104,8 @@ var neighbourFaults = []matrixRow{
 // besideStranger takes backups of what a writer writes to by another way: each is right, or refused with a reason.
 func (s *scene) besideStranger(mode string, way func() (under []string, db string)) {
 	s.Helper()
-	s.sql(s.db, "PRAGMA journal_mode="+mode+";", ledger.Schema)
-	writer := ledger.Start(s.T, ledger.Order{DB: s.db, BusyTimeout: 30 * time.Second})
+	s.SQLite(s.db, "PRAGMA journal_mode="+mode+";", ledger.Schema)
+	writer := ledger.Start(s.TB, ledger.Order{DB: s.db, BusyTimeout: 30 * time.Second})
 	for range copiesBesideStranger {
 		under, db := way()
 		s.try(trial{moves: true, under: under, args: []string{"backup", "--busy-timeout", "300ms", db, "-"},
@@ -119,7 +119,7 @@ func (s *scene) besideStranger(mode string, way func() (under []string, db strin
 // dir makes a directory beside the others.
 func (s *scene) dir(name string) string {
 	s.Helper()
-	dir := filepath.Join(s.root, name)
+	dir := filepath.Join(s.Root, name)
 	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
 		s.Fatal(err)
 	}
@@ -128,14 +128,14 @@ func (s *scene) dir(name string) string {
 
 // alone is a command that runs another one in a mount and a process namespace of its own, after the script: a FUSE server ends with it.
 func (s *scene) alone(script string) []string {
-	return []string{harness.Tool(s.T, "unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec", script + "\n\"$@\"", "sh"}
+	return []string{harness.Tool(s.TB, "unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec", script + "\n\"$@\"", "sh"}
 }
 
 // fuse leads to the source by way of FUSE.
 func (s *scene) fuse() func() (under []string, db string) {
 	through := s.dir("fuse")
 	return func() ([]string, string) {
-		return s.alone(fmt.Sprintf("%s %s %s", harness.Tool(s.T, "bindfs"), s.source, through)), filepath.Join(through, "app.db")
+		return s.alone(fmt.Sprintf("%s %s %s", harness.Tool(s.TB, "bindfs"), s.source, through)), filepath.Join(through, "app.db")
 	}
 }
 
@@ -149,12 +149,12 @@ func (s *scene) overlay(lower, upper string) func() (under []string, db string) 
 // hanging is a FUSE file system that stops answering soon after something has been written to it, until its end.
 func (s *scene) hanging() (under []string, dir, stopped string, end func()) {
 	dir, real := s.dir("hanging"), s.dir("real")
-	stopped, over := filepath.Join(s.root, "stopped"), filepath.Join(s.root, "over")
+	stopped, over := filepath.Join(s.Root, "stopped"), filepath.Join(s.Root, "over")
 	script := []string{
-		fmt.Sprintf("%s -f %s %s & server=$!", harness.Tool(s.T, "bindfs"), real, dir),
+		fmt.Sprintf("%s -f %s %s & server=$!", harness.Tool(s.TB, "bindfs"), real, dir),
 		fmt.Sprintf("until mountpoint -q %s; do sleep 0.01; done", dir),
 		fmt.Sprintf("(until [ -s %s/.sqlite-checkpoint-*/image.db ]; do sleep 0.001; done; kill -STOP $server; : >%s", real, stopped),
 		fmt.Sprintf("until [ -e %s ]; do sleep 0.01; done; kill -KILL $server) &", over),
 	}
-	return s.alone(strings.Join(script, "\n")), dir, stopped, func() { s.write(over, nil) }
+	return s.alone(strings.Join(script, "\n")), dir, stopped, func() { s.Write(over, nil) }
 }

@@ -42,7 +42,7 @@ var otherFaults = []matrixRow{
 	}},
 	{row: 106, name: "TRUNCATE done", try: func(s *scene) {
 		s.wal()
-		s.application(s.db, moreRows)
+		s.Open(s.db, moreRows)
 		if got := s.checkpoint(trial{moves: true}, "truncate"); !got.Complete || got.WALPages == 0 || got.Checkpointed != got.WALPages {
 			s.Errorf("%+v", got)
 		}
@@ -92,7 +92,7 @@ func (s *scene) checkpoint(tr trial, mode string, flags ...string) (answer check
 	tr.args = append(tr.args, "--json")
 	tr.prints, tr.silent = true, true // the error is JSON, too
 	o := s.try(tr)
-	s.must(json.Unmarshal(o.stdout, &answer))
+	s.Check(json.Unmarshal(o.stdout, &answer))
 	return answer
 }
 
@@ -100,8 +100,8 @@ func (s *scene) checkpoint(tr trial, mode string, flags ...string) (answer check
 func (s *scene) pinned() {
 	s.Helper()
 	s.wal()
-	s.application(s.db, "BEGIN; SELECT count(*) FROM t;")
-	s.application(s.db, moreRows, "PRAGMA wal_autocheckpoint=0;", moreRows)
+	s.Open(s.db, "BEGIN; SELECT count(*) FROM t;")
+	s.Open(s.db, moreRows, "PRAGMA wal_autocheckpoint=0;", moreRows)
 }
 
 // killedCheckpoint: whenever a checkpoint is killed, the application's next open finds nothing lost.
@@ -133,27 +133,27 @@ func killedCheckpoint(s *scene) {
 func infoEverywhere(s *scene) {
 	states := map[string]func(s *scene){
 		"missing":             func(s *scene) {},
-		"directory":           func(s *scene) { s.must(os.Mkdir(s.db, 0o755)) },
-		"empty":               func(s *scene) { s.write(s.db, nil) },
-		"text":                func(s *scene) { s.write(s.db, []byte("hi\n")) },
-		"random":              func(s *scene) { s.write(s.db, randomBytes(16*4096)) },
-		"header only":         func(s *scene) { s.write(s.db, []byte("SQLite format 3\x00")) },
-		"cut":                 func(s *scene) { s.rollback(); s.must(os.Truncate(s.db, 5000)) },
-		"tail":                func(s *scene) { s.rollback(); s.write(s.db, append(s.readFile(s.db), "tail"...)) },
+		"directory":           func(s *scene) { s.Check(os.Mkdir(s.db, 0o755)) },
+		"empty":               func(s *scene) { s.Write(s.db, nil) },
+		"text":                func(s *scene) { s.Write(s.db, []byte("hi\n")) },
+		"random":              func(s *scene) { s.Write(s.db, randomBytes(16*4096)) },
+		"header only":         func(s *scene) { s.Write(s.db, []byte("SQLite format 3\x00")) },
+		"cut":                 func(s *scene) { s.rollback(); s.Check(os.Truncate(s.db, 5000)) },
+		"tail":                func(s *scene) { s.rollback(); s.Write(s.db, append(s.Read(s.db), "tail"...)) },
 		"future":              func(s *scene) { s.rollback(); s.patch(18, 3, 3) },
-		"hardlink":            func(s *scene) { s.rollback(); s.must(os.Link(s.db, s.db+".link")) },
+		"hardlink":            func(s *scene) { s.rollback(); s.Check(os.Link(s.db, s.db+".link")) },
 		"rollback":            (*scene).rollback,
 		"WAL, closed":         (*scene).wal,
 		"WAL, crashed":        func(s *scene) { s.crashed("-wal", "-shm") },
 		"WAL, without shm":    func(s *scene) { s.crashed("-wal") },
-		"WAL, live":           func(s *scene) { s.wal(); s.application(s.db, moreRows) },
-		"WAL, writing":        func(s *scene) { s.wal(); s.application(s.db, "BEGIN IMMEDIATE;", moreRows) },
-		"WAL, exclusive":      func(s *scene) { s.wal(); s.application(s.db, "PRAGMA locking_mode=EXCLUSIVE;", moreRows) },
-		"rollback, writing":   func(s *scene) { s.rollback(); s.application(s.db, "BEGIN IMMEDIATE;", moreRows) },
-		"rollback, exclusive": func(s *scene) { s.rollback(); s.application(s.db, "BEGIN EXCLUSIVE;") },
+		"WAL, live":           func(s *scene) { s.wal(); s.Open(s.db, moreRows) },
+		"WAL, writing":        func(s *scene) { s.wal(); s.Open(s.db, "BEGIN IMMEDIATE;", moreRows) },
+		"WAL, exclusive":      func(s *scene) { s.wal(); s.Open(s.db, "PRAGMA locking_mode=EXCLUSIVE;", moreRows) },
+		"rollback, writing":   func(s *scene) { s.rollback(); s.Open(s.db, "BEGIN IMMEDIATE;", moreRows) },
+		"rollback, exclusive": func(s *scene) { s.rollback(); s.Open(s.db, "BEGIN EXCLUSIVE;") },
 		"hot journal":         (*scene).hot,
-		"empty journal":       func(s *scene) { s.rollback(); s.write(s.db+"-journal", nil) },
-		"zeroed journal":      func(s *scene) { s.rollback(); s.write(s.db+"-journal", make([]byte, 4096)) },
+		"empty journal":       func(s *scene) { s.rollback(); s.Write(s.db+"-journal", nil) },
+		"zeroed journal":      func(s *scene) { s.rollback(); s.Write(s.db+"-journal", make([]byte, 4096)) },
 	}
 	for name, state := range states {
 		s.part(name, func(s *scene) {

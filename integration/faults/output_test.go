@@ -26,14 +26,14 @@ var outputFaults = []matrixRow{
 	{row: 62, name: "no inodes for the copy", try: func(s *scene) {
 		s.rollback()
 		for _, inodes := range []string{"1", "2"} { // the root of the file system is one
-			s.try(trial{under: s.mounted("mount -t tmpfs -o size=64m,nr_inodes=" + inodes + " none " + s.temp), codes: []int{codeSpace}, says: []string{s.temp, "no space left"}})
+			s.try(trial{under: s.mounted("mount -t tmpfs -o size=64m,nr_inodes=" + inodes + " none " + s.Temp), codes: []int{codeSpace}, says: []string{s.Temp, "no space left"}})
 		}
 	}},
 	{row: 63, name: "EIO, ENOSPC, EINTR or short write on the Nth write of the copy", try: func(s *scene) {
 		s.tinyRollback()
 		for _, errno := range []string{"EIO", "ENOSPC", "EINTR"} {
 			s.sweep("pwrite64", errno, errno != "EINTR", func(inject []string) *aftermath {
-				return s.try(trial{under: s.strace(inject...), codes: []int{codeDone, codeSpace}, says: []string{s.temp}})
+				return s.try(trial{under: s.strace(inject...), codes: []int{codeDone, codeSpace}, says: []string{s.Temp}})
 			})
 		}
 	}},
@@ -41,15 +41,15 @@ var outputFaults = []matrixRow{
 	{row: 65, name: "file size limit", try: func(s *scene) {
 		s.big()
 		for _, limit := range []int{0, 4096, 100_000, 10 << 20} {
-			s.try(trial{under: s.limited(fmt.Sprintf("--fsize=%d", limit)), codes: []int{codeSpace}, says: []string{s.temp}})
+			s.try(trial{under: s.limited(fmt.Sprintf("--fsize=%d", limit)), codes: []int{codeSpace}, says: []string{s.Temp}})
 		}
 	}},
 	{row: 66, name: "fsync error", try: fsyncErrors},
 	{row: 67, name: "temporary directory missing, read-only or full of traps", try: oddTemp},
 	{row: 68, name: "temporary directory removed meanwhile", try: func(s *scene) {
-		s.sql(s.db, rowsSQL(5000))
-		p := s.start(trial{under: s.slowly(s.db, 10), codes: []int{codeSpace}, says: []string{s.temp}})
-		s.must(os.RemoveAll(filepath.Dir(p.copying())))
+		s.SQLite(s.db, rowsSQL(5000))
+		p := s.start(trial{under: s.slowly(s.db, 10), codes: []int{codeSpace}, says: []string{s.Temp}})
+		s.Check(os.RemoveAll(filepath.Dir(p.copying())))
 		p.finish()
 	}},
 	{row: 69, name: "copy changed between check and stream", try: changedCopy},
@@ -61,7 +61,7 @@ var outputFaults = []matrixRow{
 	{row: 71, name: "stdout is /dev/full", try: func(s *scene) {
 		s.rollback()
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-		s.must(err)
+		s.Check(err)
 		defer full.Close()
 		for _, flags := range [][]string{nil, {"--zstd"}, {"--timeout", "5s"}} {
 			args := append(append([]string{"backup"}, flags...), s.db, "-")
@@ -72,7 +72,7 @@ var outputFaults = []matrixRow{
 	{row: 72, name: "stdout is a terminal", try: func(s *scene) {
 		s.rollback()
 		for _, args := range []string{"backup %s -", "backup --zstd %s -", "snapshot %s -"} {
-			line := s.program + " " + fmt.Sprintf(args, s.db)
+			line := s.Program + " " + fmt.Sprintf(args, s.db)
 			o := s.onTerminal(line)
 			if o.code != codeUsage || !strings.Contains(string(o.stdout), "standard output is a terminal") {
 				s.Errorf("exit status %d: %s", o.code, o.stdout)
@@ -83,11 +83,11 @@ var outputFaults = []matrixRow{
 		s.big()
 		for _, flags := range [][]string{nil, {"--zstd"}, {"--timeout", "1m"}} {
 			r, w, err := os.Pipe()
-			s.must(err)
+			s.Check(err)
 			p := s.start(trial{args: append(append([]string{"backup"}, flags...), s.db, "-"), stdout: w, codes: []int{codeOutput}, says: []string{"the reader has exited or closed the pipe"}})
 			w.Close()
 			_, err = io.ReadFull(r, make([]byte, 1000))
-			s.must(err)
+			s.Check(err)
 			r.Close()
 			p.finish()
 		}
@@ -98,7 +98,7 @@ var outputFaults = []matrixRow{
 		for _, name := range []string{"copy.db", "copy.db-wal", "copy.db-journal", "copy.db.sha256"} {
 			s.part(name, func(s *scene) {
 				s.rollback()
-				s.write(filepath.Join(s.out, name), []byte("precious"))
+				s.Write(filepath.Join(s.out, name), []byte("precious"))
 				for _, flags := range [][]string{{"backup"}, {"backup", "--zstd"}, {"snapshot"}} {
 					s.try(trial{args: append(flags, s.db, filepath.Join(s.out, "copy.db")), codes: []int{codeExists}, says: []string{name, "exists"}})
 				}
@@ -108,7 +108,7 @@ var outputFaults = []matrixRow{
 	{row: 77, name: "output is a dangling symlink", try: func(s *scene) {
 		s.rollback()
 		dest := filepath.Join(s.out, "copy.db")
-		s.must(os.Symlink("nowhere", dest))
+		s.Check(os.Symlink("nowhere", dest))
 		for _, flags := range [][]string{{"backup"}, {"backup", "--zstd"}, {"backup", "--sidecar", dest}} {
 			to := dest
 			if len(flags) == 3 {
@@ -120,8 +120,8 @@ var outputFaults = []matrixRow{
 	{row: 78, name: "two programs write to one FIFO", try: sharedFIFO},
 	{row: 79, name: "disk full for the sidecar", try: func(s *scene) {
 		s.rollback()
-		sidecars := filepath.Join(s.root, "sidecars")
-		s.must(os.Mkdir(sidecars, 0o755))
+		sidecars := filepath.Join(s.Root, "sidecars")
+		s.Check(os.Mkdir(sidecars, 0o755))
 		// The mount itself is not seen from here, so the program under test looks after itself what is there.
 		for _, options := range []string{"size=4k", "size=8k,nr_inodes=2", "size=8k,nr_inodes=3"} {
 			script := fmt.Sprintf("mount -t tmpfs -o %s none %s; head -c 4k /dev/zero >%[2]s/filler 2>/dev/null || :", options, sidecars)
@@ -135,24 +135,24 @@ var outputFaults = []matrixRow{
 
 // mountedLeaving is mounted, and afterwards exits with status 99 unless dir has only that file in it.
 func (s *scene) mountedLeaving(script, dir, only string) []string {
-	return []string{harness.Tool(s.T, "unshare"), "--mount", "sh", "-c",
+	return []string{harness.Tool(s.TB, "unshare"), "--mount", "sh", "-c",
 		fmt.Sprintf(`%s; "$@"; status=$?; [ "$(ls -A %s)" = %s ] || { ls -lA %[2]s >&2; exit 99; }; exit $status`, script, dir, only), "sh"}
 }
 
 func noSpace(s *scene) {
-	s.sql(s.db, rowsSQL(20000))
-	s.try(trial{under: s.mounted("mount -t tmpfs -o size=2m none " + s.temp), codes: []int{codeSpace}, says: []string{s.temp, "needed"}})
+	s.SQLite(s.db, rowsSQL(20000))
+	s.try(trial{under: s.mounted("mount -t tmpfs -o size=2m none " + s.Temp), codes: []int{codeSpace}, says: []string{s.Temp, "needed"}})
 	s.part("filled meanwhile", func(s *scene) {
-		s.sql(s.db, rowsSQL(40000))
-		under := append(s.mounted("mount -t tmpfs -o size=16m none "+s.temp), s.slowly(s.db, 1)...)
-		p := s.start(trial{under: under, codes: []int{codeSpace}, says: []string{s.temp, "full"}})
-		inside := fmt.Sprintf("/proc/%d/root%s", p.pid(), s.temp)
-		p.await("the copy begins", func() bool {
+		s.SQLite(s.db, rowsSQL(40000))
+		under := append(s.mounted("mount -t tmpfs -o size=16m none "+s.Temp), s.slowly(s.db, 1)...)
+		p := s.start(trial{under: under, codes: []int{codeSpace}, says: []string{s.Temp, "full"}})
+		inside := fmt.Sprintf("/proc/%d/root%s", p.pid(), s.Temp)
+		harness.Eventually(p, "the copy begins", func() bool {
 			found, _ := filepath.Glob(filepath.Join(inside, atomicfile.Prefix+"*", "image.db"))
 			return len(found) > 0 || p.over()
 		})
 		filler, err := os.Create(filepath.Join(inside, "filler"))
-		s.must(err)
+		s.Check(err)
 		io.Copy(filler, zeros{})
 		filler.Close()
 		p.finish()
@@ -211,28 +211,28 @@ func fsyncErrors(s *scene) {
 func (s *scene) clearOut() {
 	s.Helper()
 	for _, name := range listing(s, s.out) {
-		s.must(os.RemoveAll(filepath.Join(s.out, name)))
+		s.Check(os.RemoveAll(filepath.Join(s.out, name)))
 	}
 }
 
 func oddTemp(s *scene) {
 	s.rollback()
-	s.try(trial{env: []string{"TMPDIR=" + s.root + "/missing"}, codes: []int{codeSpace}, says: []string{s.root + "/missing", "no such file"}})
+	s.try(trial{env: []string{"TMPDIR=" + s.Root + "/missing"}, codes: []int{codeSpace}, says: []string{s.Root + "/missing", "no such file"}})
 	s.try(trial{env: []string{"TMPDIR=" + s.db}, codes: []int{codeSpace}, says: []string{s.db, "not a directory"}})
-	s.try(trial{args: []string{"backup", "--tmpdir", s.root + "/missing", s.db, "-"}, codes: []int{codeSpace}, says: []string{s.root + "/missing"}})
-	s.try(trial{under: s.mounted(fmt.Sprintf("mount --bind %s %[1]s && mount -o remount,bind,ro %[1]s", s.temp)), codes: []int{codeSpace}, says: []string{s.temp, "read-only"}})
+	s.try(trial{args: []string{"backup", "--tmpdir", s.Root + "/missing", s.db, "-"}, codes: []int{codeSpace}, says: []string{s.Root + "/missing"}})
+	s.try(trial{under: s.mounted(fmt.Sprintf("mount --bind %s %[1]s && mount -o remount,bind,ro %[1]s", s.Temp)), codes: []int{codeSpace}, says: []string{s.Temp, "read-only"}})
 	s.part("traps", func(s *scene) {
-		s.sql(s.db, rowsSQL(2000))
+		s.SQLite(s.db, rowsSQL(2000))
 		victim := filepath.Join(s.out, "victim")
-		s.must(os.Mkdir(victim, 0o755))
-		s.write(filepath.Join(victim, "file"), []byte("precious"))
+		s.Check(os.Mkdir(victim, 0o755))
+		s.Write(filepath.Join(victim, "file"), []byte("precious"))
 		for i := range 5 {
-			s.must(os.Symlink(victim, filepath.Join(s.temp, fmt.Sprintf("%s%024d", atomicfile.Prefix, i))))
+			s.Check(os.Symlink(victim, filepath.Join(s.Temp, fmt.Sprintf("%s%024d", atomicfile.Prefix, i))))
 		}
-		foreign := filepath.Join(s.temp, atomicfile.Prefix+strings.Repeat("f", 24))
-		s.must(os.Mkdir(foreign, 0o777))
-		s.must(os.Symlink(victim, filepath.Join(foreign, "link")))
-		s.must(os.Chown(foreign, harness.Nobody, harness.Nobody))
+		foreign := filepath.Join(s.Temp, atomicfile.Prefix+strings.Repeat("f", 24))
+		s.Check(os.Mkdir(foreign, 0o777))
+		s.Check(os.Symlink(victim, filepath.Join(foreign, "link")))
+		s.Check(os.Chown(foreign, harness.Nobody, harness.Nobody))
 		p := s.start(trial{under: s.slowly(s.db, 5)})
 		image := p.copying()
 		for path, mode := range map[string]os.FileMode{image: 0o600, filepath.Dir(image): os.ModeDir | 0o700} {
@@ -251,15 +251,15 @@ func changedCopy(s *scene) {
 		p := s.start(trial{args: append(append([]string{"backup"}, flags...), s.db, "-"), stall: true, spoils: true})
 		p.idle() // the digest is there, too
 		fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.pid()))
-		s.must(err)
+		s.Check(err)
 		spoiled := false
 		for _, fd := range fds {
 			if target, _ := os.Readlink(fd); strings.Contains(target, "image.db") {
 				f, err := os.OpenFile(fd, os.O_WRONLY, 0)
-				s.must(err)
+				s.Check(err)
 				_, err = f.WriteAt([]byte("spoiled"), 15<<20)
-				s.must(err)
-				s.must(f.Close())
+				s.Check(err)
+				s.Check(f.Close())
 				spoiled = true
 				break
 			}
@@ -279,11 +279,11 @@ func changedCopy(s *scene) {
 // onTerminal runs a command line on a terminal of its own.
 func (s *scene) onTerminal(line string) *aftermath {
 	s.Helper()
-	before := testkit.TakePicture(s.T, s.source)
-	cmd := exec.Command(harness.Tool(s.T, "script"), "--quiet", "--return", "--command", line, "/dev/null")
+	before := testkit.TakePicture(s.TB, s.source)
+	cmd := exec.Command(harness.Tool(s.TB, "script"), "--quiet", "--return", "--command", line, "/dev/null")
 	cmd.Stdin = nil
 	out, err := cmd.CombinedOutput()
-	before.MustMatch(s.T, s.source)
+	before.MustMatch(s.TB, s.source)
 	if cmd.ProcessState == nil {
 		s.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func stalledReader(s *scene) {
 		args := append(append([]string{"backup", "--timeout", "3s"}, flags...), s.db, "-")
 		p := s.start(trial{args: args, stall: true, moves: true, sends: true, codes: []int{codeOutput}, says: []string{"no progress at the output"}})
 		p.sending()
-		s.sql(s.db, ".timeout 100", "INSERT INTO t(v) VALUES('free');")
+		s.SQLite(s.db, ".timeout 100", "INSERT INTO t(v) VALUES('free');")
 		if o := p.finish(); o.elapsed < 3*time.Second {
 			s.Errorf("it gave up after %v", o.elapsed)
 		}
@@ -306,8 +306,8 @@ func stalledReader(s *scene) {
 
 func fifoWithoutReader(s *scene) {
 	s.rollback()
-	fifo := filepath.Join(s.root, "fifo")
-	s.must(syscall.Mkfifo(fifo, 0o644))
+	fifo := filepath.Join(s.Root, "fifo")
+	s.Check(syscall.Mkfifo(fifo, 0o644))
 	o := s.try(trial{args: []string{"backup", "--timeout", "500ms", s.db, fifo}, codes: []int{codeOutput}, says: []string{fifo, "no reader"}})
 	if o.elapsed < 500*time.Millisecond {
 		s.Errorf("it gave up after %v", o.elapsed)
@@ -315,21 +315,21 @@ func fifoWithoutReader(s *scene) {
 	p := s.start(trial{args: []string{"backup", s.db, fifo}})
 	time.Sleep(300 * time.Millisecond)
 	received, err := os.ReadFile(fifo)
-	s.must(err)
+	s.Check(err)
 	p.finish()
-	s.must(readStream(received, stream.ReaderOptions{}))
+	s.Check(readStream(received, stream.ReaderOptions{}))
 }
 
 // sharedFIFO: two streams into one pipe, mixed up or one after the other, are never one whole stream.
 func sharedFIFO(s *scene) {
 	s.big()
-	fifo := filepath.Join(s.root, "fifo")
-	s.must(syscall.Mkfifo(fifo, 0o644))
+	fifo := filepath.Join(s.Root, "fifo")
+	s.Check(syscall.Mkfifo(fifo, 0o644))
 	for range 3 {
 		reader, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-		s.must(err)
+		s.Check(err)
 		keep, err := os.OpenFile(fifo, os.O_WRONLY, 0) // so that the reader sees no end before both have begun
-		s.must(err)
+		s.Check(err)
 		a := s.start(trial{args: []string{"backup", s.db, fifo}})
 		b := s.start(trial{args: []string{"backup", s.db, fifo}})
 		var received bytes.Buffer
@@ -338,7 +338,7 @@ func sharedFIFO(s *scene) {
 			defer close(done)
 			io.Copy(&received, reader)
 		}()
-		a.await("the end of both", func() bool { return a.over() && b.over() })
+		harness.Eventually(a, "the end of both", func() bool { return a.over() && b.over() })
 		keep.Close()
 		<-done
 		reader.Close()
@@ -348,7 +348,7 @@ func sharedFIFO(s *scene) {
 		b.finish()
 		s.try(trial{args: []string{"verify", "-"}, stdin: &received, codes: []int{codeStream}, says: []string{"verify -"}})
 	}
-	if left := s.left(s.temp); left > 0 {
+	if left := s.left(s.Temp); left > 0 {
 		s.Errorf("%d private directories are left", left)
 	}
 }
@@ -357,8 +357,8 @@ func sharedFIFO(s *scene) {
 func failingProducer(s *scene) {
 	s.rollback()
 	s.patch(3*4096, make([]byte, 4096)...)
-	repo := filepath.Join(s.root, "repo")
-	env := append(os.Environ(), "RESTIC_PASSWORD=x", "BORG_PASSPHRASE=x", "BORG_BASE_DIR="+s.root, "HOME="+s.root, "TMPDIR="+s.temp, "RESTIC_CACHE_DIR="+filepath.Join(s.root, "cache"))
+	repo := filepath.Join(s.Root, "repo")
+	env := append(os.Environ(), "RESTIC_PASSWORD=x", "BORG_PASSPHRASE=x", "BORG_BASE_DIR="+s.Root, "HOME="+s.Root, "TMPDIR="+s.Temp, "RESTIC_CACHE_DIR="+filepath.Join(s.Root, "cache"))
 	shell := func(line string) (string, error) {
 		cmd := exec.Command("bash", "-c", "set -o pipefail; "+line)
 		cmd.Env = env
@@ -366,14 +366,14 @@ func failingProducer(s *scene) {
 		s.tally.add(codeName(cmd.ProcessState.ExitCode()), 1)
 		return string(out), err
 	}
-	before := testkit.TakePicture(s.T, s.source)
-	restic, borg := harness.Tool(s.T, "bin/restic"), harness.Tool(s.T, "borg")
+	before := testkit.TakePicture(s.TB, s.source)
+	restic, borg := harness.Tool(s.TB, "bin/restic"), harness.Tool(s.TB, "borg")
 	for _, c := range []struct{ init, backup, list, empty string }{
 		{restic + " -r " + repo + ".restic init",
-			restic + " -r " + repo + ".restic backup --stdin-filename app.db --stdin-from-command -- " + s.program + " backup " + s.db + " -",
+			restic + " -r " + repo + ".restic backup --stdin-filename app.db --stdin-from-command -- " + s.Program + " backup " + s.db + " -",
 			restic + " -r " + repo + ".restic snapshots --json", "[]"},
 		{borg + " init -e none " + repo + ".borg",
-			borg + " create --content-from-command " + repo + ".borg::app -- " + s.program + " backup " + s.db + " -",
+			borg + " create --content-from-command " + repo + ".borg::app -- " + s.Program + " backup " + s.db + " -",
 			borg + " list --short " + repo + ".borg", ""},
 	} {
 		if out, err := shell(c.init); err != nil {
@@ -386,10 +386,10 @@ func failingProducer(s *scene) {
 			s.Errorf("an archive was made: %s (%v)", out, err)
 		}
 	}
-	if out, err := shell(s.program + " backup " + s.db + " - | cat >/dev/null"); err == nil {
+	if out, err := shell(s.Program + " backup " + s.db + " - | cat >/dev/null"); err == nil {
 		s.Errorf("a pipe with pipefail succeeded: %s", out)
 	}
-	before.MustMatch(s.T, s.source)
+	before.MustMatch(s.TB, s.source)
 }
 
 // grudgingOutput writes to descriptors that somebody made non-blocking, and that take little at a time.
@@ -399,26 +399,26 @@ func grudgingOutput(s *scene) {
 		args := append(append([]string{"backup"}, flags...), s.db, "-")
 		s.part(fmt.Sprint("pipe ", flags), func(part *scene) {
 			var fds [2]int
-			s.must(unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK))
+			s.Check(unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK))
 			s.grudging(args, fds[0], fds[1])
 		})
 		s.part(fmt.Sprint("socket ", flags), func(part *scene) {
 			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-			s.must(err)
-			s.must(unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_SNDBUF, 4096))
+			s.Check(err)
+			s.Check(unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_SNDBUF, 4096))
 			s.grudging(args, fds[0], fds[1])
 		})
 	}
 	s.part("EINTR", func(part *scene) {
 		s := part
 		s.rollback()
-		path := filepath.Join(s.root, "stdout")
+		path := filepath.Join(s.Root, "stdout")
 		for _, when := range []string{"1", "2", "1+2", "2+3"} {
 			f, err := os.Create(path)
-			s.must(err)
+			s.Check(err)
 			o := s.try(trial{stdout: f, under: s.strace("-P", path, "-e", "trace=write", "-e", "inject=write:error=EINTR:when="+when)})
-			s.must(f.Close())
-			if err := readStream(s.readFile(path), stream.ReaderOptions{}); err != nil {
+			s.Check(f.Close())
+			if err := readStream(s.Read(path), stream.ReaderOptions{}); err != nil {
 				s.Errorf("after EINTR at %s: %v", when, err)
 			}
 			if when == "1" && o.injected() == 0 {
@@ -435,7 +435,7 @@ func (s *scene) grudging(args []string, r, w int) {
 	reader, writer := os.NewFile(uintptr(r), "reader"), os.NewFile(uintptr(w), "writer")
 	defer reader.Close()
 	p := s.start(trial{args: args, stdout: writer})
-	s.must(unix.SetNonblock(w, true)) // os/exec may have made it blocking
+	s.Check(unix.SetNonblock(w, true)) // os/exec may have made it blocking
 	var received bytes.Buffer
 	done := make(chan struct{})
 	go func() {
@@ -450,7 +450,7 @@ func (s *scene) grudging(args []string, r, w int) {
 			time.Sleep(100 * time.Microsecond)
 		}
 	}()
-	p.await("the end", p.over)
+	harness.Eventually(p, "the end", p.over)
 	if flags, err := unix.FcntlInt(uintptr(w), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
 		s.Errorf("the mode of stdout has changed: %#x (%v)", flags, err)
 	}

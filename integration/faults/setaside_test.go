@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
 // A replacement is a database with its WAL, and an image that is to take its place.
@@ -30,11 +32,11 @@ func newReplacement(s *scene) *replacement {
 func (r *replacement) trial(under []string) trial {
 	r.Helper()
 	r.count++
-	dir := filepath.Join(r.root, fmt.Sprint("place", r.count))
-	r.must(os.Mkdir(dir, 0o755))
+	dir := filepath.Join(r.Root, fmt.Sprint("place", r.count))
+	r.Check(os.Mkdir(dir, 0o755))
 	r.db = filepath.Join(dir, "app.db")
 	for _, suffix := range []string{"", "-wal"} {
-		r.write(r.db+suffix, r.readFile(r.scene.db+suffix))
+		r.Write(r.db+suffix, r.Read(r.scene.db+suffix))
 	}
 	return trial{args: []string{"restore", "--set-aside", r.image, r.db}, under: under, codes: []int{codeDone, codeBusy, codeSpace}, says: []string{r.db}}
 }
@@ -43,7 +45,7 @@ func (r *replacement) trial(under []string) trial {
 func (r *replacement) aside() []string {
 	r.Helper()
 	found, err := filepath.Glob(r.db + ".*Z")
-	r.must(err)
+	r.Check(err)
 	return found
 }
 
@@ -67,19 +69,18 @@ func (r *replacement) judge(o *aftermath) *aftermath {
 
 func (r *replacement) rows(db string) string {
 	r.Helper()
-	return r.sql(db, "SELECT count(*) FROM t;")
+	return r.SQLite(db, "SELECT count(*) FROM t;")
 }
 
 // TestSetAsideAtEveryError fails every call that moves something or makes it durable, one after the other.
 func TestSetAsideAtEveryError(t *testing.T) {
-	program := copyOfProgram(t)
 	for _, call := range []string{"fsync", "linkat", "unlinkat", "fcntl"} {
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
-			r := newReplacement(newScene(t, program))
+			r := newReplacement(newScene(t))
 			total := r.sweep(call, "EIO", false, func(inject []string) *aftermath {
 				if call == "fcntl" {
-					inject = append(inject, "-P", filepath.Join(r.root, fmt.Sprint("place", r.count+1), "app.db"))
+					inject = append(inject, "-P", filepath.Join(r.Root, fmt.Sprint("place", r.count+1), "app.db"))
 				}
 				return r.judge(r.try(r.trial(r.strace(inject...))))
 			})
@@ -90,7 +91,7 @@ func TestSetAsideAtEveryError(t *testing.T) {
 
 // TestSetAsideOrder: the new names are durable before the first old one goes.
 func TestSetAsideOrder(t *testing.T) {
-	r := newReplacement(newScene(t, copyOfProgram(t)))
+	r := newReplacement(newScene(t))
 	o := r.judge(r.try(r.trial(r.strace("-y", "-e", "trace=fsync,linkat,unlinkat"))))
 	linked := strings.LastIndex(o.trace, `"`+filepath.Base(r.aside()[0]))
 	synced := strings.Index(o.trace[linked:], "<"+filepath.Dir(r.db)+">) = 0")
@@ -102,12 +103,12 @@ func TestSetAsideOrder(t *testing.T) {
 
 // TestSetAsideKeepsOthersOut: nobody can open the database while its files move.
 func TestSetAsideKeepsOthersOut(t *testing.T) {
-	r := newReplacement(newScene(t, copyOfProgram(t)))
+	r := newReplacement(newScene(t))
 	p := r.start(r.trial(r.straceAll("-e", "trace=unlinkat", "-e", "inject=unlinkat:signal=SIGSTOP:when=1")))
 	trace, tried := p.trial.under[4], 0
 	for stops := 0; ; {
 		seen := 0
-		r.await("the program stops, or ends", func() bool {
+		harness.Eventually(r, "the program stops, or ends", func() bool {
 			data, _ := os.ReadFile(trace)
 			seen = strings.Count(string(data), "--- SIGSTOP {")
 			return seen > stops || p.over()

@@ -16,7 +16,6 @@ func TestSoak(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("SOAK")); err == nil {
 		backups = n
 	}
-	program := copyOfProgram(t)
 	for _, c := range []struct {
 		name  string
 		mode  string
@@ -24,8 +23,8 @@ func TestSoak(t *testing.T) {
 	}{{"WAL", "WAL", false}, {"rollback", "DELETE", false}, {"changing journal modes", "WAL", true}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, program)
-			s.sql(s.db, "PRAGMA journal_mode="+c.mode+";", ledger.Schema)
+			s := newScene(t)
+			s.SQLite(s.db, "PRAGMA journal_mode="+c.mode+";", ledger.Schema)
 			soak := soak{scene: s, modes: c.modes}
 			begin, left := time.Now(), backups
 			with := soak.run(func() bool { left--; return left >= 0 }, true)
@@ -53,15 +52,15 @@ func (s *soak) run(more func() bool, backup bool) (sum ledger.Tally) {
 	s.Helper()
 	var writers []ledger.Writer
 	for seed := range uint64(3) {
-		writers = append(writers, ledger.Start(s.T, ledger.Order{DB: s.db, BusyTimeout: time.Minute, Seed: seed}))
+		writers = append(writers, ledger.Start(s.TB, ledger.Order{DB: s.db, BusyTimeout: time.Minute, Seed: seed}))
 	}
 	order := ledger.Order{DB: s.db, BusyTimeout: time.Second, Restless: true, Modes: s.modes, Seed: 99}
-	restless := ledger.Start(s.T, order)
+	restless := ledger.Start(s.TB, order)
 	for i := 0; more(); i++ {
 		if i%5 == 4 {
 			restless.Kill()
 			order.Seed++
-			restless = ledger.Start(s.T, order)
+			restless = ledger.Start(s.TB, order)
 		}
 		if backup {
 			s.try(trial{moves: true, args: []string{"backup", "--busy-timeout", "60s", s.db, "-"}}).holds(ledger.Sum, ledger.Total)
@@ -80,7 +79,7 @@ func (s *soak) run(more func() bool, backup bool) (sum ledger.Tally) {
 // lastsTheSoak wants the database itself to be whole, too.
 func (s *scene) lastsTheSoak() {
 	s.Helper()
-	if got := s.sql(s.db, ".timeout 10000", "PRAGMA integrity_check;", ledger.Sum); got != "ok\n"+ledger.Total {
+	if got := s.SQLite(s.db, ".timeout 10000", "PRAGMA integrity_check;", ledger.Sum); got != "ok\n"+ledger.Total {
 		s.Errorf("the database says %q", got)
 	}
 }

@@ -20,14 +20,14 @@ func TestSoakWALReset(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("SOAK")); err == nil {
 		length = time.Duration(n) * 150 * time.Millisecond
 	}
-	s := newScene(t, copyOfProgram(t))
-	s.sql(s.db, "PRAGMA journal_mode=WAL;", "CREATE TABLE t(who INTEGER, n INTEGER, filler BLOB, PRIMARY KEY(who, n));")
-	version := s.sql(s.db, "SELECT sqlite_version();")
+	s := newScene(t)
+	s.SQLite(s.db, "PRAGMA journal_mode=WAL;", "CREATE TABLE t(who INTEGER, n INTEGER, filler BLOB, PRIMARY KEY(who, n));")
+	version := s.SQLite(s.db, "SELECT sqlite_version();")
 	deadline := time.Now().Add(length)
 	var all sync.WaitGroup
 	commits, checkpoints := make([]int, 2), make([]int, 3)
 	for who := range commits {
-		application := s.application(s.db, ".timeout 60000", "PRAGMA synchronous=OFF;", "PRAGMA wal_autocheckpoint=4;")
+		application := s.Open(s.db, ".timeout 60000", "PRAGMA synchronous=OFF;", "PRAGMA wal_autocheckpoint=4;")
 		all.Go(func() { commits[who] = commitUntil(s, application, who, deadline) })
 	}
 	for i, mode := range []string{"passive", "restart", "truncate"} {
@@ -41,7 +41,7 @@ func TestSoakWALReset(t *testing.T) {
 	}
 	all.Wait()
 	want := fmt.Sprintf("ok\n%d\n%d", commits[0], commits[1])
-	got := s.sql(s.db, ".timeout 60000", "PRAGMA integrity_check;",
+	got := s.SQLite(s.db, ".timeout 60000", "PRAGMA integrity_check;",
 		"SELECT count(*) FROM t WHERE who=0;", "SELECT count(*) FROM t WHERE who=1;")
 	t.Logf("SQLite %s: %d commits beside %d checkpoints (passive, restart, truncate)", version, commits, checkpoints)
 	if got != want {

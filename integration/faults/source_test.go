@@ -20,48 +20,48 @@ import (
 var sourceFaults = []matrixRow{
 	{row: 1, name: "missing file", try: func(s *scene) { s.refused(codeSource, "app.db", "no such file") }},
 	{row: 2, name: "dangling symlink", try: func(s *scene) {
-		s.must(os.Symlink("nowhere", s.db))
+		s.Check(os.Symlink("nowhere", s.db))
 		s.refused(codeSource, "app.db", "no such file")
 	}},
 	{row: 3, name: "directory", try: func(s *scene) {
-		s.must(os.Mkdir(s.db, 0o755))
+		s.Check(os.Mkdir(s.db, 0o755))
 		s.refused(codeSource, "app.db", "is a directory")
 	}},
 	{row: 4, name: "FIFO as source", try: func(s *scene) {
-		s.must(syscall.Mkfifo(s.db, 0o644))
+		s.Check(syscall.Mkfifo(s.db, 0o644))
 		if o := s.refused(codeSource, "app.db", "not a regular file"); o.elapsed > 10*time.Second {
 			s.Errorf("it took %v", o.elapsed)
 		}
 	}},
 	{row: 5, name: "device or socket", try: deviceAsSource},
 	{row: 6, name: "zero-byte file", try: func(s *scene) {
-		s.write(s.db, nil)
+		s.Write(s.db, nil)
 		s.refused(codeSource, "app.db", "empty file")
 	}},
 	{row: 7, name: "text or random", try: func(s *scene) {
 		for _, data := range [][]byte{[]byte("hi\n"), bytes.Repeat([]byte("text "), 2000), randomBytes(8192)} {
-			s.write(s.db, data)
+			s.Write(s.db, data)
 			s.refused(codeSource, "app.db", "not a SQLite database")
 		}
 	}},
 	{row: 8, name: "16-byte header only", try: func(s *scene) {
-		s.write(s.db, []byte("SQLite format 3\x00"))
+		s.Write(s.db, []byte("SQLite format 3\x00"))
 		s.refused(codeSource, "app.db", "not a SQLite database")
 	}},
 	{row: 9, name: "truncated at page boundary", try: func(s *scene) {
 		s.rollback()
-		s.must(os.Truncate(s.db, int64(len(s.readFile(s.db)))-4096))
+		s.Check(os.Truncate(s.db, int64(len(s.Read(s.db)))-4096))
 		s.refused(codeCorrupt, "app.db")
 	}},
 	{row: 10, name: "truncated by 1 byte", try: func(s *scene) {
 		s.rollback()
-		s.must(os.Truncate(s.db, int64(len(s.readFile(s.db)))-1))
+		s.Check(os.Truncate(s.db, int64(len(s.Read(s.db)))-1))
 		s.refused(codeCorrupt, "app.db", "size is not page_count")
 	}},
 	{row: 11, name: "30-byte tail", try: func(s *scene) {
 		s.rollback()
 		clean := s.try(trial{})
-		s.write(s.db, append(s.readFile(s.db), "thirty bytes that do not belong"...))
+		s.Write(s.db, append(s.Read(s.db), "thirty bytes that do not belong"...))
 		o := s.try(trial{})
 		o.warns("not part of the database")
 		if !bytes.Equal(o.stdout, clean.stdout) {
@@ -71,36 +71,36 @@ var sourceFaults = []matrixRow{
 	{row: 12, name: "whole-page tail, version-valid-for mismatch", try: func(s *scene) {
 		s.hidden = true
 		s.rollback()
-		s.write(s.db, append(s.readFile(s.db), make([]byte, 4096)...))
+		s.Write(s.db, append(s.Read(s.db), make([]byte, 4096)...))
 		s.patch(92, 0, 0, 0, 0)
 		s.refused(codeCorrupt, "app.db", "never used")
 	}},
 	{row: 13, name: "every byte of page 1 flipped", try: flippedPage1},
 	{row: 16, name: "index missing rows", try: func(s *scene) {
 		s.hidden = true
-		s.sql(s.db, rowsSQL(500), hideIndex, "INSERT INTO t(v) SELECT v FROM t LIMIT 10;", showIndex)
+		s.SQLite(s.db, rowsSQL(500), hideIndex, "INSERT INTO t(v) SELECT v FROM t LIMIT 10;", showIndex)
 		s.refused(codeCorrupt, "app.db", "wrong # of entries in index tv")
 	}},
 	{row: 17, name: "duplicate in UNIQUE", try: func(s *scene) {
 		s.hidden = true
-		s.sql(s.db, strings.Replace(rowsSQL(500), "CREATE INDEX", "CREATE UNIQUE INDEX", 1), hideIndex,
+		s.SQLite(s.db, strings.Replace(rowsSQL(500), "CREATE INDEX", "CREATE UNIQUE INDEX", 1), hideIndex,
 			"UPDATE t SET v = (SELECT v FROM t WHERE id = 1) WHERE id = 2;", showIndex)
 		s.try(trial{}).hasQuickRows(500) // quick_check does not see it, and the README says so
 		s.refusedBy([]string{"--check", "full"}, codeCorrupt, "app.db", "tv")
 	}},
 	{row: 18, name: "FTS5 shadow damage", try: func(s *scene) {
 		s.hidden = true
-		s.sql(s.db, "CREATE VIRTUAL TABLE f USING fts5(v); INSERT INTO f VALUES('hello world'),('good bye');",
+		s.SQLite(s.db, "CREATE VIRTUAL TABLE f USING fts5(v); INSERT INTO f VALUES('hello world'),('good bye');",
 			"UPDATE f_data SET block = x'00000000ff' WHERE id > 10;")
 		s.refused(codeCorrupt, "app.db")
 	}},
 	{row: 19, name: "RTREE or FTS4 damage", try: func(s *scene) {
 		s.hidden = true
-		s.sql(s.db, "CREATE VIRTUAL TABLE r USING rtree(id,a,b); INSERT INTO r VALUES(1,0,1),(2,3,4),(3,5,6);",
+		s.SQLite(s.db, "CREATE VIRTUAL TABLE r USING rtree(id,a,b); INSERT INTO r VALUES(1,0,1),(2,3,4),(3,5,6);",
 			"DELETE FROM r_rowid WHERE rowid = 2;")
 		s.refused(codeCorrupt, "app.db")
-		s.must(os.Remove(s.db))
-		s.sql(s.db, "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello world'),('good bye');",
+		s.Check(os.Remove(s.db))
+		s.SQLite(s.db, "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello world'),('good bye');",
 			"UPDATE f_segdir SET root = x'00ff00ff';")
 		s.refused(codeCorrupt, "app.db")
 	}},
@@ -119,7 +119,7 @@ var sourceFaults = []matrixRow{
 		s.refusedBy([]string{"--check", "full"}, codeCorrupt, "app.db", "myf")
 	}},
 	{row: 22, name: "unknown FTS tokenizer", try: func(s *scene) {
-		s.sql(s.db, rowsSQL(20), "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello');",
+		s.SQLite(s.db, rowsSQL(20), "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello');",
 			"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE f USING fts4(v, tokenize=icu)' WHERE name='f';")
 		s.checkedAs("structural", "unknown tokenizer")
 		for _, level := range []string{"quick", "full"} {
@@ -127,24 +127,24 @@ var sourceFaults = []matrixRow{
 		}
 	}},
 	{row: 23, name: "unparsable schema row", try: func(s *scene) {
-		s.sql(s.db, rowsSQL(20), "PRAGMA writable_schema=ON; INSERT INTO sqlite_schema VALUES('table','x','x',2,'CREATE GARBAGE');")
+		s.SQLite(s.db, rowsSQL(20), "PRAGMA writable_schema=ON; INSERT INTO sqlite_schema VALUES('table','x','x',2,'CREATE GARBAGE');")
 		s.refused(codeCorrupt, "app.db", "malformed database schema (x)")
 	}},
 	{row: 24, name: "CHECK bomb", try: func(s *scene) {
-		s.sql(s.db, "CREATE TABLE t(v); INSERT INTO t VALUES(1);",
+		s.SQLite(s.db, "CREATE TABLE t(v); INSERT INTO t VALUES(1);",
 			"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE TABLE t(v, CHECK(length(hex(zeroblob(400000000)))>0))';")
 		for _, level := range []string{"auto", "full"} {
 			s.try(trial{args: []string{"backup", "--check", level, s.db, "-"}, weigh: true}).modest(2*time.Second, 100)
 		}
 	}},
 	{row: 25, name: "SQLCipher file", try: func(s *scene) {
-		s.write(s.db, randomBytes(16*4096))
+		s.Write(s.db, randomBytes(16*4096))
 		s.refused(codeSource, "app.db", "encrypted?")
 	}},
 	{row: 26, name: "clear-header cipher", try: func(s *scene) {
 		s.rollback()
-		data := s.readFile(s.db)
-		s.write(s.db, append(data[:32:32], randomBytes(len(data)-32)...))
+		data := s.Read(s.db)
+		s.Write(s.db, append(data[:32:32], randomBytes(len(data)-32)...))
 		s.refusedAs([]int{codeSource, codeCorrupt}, "app.db")
 	}},
 	{row: 27, name: "future format", try: func(s *scene) {
@@ -155,10 +155,10 @@ var sourceFaults = []matrixRow{
 	{row: 28, name: "20 GB sparse with matching header", try: func(s *scene) {
 		s.rollback()
 		const size = 20 << 30
-		s.must(os.Truncate(s.db, size))
+		s.Check(os.Truncate(s.db, size))
 		s.patch(28, 0, size>>12>>16, size>>12>>8&0xff, size>>12&0xff)
 		before := s.sketch()
-		s.try(trial{under: s.mounted("mount -t tmpfs -o size=64m none " + s.temp), moves: true, codes: []int{codeSpace}, says: []string{s.temp, "20 GiB needed"}, weigh: true}).modest(2*time.Second, 100)
+		s.try(trial{under: s.mounted("mount -t tmpfs -o size=64m none " + s.Temp), moves: true, codes: []int{codeSpace}, says: []string{s.Temp, "20 GiB needed"}, weigh: true}).modest(2*time.Second, 100)
 		s.stillLooks(before)
 	}},
 	{row: 29, name: "over 1 GiB, 64 KiB pages", try: hugeSource},
@@ -171,16 +171,16 @@ var sourceFaults = []matrixRow{
 	}},
 	{row: 33, name: "hardlinked source", try: func(s *scene) {
 		s.rollback()
-		s.must(os.Link(s.db, s.db+".link"))
+		s.Check(os.Link(s.db, s.db+".link"))
 		o := s.try(trial{})
 		o.hasRows(500)
 		o.warns("2 hard links")
 	}},
 	{row: 34, name: "symlinked source with a live WAL at the target", try: func(s *scene) {
 		s.wal()
-		s.application(s.db, moreRows)
-		link := filepath.Join(s.root, "link.db")
-		s.must(os.Symlink(s.db, link))
+		s.Open(s.db, moreRows)
+		link := filepath.Join(s.Root, "link.db")
+		s.Check(os.Symlink(s.db, link))
 		s.try(trial{args: []string{"backup", link, "-"}}).hasRows(600)
 	}},
 }
@@ -214,7 +214,7 @@ func (s *scene) checkedAs(level, warning string) {
 // hasQuickRows is hasRows for a database that only quick_check finds nothing wrong with.
 func (o *aftermath) hasQuickRows(n int) {
 	o.Helper()
-	if got := o.sql(o.save(o.stdout), "PRAGMA quick_check;", "SELECT count(*) FROM t;"); got != fmt.Sprintf("ok\n%d", n) {
+	if got := o.SQLite(o.save(o.stdout), "PRAGMA quick_check;", "SELECT count(*) FROM t;"); got != fmt.Sprintf("ok\n%d", n) {
 		o.Errorf("the image says %q", got)
 	}
 }
@@ -245,7 +245,7 @@ func randomBytes(n int) []byte {
 
 func deviceAsSource(s *scene) {
 	listener, err := net.Listen("unix", s.db)
-	s.must(err)
+	s.Check(err)
 	defer listener.Close()
 	for _, path := range []string{"/dev/null", "/dev/zero", "/dev/tty", s.db} {
 		o := s.try(trial{args: []string{"backup", path, "-"}, codes: []int{codeSource}, says: []string{path, "not a regular file"}})
@@ -259,7 +259,7 @@ func deviceAsSource(s *scene) {
 func (s *scene) sketch() string {
 	s.Helper()
 	out, err := exec.Command("sh", "-c", "stat -c '%n %i %s %y %U %a' "+s.source+" "+s.source+"/*").Output()
-	s.must(err)
+	s.Check(err)
 	return string(out)
 }
 
@@ -272,9 +272,9 @@ func (s *scene) stillLooks(before string) {
 
 // hugeSource crosses the page with the lock bytes, which holds no data.
 func hugeSource(s *scene) {
-	s.sql(s.db, "PRAGMA page_size=65536; PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF; CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);",
+	s.SQLite(s.db, "PRAGMA page_size=65536; PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF; CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);",
 		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<11) INSERT INTO t SELECT i, zeroblob(100000000) FROM c;")
-	copied := filepath.Join(s.root, "copy.db") // a picture of it would take long
+	copied := filepath.Join(s.Root, "copy.db") // a picture of it would take long
 	before := s.sketch()
 	o := s.try(trial{args: []string{"backup", s.db, copied}, moves: true, under: s.limited(fmt.Sprintf("--data=%d", 256<<20))})
 	s.stillLooks(before)
@@ -287,10 +287,10 @@ func hugeSource(s *scene) {
 func (s *scene) sameButCounters(a, b string) {
 	s.Helper()
 	fa, err := os.Open(a)
-	s.must(err)
+	s.Check(err)
 	defer fa.Close()
 	fb, err := os.Open(b)
-	s.must(err)
+	s.Check(err)
 	defer fb.Close()
 	const piece = 1 << 20
 	bufA, bufB := make([]byte, piece), make([]byte, piece)
@@ -322,7 +322,7 @@ func shapes(s *scene) {
 		[]string{"PRAGMA encoding='UTF-16be';"}, []string{"PRAGMA journal_mode=WAL;"}, []string{".filectrl reserve_bytes 32"})
 	for i, shape := range all {
 		s.db = filepath.Join(s.source, fmt.Sprintf("%d.db", i))
-		s.sql(s.db, append(shape, rowsSQL(500), "DELETE FROM t WHERE id % 3 = 0;", "VACUUM;", "DELETE FROM t WHERE id % 5 = 0;")...)
+		s.SQLite(s.db, append(shape, rowsSQL(500), "DELETE FROM t WHERE id % 3 = 0;", "VACUUM;", "DELETE FROM t WHERE id % 5 = 0;")...)
 		o := s.try(trial{})
 		image := s.save(o.stdout[:max(0, len(o.stdout)-256)])
 		s.sameButCounters(s.db, image)
@@ -332,12 +332,12 @@ func shapes(s *scene) {
 func oddlyNamed(s *scene) {
 	names := []string{"a?mode=rwc", "a#b", "a%41b", "a&b", "a;b", "a=b", "a b", "é", "new\nline", "-leading", "\xff\xfe", "quo'te\"", "back\\slash", "file:x", ":memory:"}
 	for _, name := range names {
-		s.must(os.RemoveAll(s.source))
-		s.must(os.Mkdir(s.source, 0o755))
-		plain := filepath.Join(s.root, "plain.db")
+		s.Check(os.RemoveAll(s.source))
+		s.Check(os.Mkdir(s.source, 0o755))
+		plain := filepath.Join(s.Root, "plain.db")
 		os.Remove(plain)
-		s.sql(plain, "PRAGMA journal_mode=WAL;", rowsSQL(50))
-		s.must(os.Rename(plain, filepath.Join(s.source, name)))
+		s.SQLite(plain, "PRAGMA journal_mode=WAL;", rowsSQL(50))
+		s.Check(os.Rename(plain, filepath.Join(s.source, name)))
 		for _, path := range []string{filepath.Join(s.source, name), "./" + name} {
 			s.try(trial{dir: s.source, args: []string{"backup", path, "-"}}).hasRows(50)
 		}

@@ -109,8 +109,8 @@ var streamFaults = []matrixRow{
 				s.Errorf("%s does not say WAL mode: %s", args[0], o.stdout)
 			}
 		}
-		s.must(os.Chmod(target, 0o644))
-		if out, err := s.trySQL(s.user(harness.Nobody), target, "SELECT count(*) FROM t;"); err == nil {
+		s.Check(os.Chmod(target, 0o644))
+		if out, err := s.TrySQLite(harness.Nobody, target, "SELECT count(*) FROM t;"); err == nil {
 			s.Errorf("a reader without a writable directory got %s: README says otherwise", out)
 		}
 	}},
@@ -120,7 +120,7 @@ var streamFaults = []matrixRow{
 			s.try(trial{args: command, codes: []int{codeUsage}, says: []string{s.source, "is a directory"}})
 		}
 		for _, line := range []string{" verify -", " restore - " + target} {
-			if o := s.onTerminal(s.program + line); o.code != codeUsage || !strings.Contains(string(o.stdout), "it is a terminal") {
+			if o := s.onTerminal(s.Program + line); o.code != codeUsage || !strings.Contains(string(o.stdout), "it is a terminal") {
 				s.Errorf("exit status %d: %s", o.code, o.stdout)
 			}
 		}
@@ -178,7 +178,7 @@ func truncations(s *scene) {
 		s.noStream(data[:len(data)-1], "truncated")
 	}
 	s.part("large", func(s *scene) {
-		s.sql(s.db, rowsSQL(20000))
+		s.SQLite(s.db, rowsSQL(20000))
 		for _, flags := range [][]string{nil, {"--zstd"}} {
 			data := s.try(trial{args: slices.Concat([]string{"backup"}, flags, []string{s.db, "-"})}).stdout
 			const points = 200
@@ -256,14 +256,14 @@ func foreignFrames(s *scene) {
 func (s *scene) zstdFrame(data []byte, options ...zstd.EOption) []byte {
 	s.Helper()
 	encoder, err := zstd.NewWriter(nil, append(options, zstd.WithZeroFrames(true))...)
-	s.must(err)
+	s.Check(err)
 	defer encoder.Close()
 	return encoder.EncodeAll(data, nil)
 }
 
 func trailers(s *scene) {
 	raw, compressed := s.streams()
-	s.must(os.Remove(s.db))
+	s.Check(os.Remove(s.db))
 	s.tinyRollback()
 	other := s.try(trial{}).stdout
 	s.noStream(slices.Concat(raw[:len(raw)-stream.TrailerSize], other[len(other)-stream.TrailerSize:]), "mismatch")
@@ -271,7 +271,7 @@ func trailers(s *scene) {
 	s.noStream(slices.Concat(compressed, compressed[len(compressed)-stream.TrailerSize-8:]), "data after the end")
 	s.part("inside", func(s *scene) {
 		line := string(raw[len(raw)-stream.TrailerSize:])
-		s.sql(s.db, rowsSQL(10), fmt.Sprintf("INSERT INTO t(v) VALUES('%s');", line), fmt.Sprintf("INSERT INTO t(v) VALUES('%s');", strings.Repeat(line, 40)))
+		s.SQLite(s.db, rowsSQL(10), fmt.Sprintf("INSERT INTO t(v) VALUES('%s');", line), fmt.Sprintf("INSERT INTO t(v) VALUES('%s');", strings.Repeat(line, 40)))
 		for _, flags := range [][]string{nil, {"--zstd"}} {
 			data := s.try(trial{args: slices.Concat([]string{"backup"}, flags, []string{s.db, "-"})}).stdout
 			s.try(trial{args: []string{"verify", "-"}, stdin: bytes.NewReader(data)})
@@ -325,7 +325,7 @@ func wrongSidecars(s *scene) {
 	copied := filepath.Join(s.out, "copy.db")
 	s.try(trial{args: []string{"backup", s.db, copied}, makes: []string{"copy.db", "copy.db.sha256"}})
 	sidecar := copied + ".sha256"
-	right := string(s.readFile(sidecar))
+	right := string(s.Read(sidecar))
 	hex, _, _ := strings.Cut(right, " ")
 	s.try(trial{args: []string{"verify", copied}})
 	for _, wrong := range []string{
@@ -334,17 +334,17 @@ func wrongSidecars(s *scene) {
 		strings.ToUpper(hex) + "  copy.db\n", hex + "  copy.db\r\n", hex[1:] + "  copy.db\n", "SHA256 (copy.db) = " + hex + "\n", strings.Repeat("x", 1<<20),
 		strings.Repeat("0", 64) + "  copy.db\n",
 	} {
-		s.write(sidecar, []byte(wrong))
+		s.Write(sidecar, []byte(wrong))
 		for _, args := range [][]string{{"verify", copied}, {"verify", "--sidecar", sidecar, copied}, {"restore", copied, filepath.Join(s.out, "new.db")}} {
 			s.try(trial{args: args, codes: []int{codeStream}, says: []string{"copy.db"}})
 		}
 	}
 	for _, other := range []string{"other.db", "../copy.db", copied} { // a file that was renamed has its sidecar named
-		s.write(sidecar, []byte(hex+"  "+other+"\n"))
+		s.Write(sidecar, []byte(hex+"  "+other+"\n"))
 		s.try(trial{args: []string{"verify", copied}, codes: []int{codeStream}, says: []string{"copy.db"}})
 		s.try(trial{args: []string{"verify", "--sidecar", sidecar, copied}})
 	}
-	s.must(os.Remove(sidecar))
+	s.Check(os.Remove(sidecar))
 	s.try(trial{args: []string{"verify", copied}, codes: []int{codeStream}, says: []string{"copy.db", "no trailer", "--sha256", "--sidecar", "--unproven"}})
 	s.try(trial{args: []string{"verify", "--sidecar", sidecar, copied}, codes: []int{codeSource}, says: []string{"copy.db.sha256", "no such file"}})
 }
@@ -354,7 +354,7 @@ func (s *scene) targetTaken(block func(path string) error, inTheWay string) {
 	s.Helper()
 	raw, _ := s.streams()
 	target := filepath.Join(s.out, "new.db")
-	s.must(block(target))
+	s.Check(block(target))
 	s.try(trial{args: []string{"restore", "-", target}, stdin: bytes.NewReader(raw), codes: []int{codeExists}, says: []string{inTheWay, "exists"}})
 	s.try(trial{args: []string{"restore", s.save(raw), target}, codes: []int{codeExists}, says: []string{inTheWay, "exists"}})
 }
@@ -365,21 +365,21 @@ func (s *scene) targetAppears(suffix string) {
 	raw, _ := s.streams()
 	target := filepath.Join(s.out, "new.db")
 	r, w, err := os.Pipe()
-	s.must(err)
+	s.Check(err)
 	p := s.start(trial{args: []string{"restore", "-", target}, stdin: r, codes: []int{codeExists}, says: []string{"new.db" + suffix, "exists"}})
 	r.Close()
 	_, err = w.Write(raw[:len(raw)-1])
-	s.must(err)
-	p.await("it has begun", func() bool {
+	s.Check(err)
+	harness.Eventually(p, "it has begun", func() bool {
 		found, _ := filepath.Glob(filepath.Join(s.out, ".sqlite-checkpoint-*", "image.db"))
 		return len(found) > 0 || p.over()
 	})
-	s.write(target+suffix, []byte("precious"))
+	s.Write(target+suffix, []byte("precious"))
 	p.before[2]["new.db"+suffix], err = testkit.DescribeFile(target + suffix)
-	s.must(err)
+	s.Check(err)
 	_, err = w.Write(raw[len(raw)-1:])
-	s.must(err)
-	s.must(w.Close())
+	s.Check(err)
+	s.Check(w.Close())
 	p.finish()
 }
 

@@ -18,32 +18,56 @@ import (
 // patience is what a test waits where the program is promised to take a second: the machine may be busy.
 const patience = 10 * time.Second
 
-// A bench is where a test runs the program: a directory to work in, and a temp directory in which nothing may be left
-// when the test ends. Every user may use both.
+// Hang is when a test gives up.
+const Hang = 2 * time.Minute
+
+// A Bench is where a test runs the program: a directory to work in, and a temp directory. Every user may use both.
 type Bench struct {
 	testing.TB
-	Dir, Temp string
-	Wrap      []string // the command that runs the program, if something must
-	binary    string
+	Root, Dir, Temp string   // Dir and Temp are in Root
+	Wrap            []string // the command that runs the program, if something must
+	Program         string
 }
 
+// NewBench is one on which nothing may be left in the temp directory when the test ends.
 func NewBench(t testing.TB) *Bench {
 	t.Helper()
-	root, err := os.MkdirTemp("", "sqlite-checkpoint-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(root) })
-	b := &Bench{TB: t, Dir: filepath.Join(root, "work"), Temp: filepath.Join(root, "temp"), binary: Binary}
-	for dir, mode := range map[string]os.FileMode{root: 0o755, b.Dir: 0o755, b.Temp: 0o777} {
-		b.Check(os.MkdirAll(dir, mode))
-		b.Check(os.Chmod(dir, mode)) // whatever the umask says
-	}
+	b := UntidyBench(t, Binary)
 	t.Cleanup(b.Tidy)
 	return b
 }
 
-// tidy fails the test if the program left something in the temp directory.
+// UntidyBench is one for a test that looks itself for what is left.
+func UntidyBench(t testing.TB, program string) *Bench {
+	t.Helper()
+	root := PublicDir(t)
+	b := &Bench{TB: t, Root: root, Dir: filepath.Join(root, "work"), Temp: filepath.Join(root, "temp"), Program: program}
+	for dir, mode := range map[string]os.FileMode{b.Dir: 0o755, b.Temp: 0o777} {
+		b.Check(os.Mkdir(dir, mode))
+		b.Check(os.Chmod(dir, mode)) // whatever the umask says
+	}
+	return b
+}
+
+// PublicDir is a new directory that other users can enter, which that of t.TempDir is not.
+func PublicDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sqlite-checkpoint-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Tidy fails the test if the program left something in the temp directory.
 func (b *Bench) Tidy() {
 	b.Helper()
 	if left := Names(b, b.Temp); len(left) > 0 {
@@ -58,7 +82,13 @@ func (b *Bench) Check(err error) {
 	}
 }
 
-func (b *Bench) Path(name string) string { return filepath.Join(b.Dir, name) }
+// Path is that of a name in the directory. An absolute path stays as it is.
+func (b *Bench) Path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(b.Dir, name)
+}
 
 func (b *Bench) Read(name string) []byte {
 	b.Helper()
@@ -72,22 +102,22 @@ func (b *Bench) Write(name string, data []byte) {
 	b.Check(os.WriteFile(b.Path(name), data, 0o644))
 }
 
-// command is the program, in the bench's directory.
+// Command is the program, in the bench's directory.
 func (b *Bench) Command(args ...string) *exec.Cmd {
-	return b.Other(slices.Concat(b.Wrap, []string{b.binary}, args)...)
+	return b.Other(slices.Concat(b.Wrap, []string{b.Program}, args)...)
 }
 
-// other is another program there. What make builds comes first in its PATH.
+// Other is another program there. What make builds comes first in its PATH.
 func (b *Bench) Other(argv ...string) *exec.Cmd {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = b.Dir
 	cmd.Env = append(os.Environ(),
-		"PATH="+filepath.Dir(Binary)+":"+os.Getenv("PATH"), "TMPDIR="+b.Temp, "SQLITE_TMPDIR=",
+		"PATH="+Path()+":"+os.Getenv("PATH"), "TMPDIR="+b.Temp, "SQLITE_TMPDIR=",
 		"RESTIC_PASSWORD=test", "RESTIC_REPOSITORY="+b.Path("repository"), "RESTIC_CACHE_DIR="+b.Path("cache"))
 	return cmd
 }
 
-// An outcome is what a command did.
+// An Outcome is what a command did.
 type Outcome struct {
 	testing.TB
 	Command        string
@@ -96,13 +126,13 @@ type Outcome struct {
 	Took           time.Duration
 }
 
-// run runs the program.
+// Run runs the program.
 func (b *Bench) Run(args ...string) Outcome {
 	b.Helper()
 	return b.Finish(b.Command(args...))
 }
 
-// bash runs a script, in which a failure anywhere is one.
+// Bash runs a script, in which a failure anywhere is one.
 func (b *Bench) Bash(script string) Outcome {
 	b.Helper()
 	return b.Finish(b.Other("bash", "-euo", "pipefail", "-c", script))
@@ -122,9 +152,7 @@ func (b *Bench) Finish(cmd *exec.Cmd) Outcome {
 	}
 	o.Took = time.Since(start)
 	o.Code, o.Stdout, o.Stderr = Status(cmd.ProcessState), stdout.String(), stderr.String()
-	if slices.Contains(cmd.Args, b.binary) {
-		o.checkLines()
-	}
+	b.checkLines(cmd, o)
 	return o
 }
 
@@ -136,8 +164,11 @@ func Status(state *os.ProcessState) int {
 }
 
 // checkLines holds the program to what restic, which reads its child's stderr line by line, can bear.
-func (o Outcome) checkLines() {
-	o.Helper()
+func (b *Bench) checkLines(cmd *exec.Cmd, o Outcome) {
+	b.Helper()
+	if !slices.Contains(cmd.Args, b.Program) {
+		return
+	}
 	for line := range strings.Lines(o.Stderr) {
 		if len(line) > 48<<10 || line[0] != '{' && len(line) > 1<<10 || strings.ContainsAny(line, "\r\x1b") || !strings.HasSuffix(line, "\n") {
 			o.Errorf("%s: a line on stderr that is no short line: %q", o.Command, line)
@@ -145,7 +176,7 @@ func (o Outcome) checkLines() {
 	}
 }
 
-// exits fails the test if it ended otherwise.
+// Exits fails the test if it ended otherwise.
 func (o Outcome) Exits(code int) Outcome {
 	o.Helper()
 	if o.Code != code {
@@ -154,7 +185,7 @@ func (o Outcome) Exits(code int) Outcome {
 	return o
 }
 
-// says fails the test if stderr has none of these words.
+// Says fails the test if stderr has none of these words.
 func (o Outcome) Says(words ...string) Outcome {
 	o.Helper()
 	for _, word := range words {
@@ -165,7 +196,7 @@ func (o Outcome) Says(words ...string) Outcome {
 	return o
 }
 
-// silent fails the test if anything came out.
+// Silent fails the test if anything came out.
 func (o Outcome) Silent() Outcome {
 	o.Helper()
 	if o.Stdout != "" {
@@ -174,7 +205,7 @@ func (o Outcome) Silent() Outcome {
 	return o
 }
 
-// soon fails the test if what should be done in a second took long even for a busy machine.
+// Soon fails the test if what should be done in a second took long even for a busy machine.
 func (o Outcome) Soon() Outcome {
 	o.Helper()
 	if o.Took > patience {
@@ -183,10 +214,10 @@ func (o Outcome) Soon() Outcome {
 	return o
 }
 
-// An answer is a JSON object, or a list in one.
+// An Answer is a JSON object, or a list in one.
 type Answer map[string]any
 
-// json is the last line of stdout, or of stderr if stdout is the stream or empty.
+// JSON is the last line of stdout, or of stderr if stdout is the stream or empty.
 func (o Outcome) JSON() Answer {
 	o.Helper()
 	text := o.Stdout
@@ -203,7 +234,7 @@ func (o Outcome) JSON() Answer {
 
 func (a Answer) At(key string) Answer { return Answer(a[key].(map[string]any)) }
 
-// mustBe fails the test if the object has other values under these keys.
+// MustBe fails the test if the object has other values under these keys.
 func (a Answer) MustBe(t testing.TB, want Answer) {
 	t.Helper()
 	for key, value := range want {
@@ -216,7 +247,7 @@ func (a Answer) MustBe(t testing.TB, want Answer) {
 	}
 }
 
-// names are those of the entries of a directory.
+// Names are those of the entries of a directory.
 func Names(t testing.TB, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -247,12 +278,12 @@ func CopyFile(t testing.TB, from, to string, mode os.FileMode) {
 	}
 }
 
-// eventually waits until something is so, looking often.
+// Eventually waits until something is so, looking often.
 func Eventually(t testing.TB, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(Hang); !so(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("not within %v: %s", Hang, what)
 		}
 	}
 }

@@ -10,7 +10,7 @@ type copyList struct {
 	Copies []struct{ Name string }
 }
 
-// proven are the names of the copies in dir, the oldest first, all of which prove.
+// Proven are the names of the copies in dir, the oldest first, all of which prove.
 func (b *Bench) Proven(dir string) (names []string) {
 	b.Helper()
 	var found copyList

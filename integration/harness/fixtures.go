@@ -8,13 +8,13 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// newDatabase makes one of rows rows, a little over 300 bytes each.
+// NewDatabase makes one of rows rows, a little over 300 bytes each.
 func (b *Bench) NewDatabase(name string, rows int) {
 	b.Helper()
 	b.SQLite(name, "CREATE TABLE t(id INTEGER PRIMARY KEY, x);", fmt.Sprintf("INSERT INTO t(x) SELECT randomblob(300) FROM generate_series(1, %d);", rows))
 }
 
-// newCorrupt makes one with pages that hold nothing, more than there is room for in a report.
+// NewCorrupt makes one with pages that hold nothing, more than there is room for in a report.
 func (b *Bench) NewCorrupt(name string) {
 	b.Helper()
 	b.NewDatabase(name, 2000)
@@ -28,7 +28,7 @@ func (b *Bench) NewCorrupt(name string) {
 	}
 }
 
-// collate gives a database an index that only an application with its own collation can use.
+// Collate gives a database an index that only an application with its own collation can use.
 func (b *Bench) Collate(name string) {
 	b.Helper()
 	driver := &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {

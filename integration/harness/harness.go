@@ -2,6 +2,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,30 +17,47 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
 
-// binary is the absolute path of the program under test: the static one that make builds, however the tests were started.
-var Binary string
+// Binary is the absolute path of the program under test: a copy of the static one that make builds, however the tests were
+// started. What else make builds is in the directory made.
+var Binary, made string
 
 // Main runs the tests of a package, which must leave nothing behind, and then what the package does in the end.
 func Main(m *testing.M, after ...func() error) {
 	testkit.Roles{ledger.Role: ledger.Write}.Play()
 	watchSources()
-	path, err := built("build")
+	code, err := run(m)
+	for _, do := range after {
+		err = errors.Join(err, do())
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	Binary = filepath.Join(path, "sqlite-checkpoint")
-	code := testkit.LeakChecked(m).Run()
-	for _, do := range after {
-		if err := do(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
+		code = 1
 	}
 	os.Exit(code)
 }
 
-// tool is the absolute path of a program that the test runs: an installed one ("restic", Debian's) or one that
+// run runs the tests with a copy of the program, where every user can run it and nobody builds a new one meanwhile.
+func run(m *testing.M) (code int, err error) {
+	if made, err = built("build"); err != nil {
+		return 1, err
+	}
+	dir, err := os.MkdirTemp("", "sqlite-checkpoint-program-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	Binary = filepath.Join(dir, "sqlite-checkpoint")
+	program, err := os.ReadFile(filepath.Join(made, "sqlite-checkpoint"))
+	if err := errors.Join(err, os.Chmod(dir, 0o755), os.WriteFile(Binary, program, 0o755)); err != nil {
+		return 1, err
+	}
+	return testkit.LeakChecked(m).Run(), nil
+}
+
+// Path is a PATH of the program and what else make builds.
+func Path() string { return filepath.Dir(Binary) + ":" + made }
+
+// Tool is the absolute path of a program that the test runs: an installed one ("restic", Debian's) or one that
 // make builds ("bin/restic", a current one).
 func Tool(t testing.TB, name string) string {
 	t.Helper()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A process is a run of the program that is still going on.
+// A Process is a run of the program that is still going on.
 type Process struct {
 	*Bench
 	Cmd            *exec.Cmd
@@ -21,13 +21,13 @@ type Process struct {
 	Ended          chan struct{}
 }
 
-// start starts the program, with a stdin on which nothing arrives until somebody writes to it.
+// Start starts the program, with a stdin on which nothing arrives until somebody writes to it.
 func (b *Bench) Start(args ...string) *Process {
 	b.Helper()
 	return b.Launch(b.Command(args...))
 }
 
-// launch starts cmd. Its output is kept unless it goes somewhere already.
+// Launch starts cmd. Its output is kept unless it goes somewhere already.
 func (b *Bench) Launch(cmd *exec.Cmd) *Process {
 	b.Helper()
 	p := &Process{Bench: b, Cmd: cmd, Ended: make(chan struct{})}
@@ -36,8 +36,10 @@ func (b *Bench) Launch(cmd *exec.Cmd) *Process {
 	}
 	cmd.Stderr = &p.Stderr
 	var err error
-	p.In, err = cmd.StdinPipe()
-	b.Check(err)
+	if cmd.Stdin == nil {
+		p.In, err = cmd.StdinPipe()
+		b.Check(err)
+	}
 	b.Check(cmd.Start())
 	go func() {
 		defer close(p.Ended)
@@ -47,14 +49,14 @@ func (b *Bench) Launch(cmd *exec.Cmd) *Process {
 	return p
 }
 
-// wait waits for its end.
+// Wait waits for its end.
 func (p *Process) Wait() Outcome {
 	p.Helper()
 	start := time.Now()
 	<-p.Ended
 	o := Outcome{TB: p.TB, Command: strings.Join(p.Cmd.Args, " "), Code: Status(p.Cmd.ProcessState),
 		Stdout: p.Stdout.String(), Stderr: p.Stderr.String(), Took: time.Since(start)}
-	o.checkLines()
+	p.checkLines(p.Cmd, o)
 	return o
 }
 
@@ -72,7 +74,7 @@ func (p *Process) Signal(s syscall.Signal) {
 	p.Check(p.Cmd.Process.Signal(s))
 }
 
-// freeze stops the process where at is true, and tells whether it got it there.
+// Freeze stops the process where at is true, and tells whether it got it there.
 func (p *Process) Freeze(at func(*Process) bool) bool {
 	p.Helper()
 	for deadline := time.Now().Add(time.Minute); !at(p); time.Sleep(100 * time.Microsecond) {
@@ -93,7 +95,7 @@ func (p *Process) Freeze(at func(*Process) bool) bool {
 	return at(p)
 }
 
-// private are the program's private directories, beside a destination and in the temp directory.
+// Private are the program's private directories, beside a destination and in the temp directory.
 func (b *Bench) Private() (dirs []string) {
 	for _, where := range []string{b.Dir, b.Temp} {
 		found, err := filepath.Glob(filepath.Join(where, ".sqlite-checkpoint-*"))
@@ -103,7 +105,7 @@ func (b *Bench) Private() (dirs []string) {
 	return dirs
 }
 
-// image is the private copy that the process is making, "" if there is none.
+// Image is the private copy that the process is making, "" if there is none.
 func (p *Process) Image() string {
 	for _, dir := range p.Private() {
 		if path := filepath.Join(dir, "image.db"); Size(path) >= 0 {
@@ -121,7 +123,7 @@ func Size(path string) int64 {
 	return info.Size()
 }
 
-// opened tells whether the process has a file of such a path open, for reading only if readOnly.
+// Opened tells whether the process has a file of such a path open, for reading only if readOnly.
 func (p *Process) Opened(such func(path string) bool, readOnly bool) bool {
 	fds := fmt.Sprintf("/proc/%d/fd", p.Cmd.Process.Pid)
 	entries, _ := os.ReadDir(fds)

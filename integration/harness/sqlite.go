@@ -15,7 +15,7 @@ const (
 	Nobody = 65534
 )
 
-// as makes cmd run as the user uid, if that is not ourselves.
+// As makes cmd run as the user uid, if that is not ourselves.
 func As(uid uint32, cmd *exec.Cmd) *exec.Cmd {
 	if uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
@@ -23,19 +23,19 @@ func As(uid uint32, cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// sqlite runs statements in a stock shell and returns what it prints. db is relative to the bench.
+// SQLite runs statements in a stock shell and returns what it prints. db is relative to the bench.
 func (b *Bench) SQLite(db string, statements ...string) string {
 	b.Helper()
-	return b.sqliteAs(0, db, statements...)
-}
-
-func (b *Bench) sqliteAs(uid uint32, db string, statements ...string) string {
-	b.Helper()
-	out, err := testkit.RunShell(As(uid, b.shell(db, "-bail")), statements...)
+	out, err := b.TrySQLite(0, db, statements...)
 	if err != nil {
 		b.Fatalf("sqlite3 %s: %v\n%s", db, err, out)
 	}
 	return out
+}
+
+// TrySQLite is SQLite as a user, and may fail.
+func (b *Bench) TrySQLite(uid uint32, db string, statements ...string) (string, error) {
+	return testkit.RunShell(As(uid, b.shell(db, "-bail")), statements...)
 }
 
 func (b *Bench) shell(db string, flags ...string) *exec.Cmd {
@@ -45,36 +45,30 @@ func (b *Bench) shell(db string, flags ...string) *exec.Cmd {
 	return b.Other(append([]string{Tool(b, "sqlite3"), "-batch", "-init", "/dev/null", db}, flags...)...)
 }
 
-// A session is a stock shell that keeps its connection, as an application does.
+// A Session is a stock shell that keeps its connection, as an application does.
 type Session struct {
 	*testkit.Shell
 	testing.TB
 }
 
-// open starts a session that ends with the test.
+// Open starts a session that ends with the test.
 func (b *Bench) Open(db string, statements ...string) *Session {
 	b.Helper()
-	return b.openAs(0, db, statements...)
+	return b.OpenAs(0, db, statements...)
 }
 
-func (b *Bench) openAs(uid uint32, db string, statements ...string) *Session {
+// OpenAs starts a session of a user.
+func (b *Bench) OpenAs(uid uint32, db string, statements ...string) *Session {
 	b.Helper()
-	return OpenSession(b.TB, As(uid, b.shell(db)), statements...)
-}
-
-func OpenSession(t testing.TB, cmd *exec.Cmd, statements ...string) *Session {
-	t.Helper()
-	started, err := testkit.StartShell(cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(started.Kill)
-	s := &Session{started, t}
+	started, err := testkit.StartShell(As(uid, b.shell(db)))
+	b.Check(err)
+	b.Cleanup(started.Kill)
+	s := &Session{started, b.TB}
 	s.Run(statements...)
 	return s
 }
 
-// run runs statements, none of which may fail, and returns what they print.
+// Run runs statements, none of which may fail, and returns what they print.
 func (s *Session) Run(statements ...string) string {
 	s.Helper()
 	out, err := s.Shell.Run(statements...)

@@ -6,12 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 )
 
-// A victim is a process that is to be hit in the middle of a stream of app.db.
+// A Victim is a process that is to be hit in the middle of a stream of app.db.
 type Victim struct {
 	Program string // its executable
 	Hit     func(pid int) error
@@ -22,7 +23,7 @@ func Send(signal syscall.Signal) func(pid int) error {
 	return func(pid int) error { return syscall.Kill(pid, signal) }
 }
 
-// hunt looks for the victim among the processes with that variable, and hits it. It tells whether it was in time.
+// Hunt looks for the victim among the processes with that variable, and hits it. It tells whether it was in time.
 func (b *Bench) Hunt(v Victim, mark string, ended <-chan struct{}) bool {
 	b.Helper()
 	executable, err := filepath.EvalSymlinks(v.Program)
@@ -69,12 +70,10 @@ func (b *Bench) growing() []string {
 
 // find returns the first process of that executable and with that variable, which is not a guard; 0 if there is none.
 func find(executable, variable string) int {
-	for _, path := range Marked(variable) {
-		dir := filepath.Dir(path)
-		exe, _ := os.Readlink(filepath.Join(dir, "exe"))
-		args, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+	for _, pid := range Marked(variable) {
+		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if exe == executable && !bytes.HasPrefix(args, []byte("sqlite-checkpoint-guard")) {
-			pid, _ := strconv.Atoi(filepath.Base(dir))
 			return pid
 		}
 	}
@@ -95,18 +94,20 @@ func moved(pid int, written bool) int64 {
 	return 0
 }
 
-// marked are the processes that have this in their environment.
-func Marked(variable string) (pids []string) {
+// Marked are the processes that have this in their environment.
+func Marked(variable string) (pids []int) {
 	found, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range found {
 		if environ, err := os.ReadFile(path); err == nil && bytes.Contains(environ, []byte(variable)) {
-			pids = append(pids, path)
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			pids = append(pids, pid)
 		}
 	}
+	slices.Sort(pids)
 	return pids
 }
 
-// privateCopy is a path to the copy of which the process has taken the name away: it is complete, and on its way.
+// PrivateCopy is a path to the copy of which the process has taken the name away: it is complete, and on its way.
 func PrivateCopy(pid int) string {
 	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, fd := range fds {

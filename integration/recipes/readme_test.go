@@ -136,7 +136,7 @@ type reader struct {
 func newReader(t *testing.T) *reader {
 	t.Helper()
 	r := &reader{Bench: harness.NewBench(t)}
-	harness.Tool(t, "bin/restic") // comes first in PATH: a current one
+	harness.Tool(t, "bin/restic") // a current one, which comes before Debian's in harness.Path
 	far := r.Path("far")
 	for _, dir := range []string{far, r.Path("remote"), r.Path("srv"), r.Path("srv/app"), r.Path("varlib")} {
 		r.Check(os.Mkdir(dir, 0o755))
@@ -146,7 +146,7 @@ func newReader(t *testing.T) *reader {
 		"CREATE TABLE users(name); INSERT INTO users VALUES('alice');")
 	ssh := startSSH(t, far)
 	r.env = []string{
-		"PATH=" + strings.Join([]string{filepath.Dir(harness.Binary), ssh, os.Getenv("PATH")}, ":"),
+		"PATH=" + strings.Join([]string{harness.Path(), ssh, os.Getenv("PATH")}, ":"),
 		"RCLONE_CONFIG=/dev/null", "RCLONE_CONFIG_REMOTE_TYPE=alias", "RCLONE_CONFIG_REMOTE_REMOTE=" + r.Path("remote"),
 		"BORG_BASE_DIR=" + r.Path("borg"), "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes",
 	}

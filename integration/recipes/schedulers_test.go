@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,7 +45,7 @@ func newSite(t *testing.T) *site {
 		"/var/backups/app", s.Path("copies"),
 		"/usr/bin/restic", restic,
 		"/usr/local/bin/sqlite-checkpoint", harness.Binary,
-		"/usr/local/bin:", filepath.Dir(harness.Binary)+":",
+		"/usr/local/bin:", harness.Path()+":",
 		"/var/lib/sqlite-checkpoint", s.Path("state"),
 	)
 	return s
