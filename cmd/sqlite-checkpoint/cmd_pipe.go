@@ -69,8 +69,8 @@ func (cmd *pipeCmd) Run(ctx context.Context, con *console) error {
 	if len(argv) == 0 || argv[0] == "" {
 		return missingCommand("pipe DB")
 	}
-	if _, err := exec.LookPath(argv[0]); err != nil {
-		return startFault(argv[0], err)
+	if err := checkCommand(argv[0]); err != nil {
+		return err
 	}
 	j, err := newPipeJob(con, cmd)
 	if err != nil {
@@ -123,6 +123,17 @@ func commandFault(err error) error {
 		return &fault{kind: kindCommandFailed, code: exit.Status, err: fmt.Errorf("CMD failed: %w", err)}
 	}
 	return err
+}
+
+// checkCommand fails, before any work is done, if CMD cannot be run.
+func checkCommand(name string) error {
+	if err := guard.Available(); err != nil {
+		return err
+	}
+	if _, err := exec.LookPath(name); err != nil {
+		return startFault(name, err)
+	}
+	return nil
 }
 
 // startFault is the failure to run CMD, with the exit status of a shell.

@@ -63,6 +63,7 @@ const (
 	kindDamagedCopies engine.Kind = "damaged_copies"
 	kindDamagedTree   engine.Kind = "damaged_directory"
 
+	kindNoGuard       engine.Kind = "command_unguarded"
 	kindNotFound      engine.Kind = "command_not_found"
 	kindNotExecutable engine.Kind = "command_not_executable"
 	kindCommandFailed engine.Kind = "command_failed"
@@ -147,6 +148,7 @@ var kinds = []row{
 	{engine.KindExists, exitExists, "move it away, or choose another name", nil},
 	{engine.KindSameFile, exitExists, "choose another destination", nil},
 
+	{kindNoGuard, exitOther, "write a file with backup, and let CMD read that", guard.ErrUnavailable},
 	{kindCommandFailed, exitOther, "", nil},
 	{kindNotExecutable, exitNotExecutable, "", nil},
 	{kindNotFound, exitNotFound, "give its path, or check PATH", nil},

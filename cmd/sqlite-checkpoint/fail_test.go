@@ -165,7 +165,8 @@ func TestKindNames(t *testing.T) {
 		busy exclusive unlocked database_appeared destination_busy not_shards stream_incomplete no_namespace corrupt check_incomplete no_space temp_io exists same_file
 		output stalled stream_truncated stream_corrupt stream_unproven stream_version stream_empty stream_format
 		input_stalled stream_trailing_data stream_mismatch stream_sidecar stream_plain_zstd damaged_copies damaged_directory
-		command_not_found command_not_executable command_failed command_ended_early`)
+		command_not_found command_not_executable command_failed command_ended_early
+		command_unguarded`)
 	got := []string{string(kindInterrupted)}
 	for _, r := range kinds {
 		got = append(got, string(r.kind))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
@@ -59,8 +58,8 @@ func openCommand(ctx context.Context, argv []string, proof proofFlags) (*input, 
 	if err != nil {
 		return nil, err
 	}
-	if _, err := exec.LookPath(argv[0]); err != nil {
-		return nil, startFault(argv[0], err)
+	if err := checkCommand(argv[0]); err != nil {
+		return nil, err
 	}
 	out, into, err := os.Pipe()
 	if err != nil {

@@ -46,6 +46,7 @@ var commandHints = []struct {
 	{"backup snapshot", engine.KindTemp, "use another directory: --tmpdir for a stream, DEST for a file"},
 	{"pipe verify", engine.KindNoSpace, "make room there, or use another directory with --tmpdir"},
 	{"pipe verify", engine.KindTemp, "use another directory with --tmpdir"},
+	{"verify restore", kindNoGuard, "pipe the output of CMD into this command, with - for SRC"},
 	{"checkpoint", engine.KindUnreadable,
 		"run as root or as the owner, where the file system is writable; or use backup, which writes nothing"},
 }

@@ -36,6 +36,9 @@ func (cmd *shadowCmd) prepare(con *console) (*shadowing, error) {
 	if s.argv, err = commandOf("shadow DIR", cmd.Command); err != nil {
 		return nil, err
 	}
+	if err := checkCommand(s.argv[0]); err != nil {
+		return nil, err
+	}
 	for _, dir := range cmd.Dirs {
 		root, err := openRoot(dir)
 		if err != nil {

@@ -14,7 +14,7 @@
 // terminal, but it may write to the terminal, and may read from it if that is its stdin.
 //
 // A program that uses the package calls Main, at the very start, if os.Args[0] is Name. It can have
-// one Process at a time. Linux only: elsewhere Start fails.
+// one Process at a time. Linux only: elsewhere Start fails with ErrUnavailable.
 package guard
 
 import (
@@ -57,6 +57,8 @@ var (
 	ErrEndedEarly = errors.New("exited with status 0 before reading the whole stream")
 	// ErrStalled means that CMD took no input for Command.Timeout.
 	ErrStalled = errors.New("no progress: it does not read its stdin")
+	// ErrUnavailable means that this system cannot keep CMD from outliving its caller.
+	ErrUnavailable = errors.New("cannot run a command here: that needs the child subreapers of Linux")
 	// ErrGuardKilled means that somebody killed the guard. CMD was killed thereupon.
 	ErrGuardKilled = errors.New("its guard process was killed")
 )

@@ -11,8 +11,11 @@ import (
 // A Process is CMD under its guard.
 type Process struct{}
 
-// Start fails: the guard is made of Linux's subreapers and /proc.
-func Start(context.Context, Command) (*Process, error) { return nil, errors.ErrUnsupported }
+// Available fails: the guard is made of Linux's subreapers and /proc.
+func Available() error { return ErrUnavailable }
+
+// Start fails, as Available does.
+func Start(context.Context, Command) (*Process, error) { return nil, ErrUnavailable }
 
 func (*Process) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 func (*Process) Finish() error             { return errors.ErrUnsupported }

@@ -31,6 +31,14 @@ type Process struct {
 	closed  bool
 }
 
+// Available fails where a guard cannot work. Linux has had subreapers since 3.4; emulators may not.
+func Available() error {
+	if err := becomeSubreaper(); err != nil {
+		return fmt.Errorf("%w: prctl(PR_SET_CHILD_SUBREAPER): %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
 // Start starts the guard, which starts CMD. If ctx is done, CMD is killed.
 func Start(ctx context.Context, command Command) (*Process, error) {
 	p := &Process{ctx: ctx, name: command.Argv[0], timeout: command.Timeout, exited: make(chan struct{})}
@@ -92,7 +100,7 @@ func number(report string) int {
 // sent to ours does not reach it.
 func (p *Process) spawn(command Command) error {
 	// Should the guard be killed, CMD becomes our child, and the guard's work becomes ours.
-	if err := becomeSubreaper(); err != nil {
+	if err := Available(); err != nil {
 		return err
 	}
 	guard := exec.Command("/proc/self/exe")
