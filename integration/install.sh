@@ -13,6 +13,7 @@ programs='
 	borg          borgbackup
 	borgmatic
 	docker-compose
+	faketime
 	file
 	git
 	losetup       mount
