@@ -11,11 +11,11 @@ import (
 const (
 	// endDelay is how long a signalled run may take to end by itself.
 	endDelay = 3 * time.Second
-	// lastWords bounds each of the things that are still tried then: all could hang, too.
-	lastWords = time.Second
+	// stepLimit bounds each step that is tried after that: it could hang, too.
+	stepLimit = time.Second
 )
 
-// allow gives a signalled run more time to end by itself.
+// allow gives a signalled run more time to end by itself, such as CMD's grace.
 func (c *console) allow(more time.Duration) { c.endDelay.Store(int64(more)) }
 
 // abandon ends the process some seconds after ctx has been ended by a signal, whatever it hangs in:
@@ -29,14 +29,14 @@ func (c *console) abandon(ctx context.Context) {
 	for _, step := range []func(){
 		func() { c.report.end(f.Code, f) },
 		atomicfile.RemoveAll,
-		func() { c.tell(f) },
+		func() { c.printFailure(f) },
 	} {
-		bounded(lastWords, step)
+		bounded(stepLimit, step)
 	}
 	os.Exit(f.Code)
 }
 
-// bounded calls f and returns when it has returned, or some time has passed.
+// bounded calls f, and returns when f has returned or the limit is over.
 func bounded(limit time.Duration, f func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); f() }()

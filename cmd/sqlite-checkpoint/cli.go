@@ -215,7 +215,7 @@ func aliased(command *kong.Context) string {
 	return command.Selected().Path() + ": "
 }
 
-// plainUsage rewords messages of kong. commanded says that a command was recognized.
+// plainUsage rewords messages of kong. commanded reports that a command was recognized.
 func plainUsage(message string, commanded bool) string {
 	if flag, value, found := strings.Cut(message, `: expected duration but got "`); found {
 		value, _, _ = strings.Cut(value, `"`)

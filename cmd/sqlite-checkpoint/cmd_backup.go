@@ -11,7 +11,7 @@ type backupCmd struct {
 	Dest      string `arg:"" name:"dest" help:"A new file, a directory, a named pipe, or - for stdout."`
 	IfChanged bool   `help:"Make no copy if the newest one in the directory DEST is whole and has the same image."`
 
-	Shards shardSize `placeholder:"SIZE" help:"Keep the stream in DIR as files of SIZE, such as 64KiB: only those that change are written."`
+	Shards shardSize `placeholder:"SIZE" help:"${shards_help}"`
 	streamFlags
 }
 

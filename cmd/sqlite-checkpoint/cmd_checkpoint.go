@@ -12,7 +12,7 @@ import (
 
 // checkpointFlags belong to every command that checkpoints.
 type checkpointFlags struct {
-	Mode mode `short:"m" default:"passive" placeholder:"MODE" values:"passive,full,restart,truncate" help:"passive, full, restart or truncate (${default})."`
+	Mode mode `short:"m" default:"passive" placeholder:"MODE" values:"passive,full,restart,truncate" help:"${modes}"`
 }
 
 // A mode is an engine.CheckpointMode, in upper or lower case.
@@ -74,8 +74,7 @@ func (cmd *checkpointCmd) Run(ctx context.Context, con *console) error {
 	return blocked(cmd.DB, cmd.Mode, did)
 }
 
-// caution notes what a checkpoint can do to the application, where no backup needs one. The result
-// stays as it is.
+// caution notes what a checkpoint can do to the application. It does not affect the result.
 func (c *console) caution(ctx context.Context, db string) {
 	in, err := engine.Inspect(ctx, db)
 	switch {
@@ -96,7 +95,7 @@ func blocked(db string, m mode, did engine.CheckpointResult) error {
 	return &fault{
 		kind: engine.KindBusy,
 		err:  fmt.Errorf("checkpoint %s: %s was blocked by a reader or a writer", db, m),
-		hint: "end the transaction that is open there, or use --mode passive, which waits for nobody",
+		hint: "end the transaction that is open there, or use --mode passive, which does not wait",
 	}
 }
 

@@ -64,7 +64,7 @@ type doctorSource struct {
 	err  error
 }
 
-// search finds the databases of all paths. What cannot be searched would fail, too.
+// search finds the databases of all paths. A path that cannot be searched counts as one that fails.
 func (cmd *doctorCmd) search(ctx context.Context, con *console) (sources []doctorSource, err error) {
 	for _, root := range cmd.Paths {
 		found, err := engine.FindDatabases(ctx, root, engine.FindOptions{Exclude: cmd.Exclude})
@@ -105,7 +105,7 @@ func perhapsDatabase(entry engine.Skipped) bool {
 	return err == nil || slices.Contains([]string{".db", ".db3", ".sqlite", ".sqlite3"}, filepath.Ext(entry.Path))
 }
 
-// noteSkipped says what was not searched, if it may hold databases.
+// noteSkipped reports what was not searched, if it may hold databases.
 func noteSkipped(con *console, entry engine.Skipped) {
 	switch entry.Reason {
 	case engine.SkipMount:
@@ -115,7 +115,7 @@ func noteSkipped(con *console, entry engine.Skipped) {
 	}
 }
 
-// examine looks at all databases, a few at the same time.
+// examine predicts the backup of each database, a few at the same time.
 func (cmd *doctorCmd) examine(ctx context.Context, sources []doctorSource) ([]doctorDatabase, error) {
 	databases := make([]doctorDatabase, len(sources))
 	next := make(chan int)
@@ -149,7 +149,7 @@ func (cmd *doctorCmd) examineOne(ctx context.Context, source doctorSource) docto
 	return diagnosis(source.path, prediction)
 }
 
-// failure is the error of the worst database, if a backup of one would fail.
+// failure returns the error of the worst database, if a backup would fail.
 func (r *doctorResult) failure() error {
 	var worst *doctorDatabase
 	for i, d := range r.Databases {

@@ -56,15 +56,15 @@ func (cmd *listCmd) Run(ctx context.Context, con *console) error {
 	return dir.damage("list")
 }
 
-// damage is the failure that copies are which claim a digest and do not prove. It names the newest.
-// Where nothing else is wrong, it is the failure to read those that this user may not read.
+// damage returns an error if copies do not match their digests or, failing that, if this user may
+// not read some. It names the newest.
 func (d *copyDir) damage(command string) error {
 	var damaged, forbidden []*datedCopy
 	for _, c := range d.copies {
 		switch {
 		case c.forbidden():
 			forbidden = append(forbidden, c)
-		case c.problem != nil && c.vouched():
+		case c.problem != nil && c.hasDigest():
 			damaged = append(damaged, c)
 		}
 	}
@@ -83,8 +83,8 @@ func (d *copyDir) damage(command string) error {
 	return nil
 }
 
-// graver is the error that must not be hidden by the other: damage rather than a file that this
-// user may not read. Both may be nil.
+// graver returns the more serious error: damage rather than a file that this user may not read.
+// Both may be nil.
 func graver(a, b error) error {
 	if a == nil || b != nil && classify(a).code == exitSource && classify(b).code != exitSource {
 		return b
@@ -108,7 +108,7 @@ type listedCopy struct {
 func listed(c *datedCopy) listedCopy {
 	l := listedCopy{
 		Name: path(c.Name.String()), Database: path(c.Database), Time: c.Time, SizeBytes: c.info.Size(),
-		Format: string(formatImage), Check: c.claims.Check, Digest: c.vouched(),
+		Format: string(formatImage), Check: c.claims.Check, Digest: c.hasDigest(),
 	}
 	if c.claims.Trailer {
 		l.Format = string(c.claims.Format)
@@ -122,7 +122,7 @@ func listed(c *datedCopy) listedCopy {
 	return l
 }
 
-// state is what there is to say of the proof.
+// state says whether the copy is proven.
 func (l listedCopy) state() string {
 	switch {
 	case l.Problem != "":

@@ -149,7 +149,7 @@ func startFault(name string, err error) error {
 	return &fault{kind: kind, err: fmt.Errorf("start %s: %w", name, cause(err))}
 }
 
-// streamFacts are told to CMD before the first byte. size is 0 if it is not known.
+// streamFacts are what CMD is told before the first byte. size is 0 if unknown.
 type streamFacts struct {
 	size, imageSize int64
 	sha256          string

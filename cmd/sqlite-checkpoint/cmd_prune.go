@@ -100,14 +100,14 @@ func (d *copyDir) settle(ctx context.Context, database string) (*copyDir, error)
 
 func (d *copyDir) settled() bool {
 	for _, database := range d.databases() {
-		if copies := d.of(database); !copies[len(copies)-1].vouched() {
+		if copies := d.of(database); !copies[len(copies)-1].hasDigest() {
 			return false
 		}
 	}
 	return true
 }
 
-// of are the copies of one database.
+// of returns the copies of one database.
 func (d *copyDir) of(database string) (copies []*datedCopy) {
 	for _, c := range d.copies {
 		if c.Database == database {
@@ -118,7 +118,7 @@ func (d *copyDir) of(database string) (copies []*datedCopy) {
 }
 
 // decide applies the policy to the copies of one database, the oldest first. Only proven ones
-// count, and only they go.
+// count, and only they are removed.
 func decide(database string, copies []*datedCopy, policy retention.Policy, now time.Time) prunedDatabase {
 	result := prunedDatabase{
 		Database: path(database), Keep: []prunedCopy{}, Remove: []prunedCopy{}, LeftAlone: []prunedCopy{},
@@ -153,7 +153,7 @@ func decide(database string, copies []*datedCopy, policy retention.Policy, now t
 }
 
 // protect keeps the newest copy, and the newest that is not dated in the future, whatever the
-// policy says: where a clock was wrong once, the copies of today would otherwise be the ones to go.
+// policy says: if a clock was wrong once, today's copies would otherwise be removed.
 func protect(times []time.Time, reasons [][]string, now time.Time) {
 	if len(times) == 0 {
 		return
@@ -212,7 +212,7 @@ func removeFile(dir *atomicfile.Place, name string) error {
 	return nil
 }
 
-// isOrphan reports whether the file is a sidecar of a copy that is not there.
+// isOrphan reports whether the file is the sidecar of a copy that no longer exists.
 func isOrphan(dir *atomicfile.Place, sidecar string) bool {
 	image := strings.TrimSuffix(sidecar, dated.SidecarSuffix)
 	if _, err := dir.Lstat(image); !errors.Is(err, fs.ErrNotExist) {

@@ -17,7 +17,7 @@ import (
 )
 
 type restoreCmd struct {
-	Src string `arg:"" name:"src" help:"A stream or bare image, in a file or - for stdin; or a directory: of shards or, with --at, of dated copies."`
+	Src string `arg:"" name:"src" help:"A stream or image: a file, - for stdin, or a directory of shards or copies."`
 	DB  string `arg:"" name:"db" help:"The new database."`
 	fromFlags
 	atFlags
@@ -163,7 +163,7 @@ func (cmd *restoreCmd) advise(err error) error {
 		return &fault{kind: engine.KindExists, err: err, hint: hint}
 	}
 	hint := "stop the application, then move away together: " + strings.Join(cmd.inTheWay(), " ")
-	if _, err := os.Lstat(cmd.DB); err == nil && !cmd.SetAside { // a -wal alone is nobody's database
+	if _, err := os.Lstat(cmd.DB); err == nil && !cmd.SetAside { // a -wal alone is not a database
 		hint += "; or use --set-aside"
 	}
 	return &fault{kind: engine.KindExists, err: err, hint: hint}

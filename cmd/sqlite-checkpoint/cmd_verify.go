@@ -14,7 +14,7 @@ import (
 )
 
 type verifyCmd struct {
-	Src string `arg:"" name:"src" help:"A stream or bare image, in a file or - for stdin; or a directory: restored, or of shards."`
+	Src string `arg:"" name:"src" help:"A stream or image: a file, - for stdin, or a directory, restored or of shards."`
 	fromFlags
 	Check  engine.Check `default:"none" enum:"none,auto,quick,full" placeholder:"LEVEL" help:"${verify_check_help}"`
 	Tmpdir string       `placeholder:"DIR" help:"Directory for the image while SQLite reads it (default: SQLite's)."`

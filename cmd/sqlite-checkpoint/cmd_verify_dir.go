@@ -71,7 +71,7 @@ func (cmd *verifyCmd) verifyDirectory(ctx context.Context, con *console) error {
 	return con.show(result)
 }
 
-// weaker is the weaker one of two levels, of which the first may be empty.
+// weaker returns the weaker of two levels; the first may be empty.
 func weaker(a, b engine.Level) engine.Level {
 	order := []engine.Level{engine.LevelNone, engine.LevelStructural, engine.LevelQuick, engine.LevelFull}
 	if a == "" || slices.Index(order, b) < slices.Index(order, a) {
@@ -115,8 +115,8 @@ func readManifest(dir string) (list []listing, err error) {
 	return list, nil
 }
 
-// verifyListed demands the image of which the manifest has the digest, in a file: not a link that
-// leads elsewhere.
+// verifyListed verifies a file against the digest in the manifest. It does not follow symbolic
+// links.
 func (cmd *verifyCmd) verifyListed(ctx context.Context, con *console, entry listing) (*verifyResult, error) {
 	info, err := os.Lstat(entry.name)
 	if err != nil {
@@ -133,8 +133,8 @@ func (cmd *verifyCmd) verifyListed(ctx context.Context, con *console, entry list
 	return cmd.verify(ctx, con, in, entry.name, nil)
 }
 
-// manifestFault says which databases are missing or damaged. That one is in use or may not be read
-// decides the status only if nothing worse is wrong with another.
+// manifestFault returns an error that lists the databases that are missing or damaged. One that is
+// in use or unreadable decides the status only if nothing worse is wrong with another.
 func manifestFault(dir string, failed []error, count int) error {
 	f := &fault{kind: kindDamagedTree, err: fmt.Errorf("verify %s: %d of %s not whole",
 		dir, len(failed), plural(count, "database is", "databases are"))}
@@ -154,7 +154,7 @@ func manifestFault(dir string, failed []error, count int) error {
 	return f
 }
 
-// unlisted are the databases below the directory that the manifest does not name.
+// unlisted returns the databases below the directory that the manifest does not list.
 func unlisted(ctx context.Context, dir string, listed []listing) (names []path, err error) {
 	found, err := engine.FindDatabases(ctx, dir, engine.FindOptions{})
 	if err != nil {

@@ -83,7 +83,7 @@ const (
 	envName = "SQLITE_CHECKPOINT_NAME"
 )
 
-// prepare rejects, before any work, what could not end well.
+// prepare fails early where the run would fail later.
 func (cmd *watchCmd) prepare(con *console) (*watcher, error) {
 	argv, err := commandOf("watch PATH", cmd.Command)
 	if err != nil {
@@ -124,8 +124,8 @@ func (cmd *watchCmd) prepare(con *console) (*watcher, error) {
 	return w, nil
 }
 
-// shard is the worker that this process is: as --shard says, or as Kubernetes does in an Indexed
-// Job.
+// shard returns which worker this process is, from --shard or the environment of a Kubernetes
+// Indexed Job.
 func (cmd *watchCmd) shard() (watch.Shard, error) {
 	text := cmd.Shard
 	if text == "" {

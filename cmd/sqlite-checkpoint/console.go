@@ -27,8 +27,8 @@ const (
 
 const program = "sqlite-checkpoint"
 
-// A console prints one result to stdout, or to stderr if stdout is the stream, and everything else
-// to stderr.
+// A console prints one result to stdout, or to stderr if stdout is the stream or CMD's, and
+// everything else to stderr.
 type console struct {
 	stdout, stderr *os.File
 	endDelay       atomic.Int64 // nanoseconds, see allow
@@ -136,7 +136,7 @@ func (c *console) finish(ctx context.Context, err error) int {
 	code, outcome := 0, any(c.result)
 	if err != nil && !errors.Is(err, errShown) {
 		f := explain(ctx, c.command, err)
-		c.tell(f)
+		c.printFailure(f)
 		code, outcome = f.Code, f
 	}
 	for _, err := range []error{c.report.end(code, outcome), c.measured.end(code, c.result)} {
@@ -144,7 +144,7 @@ func (c *console) finish(ctx context.Context, err error) int {
 			continue
 		}
 		f := explain(context.Background(), c.command, err)
-		c.tell(f)
+		c.printFailure(f)
 		if code == 0 {
 			code = f.Code
 		}
@@ -152,8 +152,8 @@ func (c *console) finish(ctx context.Context, err error) int {
 	return code
 }
 
-// tell prints a failure.
-func (c *console) tell(f failure) {
+// printFailure prints a failure.
+func (c *console) printFailure(f failure) {
 	c.progress.clear()
 	if c.json {
 		io.WriteString(c.stderr, jsonLine(f))
@@ -214,7 +214,7 @@ func printable(text string) string {
 	return out.String()
 }
 
-// shorten cuts out the middle: the beginning says what was tried, the end says why.
+// shorten removes the middle: the beginning says what was tried, the end says why.
 func shorten(text string, limit int) string {
 	const gap = " ... "
 	if len(text) <= limit {

@@ -107,7 +107,7 @@ func TestStderrNeverStallsItsReader(t *testing.T) {
 				c.warn(name)
 				c.note(name)
 				c.show(r)
-				c.tell(f)
+				c.printFailure(f)
 			})
 			if stdout != "" {
 				t.Errorf("stdout is the stream's, and has %q", stdout)
@@ -137,7 +137,7 @@ func TestQuietSaysOnlyErrors(t *testing.T) {
 		c.advise("h")
 		c.show(r)
 		f.Findings, f.Hint = nil, ""
-		c.tell(f)
+		c.printFailure(f)
 	})
 	if stdout != "" || stderr != "sqlite-checkpoint: error: check x: x\n" {
 		t.Errorf("stdout %q, stderr %q", stdout, stderr)

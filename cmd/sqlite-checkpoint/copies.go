@@ -33,11 +33,11 @@ type datedCopy struct {
 	problem error         // why it is not proven
 }
 
-// vouched reports whether anything claims to prove the file: a digest that is not right means
-// damage then.
-func (c *datedCopy) vouched() bool { return c.sidecar || c.claims.Trailer }
+// hasDigest reports whether a sidecar or a trailer has a digest of the file. If it does not match,
+// the file is damaged.
+func (c *datedCopy) hasDigest() bool { return c.sidecar || c.claims.Trailer }
 
-// imageSize is what the file will unpack to, as far as its end tells.
+// imageSize returns the size of the database image, from the trailer if there is one.
 func (c *datedCopy) imageSize() int64 {
 	if c.claims.Trailer {
 		return c.claims.ImageSize
@@ -45,7 +45,7 @@ func (c *datedCopy) imageSize() int64 {
 	return c.info.Size()
 }
 
-// A copyDir is what is found in a directory of dated copies.
+// A copyDir is the content of a directory of dated copies.
 type copyDir struct {
 	*atomicfile.Place
 	copies  []*datedCopy // by database, the oldest first
@@ -100,7 +100,7 @@ func readCopyDir(dir *atomicfile.Place, database string) (*copyDir, error) {
 	return found, nil
 }
 
-// add takes in a regular file with a name of ours.
+// add adds a regular file if it has the name of a dated copy or of a sidecar.
 func (d *copyDir) add(file string, files map[string]fs.FileInfo) {
 	if image, isSidecar := strings.CutSuffix(file, dated.SidecarSuffix); isSidecar {
 		_, exists := files[image]
@@ -123,7 +123,7 @@ func (d *copyDir) add(file string, files map[string]fs.FileInfo) {
 	d.copies = append(d.copies, c)
 }
 
-// within is the path of a file in a directory, which is left as it was typed.
+// within returns the path of a file in a directory, which stays as it was typed.
 func within(dir, file string) string {
 	if strings.HasSuffix(dir, "/") {
 		return dir + file
@@ -140,7 +140,7 @@ func (c *datedCopy) readClaims() {
 	c.claims, _ = stream.ReadTrailer(file, c.info.Size())
 }
 
-// databases are those that the directory has copies of.
+// databases returns the databases that the directory has copies of.
 func (d *copyDir) databases() (names []string) {
 	for _, c := range d.copies {
 		names = append(names, c.Database)
@@ -149,7 +149,7 @@ func (d *copyDir) databases() (names []string) {
 	return slices.Compact(names)
 }
 
-// choose leaves nothing but one database, if it is given.
+// choose leaves only the copies of one database, unless name is empty.
 func (d *copyDir) choose(name string) error {
 	if name == "" {
 		return nil
@@ -166,7 +166,7 @@ func (d *copyDir) choose(name string) error {
 	return nil
 }
 
-// prove reads the copies, on all cores, and notes what came of each. Copies that are removed
+// prove reads the copies, on all cores, and records whether each is proven. Copies that are removed
 // meanwhile leave the list.
 func (d *copyDir) prove(ctx context.Context, con *console) error {
 	var total int64
@@ -220,7 +220,7 @@ func (c *datedCopy) prove(ctx context.Context, read io.Writer) {
 	}
 	defer in.Close()
 	if info, err := in.source.file.Stat(); err != nil || !sameState(info, c.info) {
-		c.problem = fmt.Errorf("read %s: it has changed meanwhile", c.path)
+		c.problem = fmt.Errorf("read %s: it has changed since it was listed", c.path)
 		return
 	}
 	if _, c.problem = io.Copy(read, in); c.problem == nil {
@@ -228,14 +228,13 @@ func (c *datedCopy) prove(ctx context.Context, read io.Writer) {
 	}
 }
 
-// gone reports whether there is no file of that name any more.
+// gone reports whether the file no longer exists.
 func (c *datedCopy) gone() bool {
 	_, err := c.dir.Lstat(c.Name.String())
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// forbidden reports whether the copy is not proven because this user may not read it or its
-// sidecar.
+// forbidden reports whether this user may not read the copy or its sidecar.
 func (c *datedCopy) forbidden() bool { return errors.Is(c.problem, fs.ErrPermission) }
 
 // unchanged reports whether the file is still the one that was listed.
@@ -244,7 +243,7 @@ func (c *datedCopy) unchanged() bool {
 	return err == nil && sameState(info, c.info)
 }
 
-// sameState reports whether both describe one file, which was not written to in between.
+// sameState reports whether both describe one file that was not written to in between.
 func sameState(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }

@@ -55,9 +55,8 @@ func (cmd *backupCmd) job(con *console) (*job, error) {
 	return j, err
 }
 
-// name is the path of a new copy: of this second, and after all of the same second that have left a
-// name there. A gap that prune has left between them is not filled: the newest copy would look
-// older than they.
+// name returns the path of a new copy, numbered after all copies of the same second. It leaves gaps
+// that prune has made: a copy in one would look older than it is.
 func (d datedDest) name(source string, compressed bool) string {
 	name := dated.New(source, time.Now(), compressed)
 	entries, _ := os.ReadDir(d.dir) // publishing the copy tells what is wrong with the directory
@@ -70,8 +69,8 @@ func (d datedDest) name(source string, compressed bool) string {
 	return within(d.dir, name.String())
 }
 
-// rename gives a dated copy another name if err says that its name has been taken since, by another
-// backup in the same second. It reports whether the backup is to be tried again.
+// rename gives a dated copy another name if err says that another backup has taken its name. It
+// reports whether to try the backup again.
 func (j *job) rename(err error) bool {
 	if err == nil || j.to.dir == "" || classify(err).kind != engine.KindExists {
 		return false
@@ -80,7 +79,7 @@ func (j *job) rename(err error) bool {
 	return j.resolve(true) == nil && j.checkNames() == nil
 }
 
-// unchanged finds the newest copy of the database, if it is whole and has the very image of snap.
+// unchanged returns the newest copy of the database if it is whole and has the same image as snap.
 func (j *job) unchanged(ctx context.Context, snap *engine.Snapshot) (*datedCopy, error) {
 	if !j.to.ifChanged {
 		return nil, nil
@@ -108,8 +107,8 @@ func (j *job) unchanged(ctx context.Context, snap *engine.Snapshot) (*datedCopy,
 	return newest, nil
 }
 
-// claimedDigest is the digest of the image that the trailer or else the sidecar of a copy claims;
-// zero without either.
+// claimedDigest returns the digest of the image in the trailer or else the sidecar of a copy; zero
+// without either.
 func (c *datedCopy) claimedDigest() stream.Digest {
 	if c.claims.Trailer {
 		return c.claims.ImageSHA256
@@ -139,7 +138,7 @@ func sidecarOf(dir *atomicfile.Place, image string) (stream.Digest, error) {
 	return stream.ParseSidecar(line, image)
 }
 
-// sameAs is the result of a backup that has made no copy, as there is one already.
+// sameAs returns the result of a backup that made no copy because there is one already.
 func (j *job) sameAs(there *datedCopy, info engine.Info) backupResult {
 	r := j.result(info, stream.Summary{Format: formatImage, ImageSize: there.imageSize(), ImageSHA256: there.digest})
 	r.Destination, r.Sidecar, r.StreamSHA256, r.Unchanged = path(there.path), "", "", true

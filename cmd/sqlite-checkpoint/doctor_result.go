@@ -25,7 +25,7 @@ const (
 	severityNote    = "note"
 )
 
-// findings says how much each of the engine's findings matters, and what to do about it.
+// findings has the severity of each of the engine's findings, and what to do about it.
 var findings = map[engine.FindingCode]struct{ severity, remedy string }{
 	engine.FindingNetwork: {severityWarning,
 		"run the backup on the machine, and in the container, where its application runs"},

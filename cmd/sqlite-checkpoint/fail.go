@@ -79,8 +79,8 @@ type row struct {
 	is   error
 }
 
-// kinds is the one table of failures. A hint here suits every command that can fail so; the others
-// are in commandHints.
+// kinds is the one table of failures. A hint here suits every command that can fail this way;
+// others are in commandHints.
 var kinds = []row{
 	{kindUsage, exitUsage, "", nil},
 	{engine.KindPattern, exitUsage, `quote [ and \ in a pattern with \, and close every [`, nil},
@@ -191,8 +191,8 @@ func fileFault(err error) error {
 	return &fault{kind: engine.KindTemp, err: err}
 }
 
-// statusFault is a failure to write --report or --metrics, to which the directories that other
-// hints name do not matter.
+// statusFault is a failure to write --report or --metrics. The hints of commands name other
+// directories, so the table's hint stands.
 func statusFault(err error) error {
 	f := fileFault(err).(*fault)
 	if f.kind == engine.KindTemp && !errors.Is(err, atomicfile.ErrForeignLink) {
@@ -201,7 +201,7 @@ func statusFault(err error) error {
 	return f
 }
 
-// A failure is an error as it is printed: a few lines for people, one object for programs.
+// A failure is an error as it is printed: a few lines for people, one JSON object for programs.
 type failure struct {
 	Code     int    `json:"code"`
 	Kind     string `json:"kind"`

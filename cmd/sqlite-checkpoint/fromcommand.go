@@ -11,7 +11,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// fromFlags let a command deliver what is read.
+// fromFlags read the stdout of a command instead of a file.
 type fromFlags struct {
 	FromCommand bool          `help:"Instead of SRC: run CMD, given after --, and read its stdout. It must succeed."`
 	Timeout     time.Duration `placeholder:"TIME" help:"Longest time without progress at the input (default: none)."`
@@ -29,7 +29,7 @@ func (f *fromFlags) Validate() error {
 	return nil
 }
 
-// open opens SRC, or starts the command in its place. CMD's name stands where SRC would.
+// open opens SRC, or starts CMD in its place. Messages then name CMD.
 func (f *fromFlags) open(ctx context.Context, source string, proof proofFlags) (in *input, err error) {
 	start := time.Now()
 	if f.FromCommand {
@@ -47,8 +47,7 @@ func (f *fromFlags) open(ctx context.Context, source string, proof proofFlags) (
 	return in, nil
 }
 
-// endGrace is how long a command may take to exit after TERM, once nobody reads its output any
-// more.
+// endGrace is how long a command may take to exit after TERM, once its output is no longer read.
 const endGrace = 2 * time.Second
 
 // openCommand is openInput for the stdout of a command. The guard keeps the write end until CMD and
@@ -78,7 +77,8 @@ func openCommand(ctx context.Context, argv []string, proof proofFlags) (*input, 
 	return &input{Reader: reader, source: source, end: process.Close}, nil
 }
 
-// A commandReader reads the stdout of a command, which ends only if the command has succeeded.
+// A commandReader reads the stdout of a command. It returns io.EOF only if the command has
+// succeeded.
 type commandReader struct {
 	*ctxReader
 	process *guard.Process

@@ -16,6 +16,10 @@ func longHelp() kong.Vars {
 
 		"keep_going_help": "Run CMD even if databases could not be copied: they are absent then, " +
 			"and the exit status is that of the worst of them.",
+		"modes":        "passive, full, restart or truncate (default: passive).",
+		"metrics_help": "Update last success, status and size in FILE, which must end in .prom, for Prometheus.",
+		"shards_help":  "Keep the stream in DIR as files of SIZE, such as 64KiB: only those that change are written.",
+
 		"stage_help": "Keep the copies in DIR: an unchanged database is not copied again " +
 			"(default: a private directory that is removed).",
 
@@ -24,8 +28,8 @@ func longHelp() kong.Vars {
 		"query_help": "Query the image with one SELECT; the first value of its first row must be neither NULL, " +
 			"0 nor ''. Repeatable.",
 
-		"set_aside_help": "First rename an existing DB, with its -wal, -shm and -journal, to a dated name; fails if a " +
-			"process has it open. The new DB gets its owner and mode.",
+		"set_aside_help": "First rename an existing DB, with its -wal, -shm and -journal, to a dated name; " +
+			"fails if a process has it open. The new DB gets its owner and mode.",
 		"restore_check_help": "SQLite's check of the image: auto, quick or full (default: auto).",
 
 		"state_help": "Remember in FILE what CMD has succeeded for; without it, every database counts as changed " +

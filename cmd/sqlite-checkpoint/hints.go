@@ -51,7 +51,7 @@ var commandHints = []struct {
 		"run as root or as the owner, where the file system is writable; or use backup, which writes nothing"},
 }
 
-// advice returns the hint for err: its own, or else that of the case, the command or the kind.
+// advice returns the hint for err: its own, or else that for the file, the command or the kind.
 func advice(command string, r row, err error) string {
 	var own *fault
 	if errors.As(err, &own) && own.hint != "" {
@@ -74,8 +74,7 @@ func advice(command string, r row, err error) string {
 	return r.hint
 }
 
-// isCheck reports whether it was SQLite's check of the copy that failed, so that --check none makes
-// one.
+// isCheck reports whether the copy failed SQLite's check, so that --check none would make one.
 func isCheck(err error) bool {
 	var known *engine.Error
 	return !errors.As(err, &known) || known.Op == "check"
@@ -141,8 +140,8 @@ func commandOf(usage string, args []string) ([]string, error) {
 	return args[1:], nil
 }
 
-// withoutCommand is the error of a command line in which kong misses CMD. It does so, too, where the operand before
-// -- is missing, for which it takes CMD.
+// withoutCommand is the error of a command line in which kong misses CMD. It does so, too, where
+// the operand before -- is missing, for which it takes CMD.
 func withoutCommand(parsed *kong.Context) error {
 	command := parsed.Selected()
 	operand := strings.ToUpper(command.Positional[0].Name)

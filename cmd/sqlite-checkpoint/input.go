@@ -24,7 +24,7 @@ type input struct {
 	end    func() error // ends the command or closes the shards that deliver it; nil for a file
 }
 
-// openInput opens SRC and reads what it is to be compared with.
+// openInput opens SRC, and reads the digest that it is compared with.
 func openInput(ctx context.Context, source string, proof proofFlags) (*input, error) {
 	if source == "" {
 		return nil, usagef("SRC is empty")
@@ -68,7 +68,7 @@ func (in *input) Close() {
 	}
 }
 
-// checkNotInUse refuses a database with a -wal or -journal: part of its content may be there.
+// checkNotInUse refuses a database with a -wal or -journal: part of its content may be in them.
 func checkNotInUse(source string) error {
 	names := []string{source}
 	if resolved, err := filepath.EvalSymlinks(source); err == nil && resolved != filepath.Clean(source) {
@@ -122,7 +122,7 @@ type ctxReader struct {
 	timeout time.Duration // the longest time without a byte; 0 means no limit
 }
 
-// pollInterval is how long the end of the context may go unnoticed, in milliseconds.
+// pollInterval is how often a reader checks its context, in milliseconds.
 const pollInterval = 100
 
 func (p *ctxReader) Read(b []byte) (int, error) {

@@ -24,8 +24,7 @@ type job struct {
 	place   *atomicfile.Place // directory of a new file, while it runs; else nil
 }
 
-// run makes the backup. A dated name that another backup has taken meanwhile is replaced by a new
-// one.
+// run makes the backup. If another backup has taken the dated name meanwhile, it tries another one.
 func (j *job) run(ctx context.Context) (backupResult, error) {
 	if j.target == stream.NewFile {
 		var err error
@@ -84,8 +83,7 @@ func (j *job) attempt(ctx context.Context) (backupResult, error) {
 	return j.result(snap.Info(), sum), nil
 }
 
-// emit gives the copy to the destination, whatever that is. If it fails, no file has been
-// published.
+// emit sends the copy to its destination. If it fails, no file has been published.
 func (j *job) emit(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
 	switch {
 	case j.command != nil:
@@ -154,7 +152,7 @@ func (j *job) writerOptions(snap *engine.Snapshot) stream.WriterOptions {
 		Hash:      snap.Hash,
 		NoTrailer: j.NoTrailer,
 		Go:        func(f func()) { background(f) },
-		// Nobody else gets to see it.
+		// Only a sidecar and JSON show it.
 		NoStreamHash: j.sidecarPath == "" && !j.con.wantsJSON(),
 	}
 	if j.Zstd {
@@ -188,8 +186,7 @@ func (j *job) unpublish() {
 	}
 }
 
-// destinationFault classifies an error of the destination. What the engine or the context says
-// stands.
+// destinationFault classifies an error of the destination. Errors of the engine keep their kind.
 func (j *job) destinationFault(err error) error {
 	var known *engine.Error
 	switch {

@@ -28,8 +28,8 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// catchPipe makes a write to a closed pipe an error that is cleaned up after, instead of a silent
-// death. Catching leaves the signal as it was for programs that we start; ignoring would not.
+// catchPipe turns a write to a closed pipe into an error, so that the run can clean up. Programs
+// that we start still get the default action, which they would not if the signal were ignored.
 func catchPipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // run is the program without its process: it returns the exit status.
@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	return con.finish(ctx, dispatch(ctx, con, args))
 }
 
-// An interruption is the cause of a context that a signal has ended.
+// An interruption is the cause of a context that a signal has canceled.
 type interruption struct{ signal syscall.Signal }
 
 func (i interruption) Error() string { return "interrupted by " + signalName(i.signal) }
@@ -57,9 +57,9 @@ func signalName(s syscall.Signal) string {
 	return "SIGTERM"
 }
 
-// interruptible gives a context that INT, TERM, HUP or QUIT ends. The first signal asks for a clean
-// end, and hands the context to abandon in case there is none; a second one, no longer caught, ends
-// the process at once. Signals that our parent had us ignore (nohup) stay ignored.
+// interruptible returns a context that INT, TERM, HUP or QUIT cancels. The first signal asks for a
+// clean end; abandon sees to it that there is one. A second signal, no longer caught, ends the
+// process at once. Signals that our parent had us ignore (nohup) stay ignored.
 func interruptible(parent context.Context, abandon func(context.Context)) context.Context {
 	var caught []os.Signal
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {

@@ -18,7 +18,7 @@ import (
 
 // A metricsFlag is --metrics, for the commands that back up or prove something.
 type metricsFlag struct {
-	Metrics string `placeholder:"FILE.prom" help:"Update last success, status and size in FILE, which must end in .prom, for Prometheus."`
+	Metrics string `placeholder:"FILE.prom" help:"${metrics_help}"`
 }
 
 func (f *metricsFlag) metricsFile() string { return f.Metrics }
@@ -51,7 +51,7 @@ func newMeasurement(command *kong.Context) *measurement {
 	return m
 }
 
-// absolute is a path as a label has it; - stays as it is.
+// absolute returns the path for a label; - stays as it is.
 func absolute(name string) string {
 	if whole, err := filepath.Abs(name); err == nil && name != "-" {
 		return whole
@@ -59,8 +59,8 @@ func absolute(name string) string {
 	return name
 }
 
-// checkMetrics fails if --metrics would replace something else, or make a file that node_exporter
-// does not read. A file that cannot be read or written is no reason to make no backup.
+// checkMetrics fails if --metrics would replace another file, or create one that node_exporter does
+// not read. A file that cannot be read or written does not prevent the backup.
 func checkMetrics(file string, operands []string) error {
 	if !strings.HasSuffix(file, ".prom") {
 		return usagef("--metrics %s: the name must end in .prom: node_exporter reads no other files", file)
@@ -86,8 +86,8 @@ func metricsFault(file string, err error) error {
 	return statusFault(fmt.Errorf("write metrics %s: %w", file, cause(err)))
 }
 
-// begin says that a run has begun. All that is known of earlier ones stays. An error in writing is
-// ignored: end will meet it, too, and a backup is worth more than its metrics.
+// begin records that a run has begun, and keeps what is known of earlier ones. A write error is
+// ignored: end will report it, and a backup is worth more than its metrics.
 func (m *measurement) begin() error {
 	if m == nil {
 		return nil
@@ -99,7 +99,7 @@ func (m *measurement) begin() error {
 	return nil
 }
 
-// end says how the run has ended.
+// end records how the run has ended.
 func (m *measurement) end(code int, r result) error {
 	if m == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// A plan is what a backup is to do, with all that its flags leave open decided.
+// A plan says what a backup will do. Everything that its flags leave open has been decided.
 type plan struct {
 	*streamFlags
 	source, dest string
@@ -20,7 +20,7 @@ type plan struct {
 	sidecarPath  string // empty for none
 }
 
-// newJob plans a backup of source to dest, and refuses, before any work, what could not end well.
+// newJob plans a backup of source to dest. It fails early where the backup would fail later.
 func newJob(con *console, source, dest string, to datedDest, flags *streamFlags) (*job, error) {
 	j := &job{plan: plan{streamFlags: flags, source: source, dest: dest}, to: to, con: con}
 	if source == "" || dest == "" {
@@ -48,8 +48,8 @@ func newPipeJob(con *console, cmd *pipeCmd) (*job, error) {
 	return j, j.checkNames()
 }
 
-// probe finds out what kind of place the destination is. The engine says more about a file that is
-// in the way.
+// probe determines the kind of the destination. The engine's error says more about a file in the
+// way.
 func (j *job) probe() (err error) {
 	j.target, err = stream.ProbeTarget(j.dest, j.con.stdout)
 	if j.target == stream.NewFile || err != nil && j.dest != "-" {
@@ -96,7 +96,7 @@ func parseLevel(name string) (stream.Level, error) {
 // isImage reports whether the destination becomes a plain database file, not a stream.
 func (p *plan) isImage() bool { return p.target == stream.NewFile && !p.Zstd }
 
-// subject is the name that the sidecar has for what is emitted.
+// subject returns the file name that the sidecar contains.
 func (p *plan) subject() string {
 	if p.target == stream.Stdout {
 		return "-"
@@ -104,7 +104,7 @@ func (p *plan) subject() string {
 	return filepath.Base(p.dest)
 }
 
-// checkNames fails if a name is taken that the backup would need.
+// checkNames fails if a name that the backup needs is taken.
 func (p *plan) checkNames() error {
 	if p.target == stream.NewFile {
 		if err := atomicfile.CheckAbsent(p.dest + ".sha256"); err != nil {
@@ -143,8 +143,8 @@ func (p *plan) snapshotOptions(place *atomicfile.Place) engine.SnapshotOptions {
 	return opts
 }
 
-// engineTimeout translates a timeout: 0 means not to wait on the command line, and the default to
-// the engine.
+// engineTimeout translates a timeout: on the command line 0 means not to wait, to the engine the
+// default.
 func engineTimeout(d time.Duration) time.Duration {
 	if d == 0 {
 		return -1

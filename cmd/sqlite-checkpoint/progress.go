@@ -21,9 +21,9 @@ const (
 	barWidth      = 20
 )
 
-// A progress is the one bar of a run, on a terminal. Work only stores how far it is; a goroutine of
-// its own draws, because a terminal can be paused (Ctrl-S, a stalled connection), and the work may
-// hold a lock on the database. A nil progress does nothing.
+// A progress is the one bar of a run, on a terminal. The work only stores its position, and a
+// goroutine of its own draws: a terminal can be paused (Ctrl-S, a stalled connection) while the
+// work holds a lock on the database. A nil progress does nothing.
 type progress struct {
 	tty  *os.File
 	stop chan struct{}
@@ -35,8 +35,8 @@ type progress struct {
 	drawn   *progressbar.ProgressBar
 }
 
-// A position is where the work stands. A total of 0 is not known and shows as a spinner; no label
-// means no bar.
+// A position is how far the work is. A total of 0 is unknown and shows a spinner; no label means no
+// bar.
 type position struct {
 	label       string
 	done, total int64
@@ -56,12 +56,12 @@ func (p *progress) engine(at engine.Progress) {
 		p.show("opening", 0, 0)
 	case engine.PhaseCopy:
 		p.show("copying", at.Done, at.Total)
-	case engine.PhaseCheck: // SQLite does not tell how far it is
+	case engine.PhaseCheck: // SQLite does not report progress
 		p.show("checking "+humanize.IBytes(uint64(at.Total)), 0, 0)
 	}
 }
 
-// show says where the work stands. It never waits for the terminal.
+// show stores the position. It never waits for the terminal.
 func (p *progress) show(label string, done, total int64) {
 	if p == nil {
 		return
@@ -78,7 +78,7 @@ func (p *progress) show(label string, done, total int64) {
 	p.at = position{label, done, total, bar}
 }
 
-// clear takes the bar off the terminal, so that a line can be written.
+// clear removes the bar from the terminal, so that a line can be written.
 func (p *progress) clear() {
 	if p == nil {
 		return
@@ -140,8 +140,8 @@ func (p *progress) render(at position) {
 	}
 }
 
-// inForeground reports whether a terminal is this process's to write to: a background job would
-// draw over what its user types.
+// inForeground reports whether this process is in the foreground of the terminal: a background job
+// would draw over what its user types.
 func inForeground(tty *os.File) bool {
 	group, err := unix.IoctlGetInt(descriptor(tty), unix.TIOCGPGRP)
 	return err != nil || group == unix.Getpgrp() // an error: it is not our controlling terminal
@@ -167,7 +167,7 @@ func newBar(out io.Writer, label string, total int64) *progressbar.ProgressBar {
 	return bar
 }
 
-// A lineWriter cuts off what would not fit on the terminal's line: a bar that wraps scrolls with
+// A lineWriter truncates what does not fit on the terminal's line: a bar that wraps scrolls with
 // each drawing.
 type lineWriter struct {
 	tty    *os.File

@@ -10,7 +10,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// proofFlags say what the input is compared with, besides its trailer or in place of one.
+// proofFlags say what the input is compared with besides its trailer, or instead of one.
 type proofFlags struct {
 	SHA256   string `name:"sha256" placeholder:"HEX" help:"The SHA-256 that the image must have."`
 	Sidecar  string `placeholder:"FILE" help:"File with SRC's SHA-256, as sha256sum writes it (default: SRC.sha256)."`
@@ -27,7 +27,7 @@ func (p proofFlags) options(source string) (stream.ReaderOptions, error) {
 		}
 		opts.ImageSHA256 = &digest
 	}
-	sidecar, names := p.Sidecar, []string{""} // whoever names a sidecar knows what it is of: files are renamed
+	sidecar, names := p.Sidecar, []string{""} // a sidecar given by name may be of a file that was renamed
 	if sidecar == "" && p.SHA256 == "" && !p.Unproven && source != "-" {
 		if _, err := os.Stat(source + ".sha256"); err == nil {
 			sidecar, names = source+".sha256", []string{filepath.Base(source), "-"}
@@ -41,7 +41,7 @@ func (p proofFlags) options(source string) (stream.ReaderOptions, error) {
 	return opts, err
 }
 
-// maxSidecar limits how much is read of a file that should be one line.
+// maxSidecar limits how much of a sidecar is read, which should be one line.
 const maxSidecar = 64 << 10
 
 // readSidecar reads the digest in a sidecar that is for one of these names.

@@ -48,7 +48,7 @@ func pruned(c *datedCopy, reasons []string) prunedCopy {
 	return p
 }
 
-// refusal is the failure to remove anything of a database.
+// refusal returns an error if nothing of a database was removed.
 func (r *pruneResult) refusal() (refusal error) {
 	for _, database := range r.Databases {
 		if database.Refused == "" {

@@ -27,7 +27,7 @@ type report struct {
 	command  string
 	operands []string // of DB, SRC and DEST, those that the command has; the first is the source
 	started  time.Time
-	success  string // when the last run of the same command on the same source ended that succeeded; may be empty
+	success  string // when the last successful run of this command on this source ended; may be empty
 }
 
 // reportStart begins every report, and no other file.
@@ -101,7 +101,7 @@ func (r *report) openDir() (err error) {
 	return nil
 }
 
-// close ends the use of the directory. It is idempotent.
+// close closes the directory. It is idempotent.
 func (r *report) close() {
 	if r != nil && r.dir != nil {
 		r.dir.Close()
@@ -110,8 +110,8 @@ func (r *report) close() {
 
 func (r *report) name() string { return atomicfile.Base(r.path) }
 
-// recall finds the last success in the report of an earlier run. A command line that does not parse
-// is taken for one of the same command and source.
+// recall reads the last success from the report of an earlier run. A command line that does not
+// parse counts as one of the same command and source.
 func (r *report) recall() {
 	f, err := r.dir.Open(r.name())
 	if err != nil {
@@ -135,7 +135,7 @@ func (r *report) recall() {
 	}
 }
 
-// alike reports whether two names can be the same, as one that is not known can be any.
+// alike reports whether two names may be the same; an empty one is not known.
 func alike(a, b string) bool { return a == b || a == "" || b == "" }
 
 // checkReplaceable fails if the file exists and is not a report.
@@ -177,8 +177,8 @@ func startsWith(f io.ReaderAt, prefix string) bool {
 	return err == nil && string(start) == prefix
 }
 
-// begin replaces the report of an earlier run, so that it cannot pass for this one's if this one is
-// killed. An error is ignored: end will meet it, too, and a backup is worth more than its report.
+// begin replaces the report of an earlier run, which could pass for this run's if this run is
+// killed. An error is ignored: end will report it, and a backup is worth more than its report.
 func (r *report) begin() {
 	if r == nil {
 		return
@@ -210,7 +210,7 @@ func (r *report) write(line string) error {
 	return nil
 }
 
-// line renders the head, followed by the other fields of the outcome.
+// line returns the head as JSON, followed by the other fields of the outcome.
 func (r *report) line(head reportHead, outcome any) string {
 	head.Program, head.Command, head.Started, head.Success = program, r.command, timestamp(r.started), r.success
 	if len(r.operands) > 0 {

@@ -33,7 +33,7 @@ func (f atFlags) check(source string, proof proofFlags) error {
 	return nil
 }
 
-// limit is the time that no copy may be later than.
+// limit returns the time that the copy must not be later than.
 func (f atFlags) limit(now time.Time) (time.Time, error) {
 	if f.At == latest {
 		return time.Unix(1<<40, 0), nil
@@ -45,7 +45,7 @@ func (f atFlags) limit(now time.Time) (time.Time, error) {
 	return limit, nil
 }
 
-// candidates are the copies in dir that may be restored, the best first.
+// candidates returns the copies that may be restored, the best first.
 func (f atFlags) candidates(con *console, place *atomicfile.Place, now time.Time) ([]*datedCopy, error) {
 	limit, err := f.limit(now)
 	if err != nil {
@@ -107,7 +107,7 @@ func (cmd *restoreCmd) installAt(
 	return restoreResult{}, cmd.noneWhole(copies)
 }
 
-// noneWhole is the failure to restore any of the copies, the newest first.
+// noneWhole returns the error for when none of the copies, the newest first, could be restored.
 func (cmd *restoreCmd) noneWhole(copies []*datedCopy) error {
 	if !slices.ContainsFunc(copies, func(c *datedCopy) bool { return !c.forbidden() }) {
 		err := fmt.Errorf("restore %s: none of the copies up to %s can be read: %w",
@@ -123,8 +123,7 @@ func (cmd *restoreCmd) noneWhole(copies []*datedCopy) error {
 	return &fault{kind: kindDamagedCopies, err: err, hint: hint}
 }
 
-// isUnusable reports whether err is the fault of the copy that was to be restored, not of the place
-// it was to go to.
+// isUnusable reports whether err is the fault of the copy, not of the destination.
 func isUnusable(ctx context.Context, err error) bool {
 	f := explain(ctx, "restore", err)
 	return f.Code == exitStream || f.Code == exitSource || f.Kind == string(engine.KindCorrupt)

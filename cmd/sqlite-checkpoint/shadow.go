@@ -29,7 +29,7 @@ type shadowRoot struct {
 	path  string // absolute, without symbolic links
 }
 
-// prepare refuses, before any work, what could not end well.
+// prepare fails early where the run would fail later.
 func (cmd *shadowCmd) prepare(con *console) (*shadowing, error) {
 	s := &shadowing{shadowCmd: cmd, con: con, bare: cmd.mentions(stageMark), live: map[string][]string{}}
 	var err error
@@ -75,7 +75,7 @@ func openRoot(dir string) (shadowRoot, error) {
 	return shadowRoot{dir, path}, nil
 }
 
-// withoutNamespace is what to do where there can be no view.
+// withoutNamespace is the hint where there can be no view.
 const withoutNamespace = "use the form without mounts: " +
 	"shadow --stage STAGE DIR -- CMD --exclude-file {exclude} DIR {stage}"
 
@@ -91,7 +91,7 @@ func (s *shadowing) checkNamespace() error {
 	return nil
 }
 
-// toMount is what to do to be allowed to mount without a user namespace.
+// toMount returns the hint on how to mount without a user namespace.
 func toMount() string {
 	if os.Geteuid() == 0 {
 		return "give root CAP_SYS_ADMIN here, as docker run --cap-add SYS_ADMIN does"

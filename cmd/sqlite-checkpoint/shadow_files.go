@@ -9,8 +9,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// manifestName is the file that says what every database in a directory has to be, as sha256sum -c
-// reads it.
+// manifestName is the file with the digests of all databases in a directory, for sha256sum -c.
 const manifestName = ".sqlite-checkpoint.sha256"
 
 func (s *shadowing) writeManifests() error {
@@ -37,8 +36,8 @@ func (s *shadowing) writeManifests() error {
 // excludeName is the file that {exclude} stands for.
 const excludeName = "exclude"
 
-// writeExclude lists the databases and what belongs to them, one pattern a line, for restic and
-// tar.
+// writeExclude writes patterns of the databases and the files beside them, one a line, for restic
+// and tar.
 func (s *shadowing) writeExclude() error {
 	var text strings.Builder
 	for _, database := range s.databases {
@@ -50,7 +49,8 @@ func (s *shadowing) writeExclude() error {
 	return s.stage.WriteAside(excludeName, []byte(text.String()))
 }
 
-// escapePattern makes of a path a pattern that restic and tar take for that path alone. restic also
-// expands $ and trims lines. A line break fits into no line, so that any character there has to do.
+// escapePattern turns a path into a pattern that matches only that path in restic and tar. restic
+// also expands $ and trims lines. A pattern cannot contain a line break, so it matches any
+// character there.
 var escapePattern = strings.NewReplacer(
 	`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `$`, `[$]`, " ", "[ ]", "\t", "[\t]", "\n", "?", "\r", "?")

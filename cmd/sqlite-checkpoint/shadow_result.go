@@ -11,7 +11,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/stage"
 )
 
-// What has become of a database.
+// The outcomes for a database.
 const (
 	outcomeCopied    = "copied"
 	outcomeUnchanged = "unchanged"
@@ -40,11 +40,11 @@ type shadowResult struct {
 	Skew       millis             `json:"skew_ms"`
 	Elapsed    millis             `json:"elapsed_ms"`
 	Databases  []shadowedDatabase `json:"databases"`
-	Omitted    int                `json:"databases_omitted,omitempty"` // for want of room in a line
+	Omitted    int                `json:"databases_omitted,omitempty"` // to keep the line short
 	whole      bool               // nothing was wrong
 }
 
-// fit leaves out databases until the result is one line that a program can read, the failed ones
+// fit leaves out databases until the result fits into a line of jsonLimit bytes, the failed ones
 // last.
 func (r *shadowResult) fit() *shadowResult {
 	short := *r
@@ -63,8 +63,7 @@ func (d shadowedDatabase) rank() int {
 	return slices.Index([]string{outcomeFailed, outcomeCopied, outcomeUnchanged}, d.Outcome)
 }
 
-// result says what was done. Skew is the time between the moments of which the first and the last
-// copy are.
+// result describes the run. Skew is the time between the moments of the first and the last copy.
 func (s *shadowing) result(start time.Time) *shadowResult {
 	r := &shadowResult{
 		Command: "shadow", Sources: paths(s.Dirs), CMD: path(strings.Join(s.argv, " ")), Count: len(s.copies),
@@ -118,8 +117,8 @@ func (r *shadowResult) lines() []string {
 	return []string{line, "complete: " + plural(r.Count, "database", "databases")}
 }
 
-// failure is the error of a run in which databases could not be copied: with the worst one's kind,
-// and a line for each.
+// failure returns an error if databases could not be copied: of the kind of the worst one, with a
+// finding for each.
 func (s *shadowing) failure() error {
 	var worst row
 	var findings []string
@@ -144,7 +143,7 @@ func (s *shadowing) failure() error {
 	return &fault{kind: worst.kind, err: err, findings: findings}
 }
 
-// severity orders failures: what another run cannot mend counts most.
+// severity orders failures: those that another run cannot mend count most.
 func severity(r row) int {
 	return slices.Index([]int{exitBusy, exitSpace, exitSource, exitCorrupt}, r.code)
 }

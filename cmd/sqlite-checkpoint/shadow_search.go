@@ -56,7 +56,7 @@ func (s *shadowing) find(ctx context.Context) (databases []string, skipped []eng
 	return slices.Compact(databases), skipped, nil
 }
 
-// note says what was left out, if it may hold databases.
+// note reports what was left out, if it may hold databases.
 func (s *shadowing) note(entry engine.Skipped) {
 	name := s.typed(entry.Path)
 	if slices.ContainsFunc(s.roots, func(root shadowRoot) bool { return root.path == entry.Path }) {
@@ -76,8 +76,8 @@ func (s *shadowing) note(entry engine.Skipped) {
 	}
 }
 
-// outside reports whether a symbolic link leads to a directory or a database that is below none of
-// the directories.
+// outside reports whether a symbolic link leads to a directory or a database outside all
+// directories.
 func (s *shadowing) outside(link string) (target string, ok bool) {
 	target, err := filepath.EvalSymlinks(link)
 	if err != nil || slices.ContainsFunc(s.roots, func(root shadowRoot) bool { return inside(target, root.path) }) {
@@ -93,7 +93,7 @@ func (s *shadowing) outside(link string) (target string, ok bool) {
 // inside reports whether a clean path is dir or below it.
 func inside(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
 
-// typed gives an absolute path as the user would write it.
+// typed returns an absolute path as the user would type it.
 func (s *shadowing) typed(path string) string {
 	best := shadowRoot{}
 	for _, root := range s.roots {
@@ -104,8 +104,8 @@ func (s *shadowing) typed(path string) string {
 	return filepath.Join(best.typed, strings.TrimPrefix(path, best.path))
 }
 
-// appeared searches again after CMD: a database that was not there before was seen by CMD as it is,
-// unless it is in a directory that was shown as it had been.
+// appeared searches again after CMD: CMD has seen a new database as it is, unless it is in a
+// directory that was shown as of the start.
 func (s *shadowing) appeared(ctx context.Context) error {
 	found, _, err := s.find(ctx)
 	if err != nil {

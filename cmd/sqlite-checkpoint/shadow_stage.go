@@ -42,15 +42,14 @@ func (s *shadowing) openStage() (err error) {
 	return nil
 }
 
-// closeStage says what it could not remove.
+// closeStage closes the stage, and warns of what it could not remove.
 func (s *shadowing) closeStage() {
 	if err := s.stage.Close(); err != nil {
 		s.con.warn(err.Error())
 	}
 }
 
-// makeStage makes a private stage, on the file system of the directories if there is a place for
-// it.
+// makeStage creates a private stage, if possible on the file system of the directories.
 func (s *shadowing) makeStage() (err error) {
 	places := s.places()
 	if len(places) == 0 {
@@ -67,8 +66,8 @@ func (s *shadowing) makeStage() (err error) {
 	return err
 }
 
-// places are the directories that a stage could be made in, the best first: above a directory on
-// its file system, then where programs keep their own.
+// places returns the directories that a stage could be created in, the best first: above a
+// directory on its file system, then the usual ones for state and temporary files.
 func (s *shadowing) places() (places []string) {
 	for _, root := range s.roots {
 		device, _ := deviceOf(root.path)
@@ -86,8 +85,7 @@ func (s *shadowing) places() (places []string) {
 	})
 }
 
-// trusted reports whether nobody but this user and root can give the entries of a directory other
-// names.
+// trusted reports whether only this user and root can rename entries of the directory.
 func trusted(dir string) bool {
 	for ; ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
@@ -105,8 +103,7 @@ func trusted(dir string) bool {
 	}
 }
 
-// elsewhere is a directory with databases that is not on the file system of place, empty if there
-// is none.
+// elsewhere returns a directory with databases that is not on the file system of place, or "".
 func (s *shadowing) elsewhere(place string) string {
 	device, ok := deviceOf(place)
 	for _, dir := range s.directories() {
@@ -129,8 +126,8 @@ func deviceOf(path string) (uint64, bool) {
 // oneFileSystem are flags that keep a program on the file system that it begins on.
 var oneFileSystem = []string{"-x", "--one-file-system", "--xdev"}
 
-// checkDevice refuses a CMD that would leave out what lies beside a database: the bytes of a staged
-// directory are the stage's, so that what is mounted in it would be on another file system.
+// checkDevice refuses flags with which CMD would skip the files beside a database: a staged
+// directory is on the stage's file system, and the live files mounted in it are on another.
 func (s *shadowing) checkDevice(place string) error {
 	dir := s.elsewhere(place)
 	if s.bare || dir == "" {
@@ -178,8 +175,7 @@ func (s *shadowing) copy(ctx context.Context) (err error) {
 	return s.stage.Save(s.copies)
 }
 
-// directories are the live ones that have a staged one: where databases are, and where a manifest
-// is to be.
+// directories returns the live directories that are staged: those with a database or a manifest.
 func (s *shadowing) directories() (dirs []string) {
 	for _, database := range s.databases {
 		dirs = append(dirs, filepath.Dir(database))
@@ -191,7 +187,7 @@ func (s *shadowing) directories() (dirs []string) {
 	return slices.Compact(dirs)
 }
 
-// manifests are the directories that get a manifest.
+// manifests returns the directories that get a manifest.
 func (s *shadowing) manifests() []shadowRoot {
 	if s.NoManifest {
 		return nil
@@ -199,7 +195,7 @@ func (s *shadowing) manifests() []shadowRoot {
 	return s.roots
 }
 
-// arrange puts everything but the databases into the stage, and says what is to be mounted.
+// arrange adds everything but the databases to the stage, and lists what to mount.
 func (s *shadowing) arrange() error {
 	if err := s.writeManifests(); err != nil {
 		return err

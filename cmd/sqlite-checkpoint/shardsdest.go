@@ -45,7 +45,8 @@ func (cmd *backupCmd) shardsJob(con *console) (*job, error) {
 		return nil, usagef("--shards needs a directory as DEST")
 	case cmd.Zstd:
 		err := errors.New("--shards and --zstd exclude each other: a compressed stream changes with every page")
-		return nil, &fault{kind: kindUsage, err: err, hint: "leave out --zstd: restic, borg and kopia compress by themselves"}
+		hint := "leave out --zstd: restic, borg and kopia compress by themselves"
+		return nil, &fault{kind: kindUsage, err: err, hint: hint}
 	case cmd.IfChanged:
 		return nil, usagef("--if-changed is for dated copies; --shards never writes what has not changed")
 	case cmd.Sidecar != "" || cmd.NoSidecar || cmd.NoTrailer:

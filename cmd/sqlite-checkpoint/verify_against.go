@@ -13,7 +13,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// againstFlags compare the image with the database that it should be a backup of.
+// againstFlags compare the image with the live database that it is a backup of.
 type againstFlags struct {
 	Against      string    `placeholder:"DB" help:"Compare with live DB: the same schema, no table with fewer rows."`
 	AtMostBehind allowance `placeholder:"N|N%" help:"With --against: how many rows each table may lack (default: 0)."`
@@ -50,7 +50,7 @@ func (a allowance) allows(behind, of int64) bool {
 	return behind <= max(a.rows, int64(math.Floor(a.percent/100*float64(of))))
 }
 
-// againstResult is what the comparison has found.
+// againstResult is the result of the comparison.
 type againstResult struct {
 	Database  path          `json:"database"`
 	Count     int           `json:"table_count"`
@@ -104,8 +104,7 @@ func (cmd *verifyCmd) takeAgainst(ctx context.Context, con *console) (*engine.Sn
 	return con.takeSnapshot(ctx, cmd.Against, opts)
 }
 
-// compare compares the image with the copy of the database. The error says what is not as it has to
-// be.
+// compare compares the image with the copy of the database. The error says what differs too much.
 func (cmd *verifyCmd) compare(ctx context.Context, image, live *engine.Image) (*againstResult, error) {
 	found, err := image.Compare(ctx, live)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// queryFlags ask the image whether it is the database that it should be.
+// queryFlags query the image, to prove that it is the right database.
 type queryFlags struct {
 	Query        []string      `sep:"none" placeholder:"SQL" help:"${query_help}"`
 	QueryTimeout time.Duration `default:"60s" placeholder:"TIME" help:"Time limit of a query (default: ${default})."`
@@ -22,7 +22,7 @@ type queryFlags struct {
 // maxQueries limits the length of the result.
 const maxQueries = 10
 
-// check finds the queries that are wrong before anything is read.
+// check rejects wrong queries before anything is read.
 func (f *queryFlags) check() error {
 	if len(f.Query) > maxQueries {
 		return usagef("--query was given %d times: at most %d", len(f.Query), maxQueries)
@@ -38,7 +38,7 @@ func (f *queryFlags) check() error {
 	return nil
 }
 
-// evidence is what an image has shown besides its digest.
+// evidence is what was found out about an image beyond its digest.
 type evidence struct {
 	Restore millis         `json:"restore_ms,omitempty"` // until there was a checked database
 	Queries []queryResult  `json:"queries,omitempty"`
@@ -93,7 +93,7 @@ func (cmd *verifyCmd) prove(ctx context.Context, con *console, in *input, src st
 	return image.Info(), e, err
 }
 
-// ask asks all queries. The error says which of them do not hold.
+// ask runs all queries. The error lists those that failed or returned a false value.
 func (f *queryFlags) ask(ctx context.Context, image *engine.Image) (results []queryResult, err error) {
 	var wrong []string
 	for _, sql := range f.Query {
@@ -113,13 +113,13 @@ func (f *queryFlags) ask(ctx context.Context, image *engine.Image) (results []qu
 		}
 	}
 	if len(wrong) > 0 {
-		return results, proofFault(engine.KindQuery, "a query does not hold", wrong)
+		return results, proofFault(engine.KindQuery, "a query failed", wrong)
 	}
 	return results, nil
 }
 
-// proofFault is what an image was found to lack: the first reason in the message, all of them in
-// the findings.
+// proofFault is the error of an image that fails a proof: the first reason in the message, all of
+// them in the findings.
 func proofFault(kind engine.Kind, what string, reasons []string) error {
 	f := &fault{kind: kind, err: fmt.Errorf("%s: %s", what, reasons[0])}
 	if len(reasons) > 1 {
@@ -171,7 +171,7 @@ func (c cell) String() string {
 	return fmt.Sprint(c.value)
 }
 
-// rowText shows a row to people.
+// rowText returns a row for people.
 func rowText(cells []cell) string {
 	if len(cells) == 0 {
 		return "no row"

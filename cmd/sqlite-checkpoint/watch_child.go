@@ -62,7 +62,8 @@ func exitStatus(state *os.ProcessState) int {
 	return state.ExitCode()
 }
 
-// expand is CMD for a job, and its environment: without what is only for this process.
+// expand returns CMD and its environment for a job, without variables that are only for this
+// process.
 func (w *watcher) expand(j *watch.Job) (argv, env []string) {
 	ours := []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", envDB, envName}
 	env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
@@ -95,10 +96,10 @@ func (w *watcher) enforce(now time.Time) {
 	}
 }
 
-// signal sends a signal to all that CMD has started, unless it has left the process group.
+// signal sends a signal to CMD's process group.
 func (c *child) signal(s syscall.Signal) { syscall.Kill(-c.process.Pid, s) }
 
-// deadline is when enforce has something to do next, zero for never.
+// deadline returns when enforce has something to do next, zero for never.
 func (c *child) deadline() time.Time {
 	if c.termed {
 		return c.killAt
@@ -106,7 +107,7 @@ func (c *child) deadline() time.Time {
 	return c.termAt
 }
 
-// endWithin gives a child this long to exit by itself. The last part of it begins with TERM.
+// endWithin gives a child this long to exit; TERM is sent before the last part of it.
 func (c *child) endWithin(now time.Time, grace time.Duration) {
 	term := now.Add(grace - min(5*time.Second, grace/2))
 	if c.termAt.IsZero() || term.Before(c.termAt) {

@@ -26,7 +26,7 @@ func newWatchFinder(cmd *watchCmd, shard watch.Shard) *watchFinder {
 	return &watchFinder{cmd.Paths, cmd.Exclude, shard, make([]engine.FindCache, len(cmd.Paths)), unique}
 }
 
-// A sight is what a look saw.
+// A sight is the result of a look.
 type sight struct {
 	tokens   map[string]engine.Token
 	names    map[string]string // {name} of each path
@@ -67,7 +67,8 @@ func (s *sight) trouble(key string, err error) {
 	s.problems = append(s.problems, problem{key, err.Error()})
 }
 
-// skipped says what was not searched. Links and mounts may be many, so only the first is named.
+// skipped reports what was not searched. There may be many links and mounts, so only the first is
+// named.
 func (s *sight) skipped(root string, skipped []engine.Skipped) {
 	first, count := map[engine.SkipReason]string{}, map[engine.SkipReason]int{}
 	for _, entry := range skipped {
@@ -115,7 +116,7 @@ func (s *sight) add(f *watchFinder, root, path string) {
 	s.names[absolute] = nameBelow(root, path)
 }
 
-// doubts say why a token is of no use, but for one that only has to wait.
+// doubts say why a token is of no use, except one that only has to wait.
 var doubts = map[engine.Doubt]string{
 	engine.DoubtFilesystem: "stat(2) cannot be relied on where it lives",
 	engine.DoubtHardLinks:  "it has several names, and an application that uses another one has its -wal there",

@@ -37,8 +37,8 @@ func (w *watcher) measureEnd(c *child, now time.Time, status int) {
 	w.measure(c.job, values)
 }
 
-// saveMetrics writes what was measured since the last time. Databases that are no more go from the
-// file, too: nobody can mend an alert about them.
+// saveMetrics writes what was measured since the last time, and removes databases that no longer
+// exist: an alert about one could not be resolved.
 func (w *watcher) saveMetrics() error {
 	err := metrics.Update(w.Metrics, func(before map[metrics.Series]metrics.Values) metrics.Changes {
 		changes := metrics.Changes{}

@@ -16,8 +16,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// A watcher is a run of watch. All of it happens on one goroutine, but for the waiting for
-// children.
+// A watcher is a run of watch. It runs on one goroutine, except for waiting for children.
 type watcher struct {
 	*watchCmd
 	con      *console
@@ -173,7 +172,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// ended takes note of a child's end.
+// ended records the end of a child.
 func (w *watcher) ended(end childEnd) {
 	status := end.status
 	if end.child.termed && status == 0 {
@@ -189,10 +188,10 @@ func (w *watcher) finish(c *child, now time.Time, status int) {
 	w.measureEnd(c, now, status)
 	w.dirty = true
 	w.result.count(status)
-	w.tell(c, now, status, before)
+	w.printRun(c, now, status, before)
 }
 
-// stop starts nothing any more, and gives the children that run the time to finish.
+// stop starts no more children, and gives the running ones time to finish.
 func (w *watcher) stop(ctx context.Context) error {
 	daemon.SdNotify(false, daemon.SdNotifyStopping)
 	now := time.Now()
@@ -230,7 +229,7 @@ func (w *watcher) stop(ctx context.Context) error {
 // countOften is how many databases are counted at every turn, even while all slots are taken.
 const countOften = 1000
 
-// notify tells systemd that the watcher lives, and what it does.
+// notify serves systemd's watchdog, and reports the status to systemd.
 func (w *watcher) notify(now time.Time) {
 	if w.alive > 0 && !now.Before(w.aliveAt) {
 		w.aliveAt = now.Add(w.alive)

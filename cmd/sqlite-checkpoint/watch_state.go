@@ -13,7 +13,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// readState reads the state file. One that is damaged counts as empty: that costs runs and misses
+// readState reads the state file. A damaged one counts as empty: that causes extra runs, and misses
 // none.
 func (cmd *watchCmd) readState(con *console) (watch.State, error) {
 	if cmd.State == "" {

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// SidecarSuffix is what a copy's sidecar is called after the copy.
+	// SidecarSuffix follows the name of the copy in that of its sidecar.
 	SidecarSuffix = ".sha256"
 	zstdSuffix    = ".zst"
 	layout        = "20060102T150405Z" // UTC, so that names sort by time
 )
 
-// A Name is what the file name of a copy says.
+// A Name is the parsed file name of a copy.
 type Name struct {
 	Database   string    // the file name of the database, such as app.db
 	Time       time.Time // in UTC, whole seconds
@@ -31,7 +31,7 @@ func New(path string, t time.Time, compressed bool) Name {
 	return Name{Database: filepath.Base(path), Time: t.UTC().Truncate(time.Second), Sequence: 1, Compressed: compressed}
 }
 
-// String gives the file name.
+// String returns the file name.
 func (n Name) String() string {
 	stem, ext := split(n.Database)
 	name := stem + "-" + n.Time.Format(layout)
@@ -86,9 +86,8 @@ func Compare(a, b Name) int {
 	return strings.Compare(a.String(), b.String())
 }
 
-// Choose finds the database that somebody means by name: its whole file name, or the same without
-// extension. Without a name it is the only one there is. It fails with a list of those that could
-// be meant.
+// Choose returns the database that a user means by name: the whole file name, or the same without
+// extension. An empty name means the only one. Choose fails with a list of the candidates.
 func Choose(databases []string, name string) (string, error) {
 	var found []string
 	for _, database := range databases {

@@ -18,7 +18,7 @@ var errForm = errors.New("not a time")
 // localForms are those without a zone. A day without a time of day means its end.
 var localForms = []string{"2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04:05"}
 
-// ParseTime reads a time as people say it, seen from now and in the location of now.
+// ParseTime parses a time as people write it, relative to now and in the location of now.
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	text = strings.TrimSpace(text)
 	for _, form := range []string{time.RFC3339, layout} {
@@ -90,7 +90,7 @@ func onDay(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, errForm
 }
 
-// local finds the moment at which clocks in that location show what wall shows. Where clocks are
+// local returns the moment at which clocks in that location show what wall shows. Where clocks are
 // put forward or back there is none, or there are two.
 func local(wall time.Time, where *time.Location) (time.Time, error) {
 	var found []time.Time

@@ -12,8 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// becomeSubreaper makes this process the parent of every orphan among its descendants: they stay
-// its descendants.
+// becomeSubreaper makes this process the parent of all orphans among its descendants.
 func becomeSubreaper() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
 // A child is a process as /proc shows it.
@@ -54,7 +53,7 @@ func (t target) close() {
 }
 
 // stopTree stops all descendants of the process root and returns them, parents first. A stopped
-// process starts no other, so it has all of them once two looks at /proc in a row show the same.
+// process starts no other, so all are stopped once two scans of /proc in a row show the same.
 func stopTree(root int) []target {
 	var last []child
 	stopped := map[int]target{}
@@ -89,7 +88,7 @@ func inOrder(look []child, stopped map[int]target) (targets []target) {
 	return targets
 }
 
-// closeAll gives back the descriptors of targets.
+// closeAll closes the descriptors of targets.
 func closeAll(targets []target) {
 	for _, t := range targets {
 		t.close()
@@ -113,8 +112,7 @@ func killTree(root int, done func(wait time.Duration) bool) {
 	}
 }
 
-// hasNoReader reports whether nobody has the read end of a pipe any more, and waits for that for a
-// while.
+// hasNoReader reports whether no process has the read end of a pipe any more, and waits for that.
 func hasNoReader(writeEnd *os.File, wait time.Duration) bool {
 	poll := []unix.PollFd{{Fd: int32(descriptor(writeEnd))}}
 	unix.Poll(poll, int(wait.Milliseconds()))

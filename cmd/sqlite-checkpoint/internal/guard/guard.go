@@ -25,8 +25,8 @@ import (
 	"time"
 )
 
-// Name is os.Args[0] of a guard process: a program that finds it there has to call Main and to exit
-// with what it returns.
+// Name is os.Args[0] of a guard process: a program that finds it there must call Main and exit with
+// the status that it returns.
 const Name = "sqlite-checkpoint-guard"
 
 // A Command says what to run, and how.
@@ -59,7 +59,7 @@ var (
 	ErrStalled = errors.New("no progress: it does not read its stdin")
 	// ErrUnavailable means that this system cannot keep CMD from outliving its caller.
 	ErrUnavailable = errors.New("cannot run a command here: that needs the child subreapers of Linux")
-	// ErrGuardKilled means that somebody killed the guard. CMD was killed thereupon.
+	// ErrGuardKilled means that the guard was killed, and CMD with it.
 	ErrGuardKilled = errors.New("its guard process was killed")
 )
 

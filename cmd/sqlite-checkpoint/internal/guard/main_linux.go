@@ -39,7 +39,7 @@ const (
 	reportSignalled = "signalled" // the signal that killed CMD
 )
 
-// A task is what the caller asks of the guard besides CMD's arguments.
+// A task is what the caller tells the guard besides CMD's arguments.
 type task struct {
 	Grace time.Duration
 	Pipe  bool // CMD's stdin is a pipe, and we have its write end
@@ -88,8 +88,8 @@ func Main(setup func(data []byte) error) int {
 	return 0
 }
 
-// ignoreSignals leaves it to the caller what a signal means. CMD gets their dispositions as we got
-// them: caught ones are reset by exec, those that our parent ignores (nohup) stay ignored.
+// ignoreSignals leaves the response to signals to the caller. CMD inherits the dispositions that we
+// inherited: exec resets caught signals, and those that our parent ignores (nohup) stay ignored.
 func ignoreSignals() {
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE} {
 		if !signal.Ignored(s) {

@@ -150,7 +150,7 @@ func (p *Process) startGuard(guard *exec.Cmd, command Command) error {
 	return nil
 }
 
-// Finish lets CMD see the end of its input, if that was Write's, and waits for CMD to exit.
+// Finish lets CMD see EOF, if Write was its input, and waits for CMD to exit.
 func (p *Process) Finish() error {
 	left, since := 0, time.Now()
 	if p.stdin != nil {
@@ -183,7 +183,7 @@ func (p *Process) Finish() error {
 	}
 }
 
-// Explain returns how CMD failed, if it did, in place of err, which is then a consequence.
+// Explain returns how CMD failed, if it did, instead of err, which is then a consequence.
 func (p *Process) Explain(err error) error {
 	select {
 	case <-p.exited:
@@ -195,7 +195,7 @@ func (p *Process) Explain(err error) error {
 	return err
 }
 
-// exitError returns what is wrong with the way in which CMD has exited, nil if nothing is.
+// exitError returns how CMD failed, nil if it succeeded.
 func (p *Process) exitError() error {
 	n := number(p.report)
 	switch {
@@ -215,7 +215,7 @@ func (p *Process) guardKilled() error { return fmt.Errorf("%s: %w", p.name, ErrG
 
 func (p *Process) order(word string) { fmt.Fprintln(p.control, word) }
 
-// Close kills CMD if it has not exited, and only then lets go of the pipe. It is idempotent.
+// Close kills CMD if it has not exited, and only then closes the pipe. It is idempotent.
 func (p *Process) Close() error {
 	if p.closed {
 		return nil
@@ -240,8 +240,7 @@ func (p *Process) Close() error {
 	return nil
 }
 
-// takeOver does what the guard, which somebody has killed, cannot do: it kills CMD before the pipe
-// is closed.
+// takeOver does the work of a guard that was killed: it kills CMD before the pipe is closed.
 func (p *Process) takeOver() {
 	killTree(os.Getpid(), func(wait time.Duration) bool {
 		switch {

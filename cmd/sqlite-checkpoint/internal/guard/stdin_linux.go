@@ -34,7 +34,7 @@ func (p *Process) makePipe() (readEnd, theirs *os.File, err error) {
 	return readEnd, os.NewFile(uintptr(second), "pipe"), nil
 }
 
-// Write gives CMD more of its input.
+// Write writes to CMD's stdin.
 func (p *Process) Write(b []byte) (written int, err error) {
 	for written < len(b) {
 		if p.timeout > 0 {
@@ -64,7 +64,7 @@ func (p *Process) Write(b []byte) (written int, err error) {
 	return written, nil
 }
 
-// over returns why there is nothing more to be written, nil if there is.
+// over returns why writing must stop, nil if it must not.
 func (p *Process) over() error {
 	select {
 	case <-p.exited:
@@ -106,7 +106,7 @@ func (p *Process) closeStdin() (err error) {
 	return nil
 }
 
-// unreadIn is the number of bytes that CMD could still read from the pipe.
+// unreadIn returns the number of bytes in the pipe that CMD has not read.
 func unreadIn(pipe *os.File) int {
 	n, err := unix.IoctlGetInt(descriptor(pipe), unix.TIOCINQ)
 	if err != nil {

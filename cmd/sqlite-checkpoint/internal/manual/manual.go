@@ -1,5 +1,5 @@
-// Package manual writes what a shell and a reader want to know of a command line: completion
-// scripts and manual pages, from the same kong model that parses it.
+// Package manual writes completion scripts and manual pages of a command line, from the kong model
+// that parses it.
 package manual
 
 import (
@@ -21,7 +21,7 @@ type command struct {
 	RunsCMD bool // its arguments end with another command line
 }
 
-// Names are its name and its aliases.
+// Names returns its name and its aliases.
 func (c command) Names() []string { return append([]string{c.Name}, c.Aliases...) }
 
 // Usage returns the forms of the command line of a command, without the name of the program.
@@ -82,7 +82,7 @@ func (f flag) TakesPath() bool {
 	return f.Value == "FILE" || f.Value == "DIR" || f.Value == "FILE.prom"
 }
 
-// Spellings are the words that it can be written as.
+// Spellings returns the words that it can be written as.
 func (f flag) Spellings() []string {
 	words := []string{"--" + f.Long}
 	if f.Short != "" {
@@ -108,7 +108,7 @@ func commands(app *kong.Application) (all []command) {
 	return all
 }
 
-// describe takes what the node says of itself, without what it has from its parents.
+// describe returns what the node has itself, without the flags of its parents.
 func describe(node *kong.Node) command {
 	c := command{Name: node.Name, Aliases: node.Aliases, Help: node.Help, Detail: node.Detail}
 	for _, arg := range node.Positional {

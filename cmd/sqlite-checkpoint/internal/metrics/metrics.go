@@ -41,29 +41,29 @@ var help = []struct {
 	name Name
 	text string
 }{
-	{LastSuccess, "When the last run that succeeded began."},
+	{LastSuccess, "When the last successful run began."},
 	{LastAttempt, "When the last run began."},
 	{Running, "1 while a run is going on, and after one that was killed."},
-	{ExitStatus, "Exit status of the last run that ended."},
-	{Duration, "How long the last run took that ended."},
-	{Size, "Size of the database image in the last run that succeeded."},
+	{ExitStatus, "Exit status of the last finished run."},
+	{Duration, "How long the last finished run took."},
+	{Size, "Size of the database image in the last successful run."},
 	{CheckLevel, "Check that the image passed: 0 none, 1 structural, 2 quick, 3 full."},
 	{WALSize, "Size of the -wal file when the last run ended."},
 }
 
-// A Series is what a command says of a database.
+// A Series is a command and the database that its values are about.
 type Series struct{ Command, Database string }
 
 // Values are the metrics of a series.
 type Values map[Name]float64
 
-// Changes are values to set; a series that is nil goes.
+// Changes are values to set; a series that is nil is removed.
 type Changes map[Series]Values
 
-// ErrForeign is the error for a file that holds something else.
+// ErrForeign means that a file is not a metrics file of ours.
 var ErrForeign = errors.New("it exists and is not a metrics file of sqlite-checkpoint")
 
-// Check reports whether Update could replace the file.
+// Check fails if Update could not replace the file: with ErrForeign if it is another program's.
 func Check(file string) error {
 	dir, name, err := atomicfile.OpenPlaceOf(file)
 	if err != nil {
@@ -74,8 +74,8 @@ func Check(file string) error {
 	return err
 }
 
-// Update sets values in the file and keeps all others, those that other processes set at the same
-// time included.
+// Update sets values in the file and keeps all others, including those that other processes set at
+// the same time.
 func Update(file string, changes func(before map[Series]Values) Changes) error {
 	dir, name, err := atomicfile.OpenPlaceOf(file)
 	if err != nil {
@@ -202,7 +202,7 @@ var (
 func escape(s string) string   { return escaper.Replace(s) }
 func unescape(s string) string { return unescaper.Replace(s) }
 
-// label is the path as a label may have it: bytes that are not UTF-8 become \xNN.
+// label returns the path for a label: bytes that are not UTF-8 become \xNN.
 func label(path string) string {
 	if utf8.ValidString(path) {
 		return path

@@ -1,7 +1,7 @@
 // Package retention decides which of several dated copies to keep. It is arithmetic on times alone:
 // no files, no clock.
 //
-// The rules are those of restic's forget command, so that nobody has to learn others:
+// The rules are those of restic's forget command:
 // https://restic.readthedocs.io/en/stable/060_forget.html#removing-snapshots-according-to-a-policy
 package retention
 
@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A Policy says what to keep: a copy stays if at least one rule wants it.
+// A Policy says what to keep: a copy stays if at least one rule keeps it.
 type Policy struct {
 	// Counts of buckets that each keep their newest copy.
 	Last, Hourly, Daily, Weekly, Monthly, Yearly Count
@@ -91,10 +91,9 @@ func (r *rule) keep(t time.Time, index int, oldest bool) (reason string) {
 	return reason
 }
 
-// Apply returns for each copy the reasons to keep it; one without a reason can go. The times are
-// sorted, newest first, and the days, weeks, months and years are those of their own location. A
-// copy that is later than now is not taken for the newest one that Within counts back from: some
-// clock was wrong.
+// Apply returns the reasons to keep each copy; one without a reason can be removed. The times are
+// sorted, newest first, and the days, weeks, months and years are those of their own location.
+// Within does not count back from a copy that is later than now: some clock was wrong.
 func (p Policy) Apply(times []time.Time, now time.Time) (reasons [][]string) {
 	rules := p.rules()
 	limit := p.limit(times, now)

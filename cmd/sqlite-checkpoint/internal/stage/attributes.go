@@ -39,7 +39,7 @@ func (s *Stage) directory(live string) error {
 	if err != nil {
 		return err
 	}
-	if err := takeAfter(live, staged); err != nil {
+	if err := copyAttributes(live, staged); err != nil {
 		return err
 	}
 	now, err := os.Lstat(staged)
@@ -49,10 +49,10 @@ func (s *Stage) directory(live string) error {
 	return os.Chtimes(staged, info.ModTime(), info.ModTime())
 }
 
-// takeAfter gives a file or directory the owner, mode and extended attributes, access control lists
-// included, of another one. The order matters: a change of owner clears mode bits, and a change of
-// mode the mask of an access control list.
-func takeAfter(model, path string) error {
+// copyAttributes gives path the owner, mode and extended attributes, access control lists included,
+// of model. The order matters: a change of owner clears mode bits, and a change of mode the mask of
+// an access control list.
+func copyAttributes(model, path string) error {
 	want, err := os.Lstat(model)
 	if err != nil {
 		return err

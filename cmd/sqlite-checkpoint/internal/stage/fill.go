@@ -18,7 +18,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// Options of Fill.
+// Options are the options of Fill.
 type Options struct {
 	// Jobs is how many databases are copied at the same time.
 	Jobs int
@@ -30,7 +30,7 @@ type Options struct {
 	Progress func(done, total int64)
 }
 
-// A Copy is what has become of a database.
+// A Copy is the outcome for a database.
 type Copy struct {
 	Source    string // absolute
 	Info      engine.Info
@@ -205,7 +205,8 @@ func (f *filling) copy(ctx context.Context, number int, source string) Copy {
 	return c
 }
 
-// newest is the time of the last commit: a commit to the -wal leaves the database's own as it is.
+// newest returns the time of the last commit: a commit to the -wal does not change that of the main
+// file.
 func newest(database fs.FileInfo, wal string) time.Time {
 	modified := database.ModTime()
 	if info, err := os.Lstat(wal); err == nil && info.ModTime().After(modified) {
@@ -214,10 +215,10 @@ func newest(database fs.FileInfo, wal string) time.Time {
 	return modified
 }
 
-// place gives a finished copy the attributes and the place of its source, in which an older copy
-// may be.
+// place gives a finished copy the attributes of its source and its name in the stage, in place of
+// an older copy.
 func (s *Stage) place(temporary, source string, modified time.Time) error {
-	if err := takeAfter(source, temporary); err != nil {
+	if err := copyAttributes(source, temporary); err != nil {
 		return failure("copy the attributes of", source, err)
 	}
 	if err := os.Chtimes(temporary, modified, modified); err != nil {
@@ -248,7 +249,7 @@ func (s *Stage) link(first, second string) error {
 	return nil
 }
 
-// makeDir makes a directory of the stage that files can be put into.
+// makeDir creates a directory of the stage, writable for this user.
 func makeDir(path string) error {
 	if unix.Access(path, unix.W_OK|unix.X_OK) == nil {
 		return nil

@@ -38,8 +38,7 @@ func Open(dir string) (*Stage, error) {
 	return s, nil
 }
 
-// adopt makes the directory, or makes sure that it is a stage of this user's to which nobody else
-// has access.
+// adopt creates the directory, or makes sure that it is a private stage of this user.
 func (s *Stage) adopt() error {
 	err := os.MkdirAll(s.dir, 0o700)
 	if err == nil {
@@ -76,7 +75,7 @@ func (s *Stage) checkPrivate() error {
 	return os.Chmod(s.dir, 0o700)
 }
 
-// begin clears what a killed run has left, and reads what the stage holds.
+// begin removes what a killed run has left, and reads the records.
 func (s *Stage) begin() error {
 	if err := checkUnmounted(s.dir); err != nil {
 		return err
@@ -170,8 +169,7 @@ func (s *Stage) Save(copies []Copy) error {
 	return nil
 }
 
-// kept gives the copy that the stage has of a database with that token, if it has been changed by
-// nobody.
+// kept returns the copy that the stage has of a database with that token, if the copy is unchanged.
 func (s *Stage) kept(source string, token engine.Token, check engine.Check) (Copy, bool) {
 	r, ok := s.records[source]
 	if !ok || r.Check != check {

@@ -7,18 +7,16 @@ import (
 	"slices"
 )
 
-// A Layout is what is to be in a stage.
+// A Layout lists what belongs in a stage.
 type Layout struct {
 	Databases   []string // absolute paths
 	Files       []string // likewise: what else Write will make
 	Directories []string // likewise: those that are to be staged whether they hold databases or not
-	// Points says that views mount on the entries of staged directories, which are theirs to
-	// remove.
+	// Points keeps the mount points in staged directories: views create and remove them.
 	Points bool
 }
 
-// Prune removes whatever does not belong to the layout. It runs before Fill, so that nothing is in
-// its way.
+// Prune removes what is not in the layout. It runs before Fill, so that nothing is in the way.
 func (s *Stage) Prune(layout Layout) error {
 	p := pruning{keep: map[string]kind{s.dir: ancestor, s.meta(): keepWhole}, points: layout.Points}
 	for _, dir := range layout.Directories {

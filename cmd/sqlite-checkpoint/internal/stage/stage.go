@@ -31,15 +31,15 @@ type Stage struct {
 	records   map[string]record
 }
 
-// Dir is the stage's directory.
+// Dir returns the stage's directory.
 func (s *Stage) Dir() string { return s.dir }
 
-// Path is where the copy of the database, or what stands for the directory, of that absolute path
-// is.
+// Path returns the path in the stage of the copy of a database, or of a directory, given its
+// absolute live path.
 func (s *Stage) Path(live string) string { return filepath.Join(s.dir, live) }
 
-// Aside is the path of a file, or with an empty name the directory of all, that is in the stage but
-// not a copy.
+// Aside returns the path of a file in the stage that is not a copy; with an empty name, of their
+// directory.
 func (s *Stage) Aside(name string) string { return filepath.Join(s.meta(), name) }
 
 func (s *Stage) meta() string { return filepath.Join(s.dir, MetaName) }
@@ -87,10 +87,10 @@ func checkUnmounted(dir string) error {
 	return nil
 }
 
-// unescape undoes what the kernel does to a path in mountinfo.
+// unescape decodes a path in mountinfo.
 var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
-// failure is an error met in the stage.
+// failure classifies an error of the stage.
 func failure(op, path string, err error) error {
 	var known *engine.Error
 	if errors.As(err, &known) {

@@ -20,8 +20,8 @@ import (
 // out what begins with atomicfile.Prefix.
 const prefix = atomicfile.Prefix + "stage-"
 
-// Temporary makes a stage in parent that Close removes. What killed runs have left there goes
-// first.
+// Temporary creates a stage in parent that Close removes. It first removes what killed runs have
+// left there.
 func Temporary(parent string) (*Stage, error) {
 	sweep(parent)
 	for {
@@ -38,14 +38,14 @@ func Temporary(parent string) (*Stage, error) {
 			}
 			s.Close()
 		}
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EWOULDBLOCK) { // somebody swept it
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EWOULDBLOCK) { // a sweep took it
 			return nil, failure("create", s.dir, err)
 		}
 	}
 }
 
-// lock opens the stage and takes its lock, which goes with the process, however it dies. It fails
-// with EWOULDBLOCK if another process has it.
+// lock opens the stage and takes its lock, which ends with the process. It fails with EWOULDBLOCK
+// if another process has it.
 func (s *Stage) lock() (err error) {
 	if s.root, err = os.OpenRoot(s.dir); err != nil {
 		return err
@@ -83,8 +83,8 @@ func (s *Stage) unlock() {
 	s.root.Close()
 }
 
-// sweep removes the temporary stages in parent that no run has locked. It is best effort and says
-// nothing.
+// sweep removes the temporary stages in parent that no run has locked. It is best effort and
+// reports nothing.
 func sweep(parent string) {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
@@ -105,9 +105,9 @@ func sweep(parent string) {
 	}
 }
 
-// ours reports whether the directory is a stage of this user's. Whoever may write in the parent
-// could give another directory the name of one: only a stage is private and has a private directory
-// of that name in it, or nothing.
+// ours reports whether the directory is a stage of this user. A user who may write to the parent
+// could give another directory such a name, but only a stage is private and contains a private
+// MetaName, or nothing.
 func (s *Stage) ours() bool {
 	dir, err := s.lockFile.Stat()
 	if err != nil || !private(dir) {

@@ -10,8 +10,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// Write puts a file of our own into the stage, as an entry of the live directory that it is to be
-// seen in. It belongs to whom that directory belongs to. A file that is right already is not
+// Write writes a file of our own into the stage, as an entry of the live directory in which it is
+// to be seen, and gives it the owner of that directory. A file that is right already is not
 // touched.
 func (s *Stage) Write(live string, data []byte, modified time.Time) error {
 	name := s.Path(live)
@@ -38,7 +38,7 @@ func (s *Stage) Write(live string, data []byte, modified time.Time) error {
 	return nil
 }
 
-// giveTo makes the owner of dir that of a file.
+// giveTo gives a file the owner of dir.
 func giveTo(file, dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {

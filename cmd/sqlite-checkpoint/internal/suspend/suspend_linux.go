@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Delay is Ctrl-Z's: the process is suspended when nothing holds it. A nil Delay does nothing.
+// A Delay delays Ctrl-Z: the process is suspended when nothing holds the Delay. A nil Delay does
+// nothing.
 type Delay struct{ mu sync.RWMutex }
 
 // Catch takes SIGTSTP, which Ctrl-Z sends, over for the rest of the process's life, unless it is
@@ -44,8 +45,8 @@ func (d *Delay) Hold() (release func()) {
 	return sync.OnceFunc(d.mu.RUnlock)
 }
 
-// suspend does what SIGTSTP does by default. (SIGSTOP would also stop a process that nobody is
-// there to continue.) Go never gives a signal of this kind its default action back once it was
+// suspend does what SIGTSTP does by default. (SIGSTOP would also stop an orphaned process group,
+// which no shell would continue.) Go does not restore the default action of this signal once it was
 // caught.
 func suspend() {
 	runtime.LockOSThread()

@@ -75,7 +75,7 @@ func (d Directory) mount() error {
 	return m.finish(d)
 }
 
-// newcomers are databases that have appeared since the copies were made.
+// newcomers returns the databases that have appeared since the copies were made.
 func (m mounting) newcomers(d Directory, entries []fs.DirEntry) (names []string) {
 	known := d.hidden(nil)
 	for _, name := range d.Live {
@@ -89,7 +89,7 @@ func (m mounting) newcomers(d Directory, entries []fs.DirEntry) (names []string)
 	return names
 }
 
-// show mounts one live entry. The descriptor makes sure that what was looked at is what is mounted.
+// show mounts one live entry, by descriptor: what was checked is what is mounted.
 func (m mounting) show(name string) error {
 	live, err := openPlace(int(m.live.Fd()), name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -162,5 +162,5 @@ func openPlace(dir int, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// path leads to an open file whatever is mounted over its name.
+// path returns a path to an open file that works whatever is mounted over its name.
 func path(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Isolate lets the process that is started with attr have a mount namespace of its own, in which it
-// may mount. Whoever may not create one gets a user namespace around it, in which no other user
-// than the caller has a name.
+// Isolate gives the process that is started with attr a mount namespace of its own, in which it may
+// mount. An unprivileged caller also gets a user namespace, in which only the caller's own IDs are
+// mapped.
 func Isolate(attr *syscall.SysProcAttr) {
 	attr.Cloneflags |= unix.CLONE_NEWNS
 	if Privileged() {
@@ -32,8 +32,8 @@ func Privileged() bool {
 	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
 }
 
-// dropCapabilities keeps the programs that are started from now on from having the capabilities
-// that Isolate gave.
+// dropCapabilities keeps programs started from now on from inheriting the capabilities that Isolate
+// gave.
 func dropCapabilities() error {
 	return unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 }

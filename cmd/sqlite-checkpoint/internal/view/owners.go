@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// CheckOwners fails if the view would show an entry below dir as somebody else's than it is: in a
-// user namespace only the caller has a name.
+// CheckOwners fails if the view would show a wrong owner of an entry below dir: in a user namespace
+// only the caller's IDs are mapped.
 func CheckOwners(dir string) error {
 	if Privileged() {
 		return nil

@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// makePoint makes an empty file or directory that a live entry can be mounted on, unless it is
-// there from a run before.
+// makePoint creates an empty file or directory to mount a live entry on, unless an earlier run has.
 func makePoint(point string, dir bool) error {
 	info, err := os.Lstat(point)
 	switch {
@@ -34,7 +33,7 @@ func makePoint(point string, dir bool) error {
 	return f.Close()
 }
 
-// copyLink makes a symbolic link that is as the live one: on a link nothing can be mounted.
+// copyLink creates a copy of the live symbolic link: nothing can be mounted on a link.
 func copyLink(live *os.File, point string) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(live.Fd()), &stat); err != nil {
@@ -81,8 +80,8 @@ const magic = "SQLite format 3\x00"
 // minSize is that of the smallest page, and so of the smallest database.
 const minSize = 512
 
-// isDatabase reports whether a file of the directory is one. What cannot be read is none that could
-// be read through the view.
+// isDatabase reports whether a file of the directory is a database. One that cannot be read cannot
+// be read through the view either.
 func isDatabase(dir *os.File, name string) bool {
 	const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	fd, err := unix.Openat(int(dir.Fd()), name, flags, 0)

@@ -20,7 +20,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// A View is what Mount makes.
+// A View says what Mount mounts.
 type View struct {
 	Directories []Directory // parents before their children
 	Hide        []string    // directories that are shown empty
@@ -36,13 +36,13 @@ type Directory struct {
 	Live   []string // entries that are shown as they are even if they are databases
 }
 
-// ErrRefused means that this process may not create a mount namespace, or not mount in it.
+// ErrRefused means that this process may not create a mount namespace, or may not mount in it.
 var ErrRefused = errors.New("this system does not allow a private mount namespace here")
 
 // sideFiles are what SQLite keeps beside a database.
 var sideFiles = []string{"-wal", "-shm", "-journal"}
 
-// hidden are the names that are not bound: the databases and their side files.
+// hidden returns the names that are not shown live: the databases and the files beside them.
 func (d Directory) hidden(newcomers []string) map[string]bool {
 	names := map[string]bool{}
 	for _, list := range [][]string{d.Copies, d.Absent, newcomers} {

@@ -1,5 +1,5 @@
-// Package watch decides when a command is due for databases that change. It looks at no clock and
-// no file: its caller brings the time and the databases' tokens.
+// Package watch decides when a command is due for databases that change. It reads no clock and no
+// file: its caller provides the time and the databases' tokens.
 package watch
 
 import (
@@ -56,7 +56,7 @@ type database struct {
 	seen             bool
 }
 
-// New makes a scheduler that remembers what an earlier one has done.
+// New returns a scheduler that continues from the state of an earlier one.
 func New(options Options, past State, now time.Time) *Scheduler {
 	s := &Scheduler{options: options, jobs: map[string]*Job{}}
 	for name, known := range past.Jobs {
@@ -73,7 +73,8 @@ func New(options Options, past State, now time.Time) *Scheduler {
 	return s
 }
 
-// notAfter leaves out a time that a clock which was set back, or damage, has put into the future.
+// notAfter returns t, or zero if it is in the future because a clock was set back, or because of
+// damage.
 func notAfter(t, now time.Time) time.Time {
 	if t.After(now) {
 		return time.Time{}
@@ -154,13 +155,13 @@ func (j *Job) changing() bool {
 	return false
 }
 
-// Paths are the job's databases, sorted.
+// Paths returns the job's databases, sorted.
 func (j *Job) Paths() []string { return slices.Sorted(maps.Keys(j.databases)) }
 
-// Failures counts the runs that have failed since the last one that succeeded.
+// Failures returns the number of failures since the last success.
 func (j *Job) Failures() int { return j.failures }
 
-// when is the moment from which the job is due as far as is known, never if ok is false.
+// when returns the moment from which the job is due, as far as is known; ok is false for never.
 func (s *Scheduler) when(j *Job) (due time.Time, ok bool) {
 	settled := j.unsettled
 	if !settled.IsZero() {
@@ -199,9 +200,9 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// NextDue is a job that is due, nil if none is. To look at all of 10,000 for each run would take
-// longer than the runs: they are looked at when all that were due the last time have been given
-// out.
+// NextDue returns a job that is due, nil if none is. Going through 10,000 jobs for each run would
+// take longer than the runs, so it goes through them only when the jobs that were due the last time
+// have all been returned.
 func (s *Scheduler) NextDue(now time.Time) *Job {
 	if len(s.queue) == 0 {
 		s.queue = s.due(now)
@@ -234,7 +235,7 @@ func (s *Scheduler) due(now time.Time) (due []*Job) {
 	return due
 }
 
-// Next is the moment when the next job becomes due without another look, or ok is false if none
+// Next returns the moment when the next job becomes due without another look; ok is false if none
 // will.
 func (s *Scheduler) Next() (next time.Time, ok bool) {
 	for _, j := range s.jobs {
@@ -285,7 +286,7 @@ func (s *Scheduler) All() {
 // A Count says how many jobs and databases there are, and what they do.
 type Count struct{ Databases, Changed, Running, Failing int }
 
-// Count counts.
+// Count returns the counts.
 func (s *Scheduler) Count() (n Count) {
 	for _, j := range s.jobs {
 		n.Databases += len(j.databases)

@@ -11,7 +11,7 @@ import (
 // A Shard is one of Count workers that share databases among them. The zero Shard has them all.
 type Shard struct{ Index, Count uint64 }
 
-// ParseShard reads I/N, with I from 0 to N-1.
+// ParseShard parses I/N, with I from 0 to N-1.
 func ParseShard(text string) (Shard, error) {
 	index, count, _ := strings.Cut(text, "/")
 	i, err := strconv.ParseUint(index, 10, 32)
@@ -22,9 +22,9 @@ func ParseShard(text string) (Shard, error) {
 	return Shard{i, n}, nil
 }
 
-// Has reports whether the database is this worker's. Each is exactly one's, and when N becomes N+1,
-// only those move that the new worker gets: every worker bids for a path by a hash of both, and the
-// highest bid wins.
+// Has reports whether the database belongs to this worker. Each belongs to exactly one, and when N
+// becomes N+1 only those of the new worker move: every worker bids for a path with a hash of both,
+// and the highest bid wins.
 func (s Shard) Has(path string) bool {
 	if s.Count < 2 {
 		return true

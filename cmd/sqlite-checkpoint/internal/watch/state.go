@@ -28,7 +28,7 @@ type JobState struct {
 	Done     map[string]engine.Token
 }
 
-// State is what a later scheduler should know.
+// State returns what a later scheduler needs to know.
 func (s *Scheduler) State() State {
 	state := State{Jobs: make(map[string]JobState, len(s.jobs))}
 	for name, j := range s.jobs {
@@ -55,8 +55,7 @@ var (
 	ErrDamaged = errors.New("the state file is damaged")
 )
 
-// storedState is the state as JSON has it. JSON knows no paths that are not UTF-8, so they are
-// escaped.
+// storedState is the state in JSON. JSON strings are UTF-8, so other paths are escaped.
 type storedState struct {
 	Job      string            `json:"job,omitempty"`
 	Began    time.Time         `json:"began"`
@@ -66,7 +65,7 @@ type storedState struct {
 	Done     map[string]string `json:"done"`
 }
 
-// Encode makes the contents of a state file: a line with a digest, then a line of JSON for each
+// Encode returns the contents of a state file: a line with a digest, then a line of JSON for each
 // job.
 func (s State) Encode() []byte {
 	var lines bytes.Buffer
@@ -83,7 +82,7 @@ func (s State) Encode() []byte {
 	return append([]byte(stateMagic+hex.EncodeToString(sum[:])+"\n"), lines.Bytes()...)
 }
 
-// Decode reads what Encode made. An empty file is an empty state.
+// Decode is the inverse of Encode. An empty file is an empty state.
 func Decode(data []byte) (State, error) {
 	state := State{Jobs: map[string]JobState{}}
 	if len(data) == 0 {

@@ -21,8 +21,8 @@ type watchEvent struct {
 	TimedOut bool   `json:"timed_out,omitempty"` // --timeout has stopped it
 }
 
-// tell says how a run of CMD has ended. before is the number of failures in a row before it.
-func (w *watcher) tell(c *child, now time.Time, status, before int) {
+// printRun prints how a run of CMD has ended. before is the number of failures in a row before it.
+func (w *watcher) printRun(c *child, now time.Time, status, before int) {
 	failures := c.job.Failures()
 	key := fmt.Sprintf("status %d of %s", status, c.job.Name)
 	if status == exitUsage || status == exitSource {
@@ -104,7 +104,7 @@ func (r *watchResult) lines() []string {
 		plural(r.Databases, "database", "databases"), plural(r.Runs, "run", "runs"), r.Failed)}
 }
 
-// conclude shows the result. With --once a failure of CMD is ours.
+// conclude prints the result. With --once a failure of CMD is ours.
 func (w *watcher) conclude() error {
 	w.result.Elapsed = since(w.result.start)
 	if err := w.con.show(&w.result); err != nil {
