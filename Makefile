@@ -61,7 +61,7 @@ format:
 
 check: format
 	integration/install.sh shellcheck
-	shellcheck .ci/run $(wildcard integration/*.sh integration/examples/*.sh)
+	shellcheck .ci/run $(wildcard integration/*.sh integration/*/*.sh)
 	go vet ./...
 	go -C integration/tools vet ./...
 	go run $(STATICCHECK) ./...
@@ -125,6 +125,7 @@ dist:
 	VERSION='$(VERSION)' LDFLAGS='$(LDFLAGS)' integration/dist/dist.sh
 
 test-dist: dist
+	integration/install.sh faketime
 	VERSION='$(VERSION)' integration/dist/check.sh
 
 clean:
