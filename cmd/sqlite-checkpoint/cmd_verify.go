@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -52,6 +53,9 @@ func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
 			return usagef("verify %s: it is a directory; --query and --against are for one database", cmd.Src)
 		}
 		return cmd.verifyDirectory(ctx, con)
+	}
+	if cmd.Tmpdir != "" {
+		os.Setenv("SQLITE_TMPDIR", cmd.Tmpdir) // what a query sorts may be larger than the image
 	}
 	live, err := cmd.takeAgainst(ctx, con)
 	if err != nil {
