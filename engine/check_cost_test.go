@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -74,11 +75,12 @@ func TestInterruptedCheck(t *testing.T) {
 	}
 }
 
-// TestCheckOfManyTables: a full check of many tables costs about what one integrity_check does.
+// TestCheckOfManyTables: a full check of many tables costs about what one integrity_check does, and
+// where SQLite here cannot check one of them, the time does not grow with their square.
 func TestCheckOfManyTables(t *testing.T) {
 	db := newRollback(t)
 	var tables strings.Builder
-	for i := range 3000 {
+	for i := range 5000 {
 		fmt.Fprintf(&tables, "CREATE TABLE m%d(x); ", i)
 	}
 	sqlite(t, db, "BEGIN; "+tables.String()+"COMMIT;")
@@ -103,6 +105,60 @@ func TestCheckOfManyTables(t *testing.T) {
 	full := quickest(func() error { _, _, err := checkImage(t.Context(), image, db, CheckFull, nil); return err })
 	if full > 10*one+50*time.Millisecond {
 		t.Errorf("the full check takes %v, one integrity_check %v", full, one)
+	}
+
+	sqlite(t, db, "CREATE TABLE g(a, b AS (a) NOT NULL);")
+	generate(t, db, "unknown(a)")
+	image = openFile(t, db)
+	most := quickest(func() error {
+		level, reason, err := checkImage(t.Context(), image, db, CheckAuto, nil)
+		if level != LevelStructural || !strings.Contains(reason, "structure only") {
+			t.Fatalf("level %s, %s, %v", level, reason, err)
+		}
+		return err
+	})
+	if most > 100*one+100*time.Millisecond {
+		t.Errorf("the check of most tables takes %v, one integrity_check %v", most, one)
+	}
+	damageRoot(t, db, "m4999")
+	_, _, err = checkImage(t.Context(), openFile(t, db), db, CheckAuto, nil)
+	wantKind(t, err, KindCorrupt)
+}
+
+// TestUnknownFunction: a generated column that needs a function of the application does not keep
+// its table's structure from being checked.
+func TestUnknownFunction(t *testing.T) {
+	db := newRollback(t)
+	sqlite(t, db, "CREATE TABLE g(a, b TEXT AS (a) NOT NULL); INSERT INTO g(a) VALUES(1),(2);")
+	generate(t, db, "unknown(a)")
+	_, info, err := snapshot(t, db, SnapshotOptions{})
+	const reason = "table g: unknown function: unknown()"
+	if err != nil || info.Level != LevelStructural || info.Reason != reason {
+		t.Errorf("%v, level %s, %q", err, info.Level, info.Reason)
+	}
+	predicted, _ := Predict(t.Context(), db, SnapshotOptions{})
+	if predicted.Err != nil || predicted.Level != LevelStructural || predicted.Reason != reason {
+		t.Errorf("predicted: %v, level %s, %q", predicted.Err, predicted.Level, predicted.Reason)
+	}
+	damageRoot(t, db, "g")
+	_, _, err = snapshot(t, db, SnapshotOptions{})
+	wantKind(t, err, KindCorrupt)
+}
+
+// damageRoot damages the header of the table's first page.
+func damageRoot(t *testing.T, db, table string) {
+	t.Helper()
+	var page, size int64
+	if _, err := fmt.Sscan(sqlite(t, db, "SELECT rootpage FROM sqlite_schema WHERE name='"+table+"'; PRAGMA page_size;"), &page, &size); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(db, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte{0x0d, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, (page-1)*size); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -50,16 +50,17 @@ func (s *sourceFile) schema(ctx context.Context) ([]sqlitefile.SchemaRow, error)
 	return sqlitefile.ReadSchema(ctx, s.file, s.header, wal)
 }
 
-// What needs a closer look: virtual tables, collations, and what no SQLite has written.
+// What needs a closer look: virtual tables, collations, generated columns, and what no SQLite has
+// written.
 var (
 	usualSQL   = regexp.MustCompile(`^CREATE (TABLE|INDEX|UNIQUE INDEX|VIEW|TRIGGER) `)
-	collateSQL = regexp.MustCompile(`(?i)\bcollate\b`)
+	specialSQL = regexp.MustCompile(`(?i)\bcollate\b|\bas\s*\(`)
 	virtualSQL = regexp.MustCompile(`(?i)^CREATE\s+VIRTUAL\s+TABLE\b`)
 	noRowidSQL = regexp.MustCompile(`(?is)\bWITHOUT\b[^)]*$`)
 )
 
 func unusual(r sqlitefile.SchemaRow) bool {
-	return r.SQL != "" && !usualSQL.MatchString(r.SQL) || collateSQL.MatchString(r.SQL)
+	return r.SQL != "" && !usualSQL.MatchString(r.SQL) || specialSQL.MatchString(r.SQL)
 }
 
 // recreateSchema gives the empty database in memory the schema. Only SQLite's own schema parser
