@@ -3,11 +3,13 @@ package engine
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -107,6 +109,53 @@ func TestReadOfCutCopy(t *testing.T) {
 	n, err := io.Copy(io.Discard, s)
 	if wantKind(t, err, KindTemp); n != s.Size()-4096 || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%d bytes of %d: %v", n, s.Size(), err)
+	}
+}
+
+// A kernelSender is offered the file of a copy, and keeps the offer.
+type kernelSender struct {
+	io.Writer
+	offer io.Reader
+}
+
+func (k *kernelSender) ReadFrom(r io.Reader) (int64, error) {
+	k.offer = r
+	return io.Copy(k.Writer, r)
+}
+
+// TestSnapshotWriteTo: who can have the kernel send a file gets one, and that file is the image.
+func TestSnapshotWriteTo(t *testing.T) {
+	s, err := TakeSnapshot(context.Background(), newRollback(t), SnapshotOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	h := sha256.New()
+	k := &kernelSender{Writer: h}
+	n, err := io.Copy(k, s)
+	digest, hashErr := s.SHA256()
+	if n != s.Size() || errors.Join(err, hashErr) != nil || !bytes.Equal(h.Sum(nil), digest[:]) {
+		t.Errorf("%d bytes of %d, %v, %v", n, s.Size(), err, hashErr)
+	}
+	section, ok := k.offer.(*io.SectionReader)
+	if !ok {
+		t.Fatalf("the offer is a %T", k.offer)
+	}
+	outer, offset, size := section.Outer()
+	file, ok := outer.(syscall.Conn)
+	if !ok || offset != 0 || size != s.Size() {
+		t.Fatalf("the offer is %T, %d to %d", outer, offset, size)
+	}
+	conn, err := file.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Control(func(fd uintptr) {
+		if fd != s.file.Fd() {
+			t.Error("the descriptor is not the copy's")
+		}
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -26,7 +26,7 @@ type Snapshot struct {
 	dir         *atomicfile.Dir
 	file        *os.File
 	digest      *digest
-	offset      int64
+	image       *io.SectionReader // of file
 }
 
 // TakeSnapshot copies the database source as of one moment, including every commit before the call,
@@ -85,6 +85,7 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 	if err := s.check(ctx, opts.Check, opts.Go); err != nil {
 		return err
 	}
+	s.image = io.NewSectionReader(imageReader{s.file}, 0, s.info.Size)
 	if opts.Destination == "" && !opts.Queryable {
 		return s.unlink()
 	}
@@ -185,22 +186,28 @@ func (s *Snapshot) Info() Info { return s.info }
 func (s *Snapshot) Size() int64 { return s.info.Size }
 
 // Read reads the next bytes of the image, and returns io.EOF after the last.
-func (s *Snapshot) Read(p []byte) (int, error) {
-	if left := s.info.Size - s.offset; int64(len(p)) > left {
-		p = p[:left]
-	}
-	if len(p) == 0 {
-		return 0, io.EOF
-	}
-	n, err := s.file.ReadAt(p, s.offset)
-	s.offset += int64(n)
-	if n > 0 {
-		return n, nil
-	}
+func (s *Snapshot) Read(p []byte) (int, error) { return s.image.Read(p) }
+
+// WriteTo writes what has not been read of the image. A w that is an [io.ReaderFrom] gets an
+// [io.SectionReader] of the file, and may have the kernel send the file's pages themselves. That is
+// safe as nobody writes to the file or truncates it from now on: it is private and open only here,
+// and Close removes it without truncating it. A page that a pipe or a socket still refers to then
+// stays as it is until it is read, even after this process has ended.
+func (s *Snapshot) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, s.image) }
+
+// An imageReader is the file of a private copy.
+type imageReader struct{ *os.File }
+
+// ReadAt fails with KindTemp, also at the end of a file that was truncated behind our back.
+func (r imageReader) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := r.File.ReadAt(p, offset)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return 0, tempError("read", s.file.Name(), err)
+	if err != nil {
+		return n, tempError("read", r.Name(), err)
+	}
+	return n, nil
 }
 
 // Hash waits for the digest of the image, and returns a SHA-256 that has consumed the whole image.

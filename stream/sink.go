@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -119,6 +120,14 @@ type outlet interface {
 	close() error
 }
 
+// A mover is a place that can take bytes from a file without this process reading them.
+type mover interface {
+	// move sends some of the n bytes of file at offset. It waits and fails as Write does. It sends
+	// nothing, and returns no error, if the kernel cannot do that or cannot read the file: the caller
+	// has to read and write instead.
+	move(file syscall.RawConn, offset, n int64) (moved int64, err error)
+}
+
 // OpenSink opens target: "-" for standard output, a named pipe, whose reader it waits for, or a new
 // file. It fails as [ProbeTarget] does, and with [ErrStalled] if there is no reader in time.
 //
@@ -158,6 +167,18 @@ func (s *Sink) Write(p []byte) (n int, err error) {
 	}
 	n, s.err = s.out.Write(p)
 	return n, s.err
+}
+
+func (s *Sink) move(file syscall.RawConn, offset, n int64) (moved int64, err error) {
+	out, ok := s.out.(mover)
+	if !ok {
+		return 0, nil
+	}
+	if err := s.usable(); err != nil {
+		return 0, err
+	}
+	moved, s.err = out.move(file, offset, n)
+	return moved, s.err
 }
 
 // Commit ends a complete stream. It makes a new file durable and gives it its name, and syncs a

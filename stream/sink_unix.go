@@ -98,6 +98,7 @@ type pipeOutlet struct {
 	file    *os.File
 	timeout time.Duration
 	unwatch func() bool
+	wide    bool // or as wide as it can be
 }
 
 func newPipeOutlet(ctx context.Context, f *os.File, timeout time.Duration) *pipeOutlet {

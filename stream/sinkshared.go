@@ -56,12 +56,17 @@ func (o *sharedOutlet) pieceSize() int {
 
 // writePiece writes p. If it fails, p must not be changed any more.
 func (o *sharedOutlet) writePiece(p []byte) (int, error) {
+	return o.await(func() (int, error) { return o.writeAll(p) })
+}
+
+// await runs write in a goroutine, which it leaves behind if the context ends or the reader stalls.
+func (o *sharedOutlet) await(write func() (int, error)) (int, error) {
 	if err := context.Cause(o.ctx); err != nil {
 		return 0, err
 	}
 	done := make(chan written, 1)
 	go func() {
-		n, err := o.writeAll(p)
+		n, err := write()
 		done <- written{n, err}
 	}()
 	var late <-chan time.Time

@@ -18,6 +18,9 @@ type WriterOptions struct {
 	NoStreamHash bool   // leave Summary.StreamSHA256 of a compressed stream zero, which saves a second digest
 	Workers      int    // goroutines that compress, Zstd only; 0 is one per CPU up to 4; never changes the output
 
+	// Progress, if not nil, is called with the number of bytes of the image taken so far.
+	Progress func(done int64)
+
 	// Go, if not nil, runs functions that compress in goroutines instead of the go statement.
 	Go func(f func())
 
@@ -124,9 +127,18 @@ func (w *Writer) Write(p []byte) (int, error) {
 }
 
 // ReadFrom writes what it reads from r until EOF, in large pieces. [io.Copy] uses it.
+//
+// On Linux it does not read a file, but has the kernel send it, if r is an [io.SectionReader] of an
+// [os.File], or of anything else with a SyscallConn, that is the whole image, the stream is Raw,
+// Hash is set, and dst is a [Sink] that is a pipe or a socket. The pipe then refers to the pages of
+// the file until its reader has read them: until then nobody may write to the file or truncate it,
+// even if this process has ended. It may be unlinked.
 func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 	if err := w.usable(); err != nil {
 		return 0, err
+	}
+	if n, w.err = w.move(r); w.err != nil {
+		return n, w.err
 	}
 	for {
 		m, readErr := fill(r, w.body.buffer())
@@ -196,8 +208,18 @@ func (w *Writer) take(p []byte) error {
 	if err := w.checkHead(p); err != nil {
 		return err
 	}
-	w.left -= int64(len(p))
-	return w.body.write(p)
+	if err := w.body.write(p); err != nil {
+		return err
+	}
+	w.took(int64(len(p)))
+	return nil
+}
+
+func (w *Writer) took(n int64) {
+	w.left -= n
+	if w.opts.Progress != nil && n > 0 {
+		w.opts.Progress(w.opts.Size - w.left)
+	}
 }
 
 // checkHead fails if the header of the image gives another size: a Reader would look for its end in

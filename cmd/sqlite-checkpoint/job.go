@@ -133,7 +133,7 @@ func (j *job) send(dst io.Writer, snap *engine.Snapshot) (stream.Summary, error)
 		return stream.Summary{}, err
 	}
 	defer w.Close()
-	background(func() { _, err = io.Copy(w, j.con.progress.follow(snap, "sending", snap.Size())) })()
+	background(func() { _, err = io.Copy(w, snap) })()
 	if err != nil {
 		return stream.Summary{}, err
 	}
@@ -151,6 +151,7 @@ func (j *job) writerOptions(snap *engine.Snapshot) stream.WriterOptions {
 		Check:     string(snap.Info().Level),
 		Hash:      snap.Hash,
 		NoTrailer: j.NoTrailer,
+		Progress:  func(done int64) { j.con.progress.show("sending", done, snap.Size()) },
 		Go:        func(f func()) { background(f) },
 		// Only a sidecar and JSON show it.
 		NoStreamHash: j.sidecarPath == "" && !j.con.wantsJSON(),

@@ -138,6 +138,12 @@ var table = []mutant{
 	// Streams.
 	{"bytes are missing in the middle of a stream", "./stream TestWriterDestinationFails",
 		`if err == nil && n != len(p) {`, `if false {`},
+	{"a stream passes through memory where the kernel could send it", "./stream TestMove",
+		`if n, w.err = w.move(r); w.err != nil {`, `if n, w.err = 0, nil; w.err != nil {`},
+	{"what the kernel cannot send is missing", "./stream TestMove",
+		`_, err = image.Seek(n, io.SeekStart)`, `_, err = image.Seek(0, io.SeekEnd)`},
+	{"a reader that stalls while the kernel sends is waited for", "./stream TestMoveReader",
+		"if o.timeout > 0 {\no.file.SetWriteDeadline(time.Now().Add(o.timeout))\n}\n// The watch may have set its deadline just before ours.", ``},
 	{"nothing at all is a whole stream", "./integration/faults TestFaults/082",
 		`return ErrEmpty`, `return io.EOF`},
 	{"a second stream may follow", "./stream TestEveryExtension",

@@ -1,0 +1,133 @@
+package stream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// widePipe is the capacity, in bytes, that a pipe is given for wideFrom bytes or more: the most
+	// that an unprivileged user may have by default. Fewer are not worth it.
+	widePipe = 1 << 20
+	wideFrom = 16 * widePipe
+
+	// sharedPiece is the most that is moved to a shared descriptor at once.
+	sharedPiece = 1 << 20
+)
+
+// widen enlarges a pipe as far as that is allowed: both ends then wait less often for each other.
+func widen(pipe syscall.RawConn) {
+	pipe.Control(func(fd uintptr) {
+		held, err := unix.FcntlInt(fd, unix.F_GETPIPE_SZ, 0)
+		for size := widePipe; err == nil && size > held; size /= 2 {
+			if _, err := unix.FcntlInt(fd, unix.F_SETPIPE_SZ, size); err == nil {
+				return
+			}
+		}
+	})
+}
+
+// move waits for the reader as Write does.
+func (o *pipeOutlet) move(file syscall.RawConn, offset, n int64) (moved int64, err error) {
+	pipe, err := o.file.SyscallConn()
+	if err != nil {
+		return 0, nil
+	}
+	if !o.wide && n >= wideFrom {
+		o.wide = true
+		widen(pipe)
+	}
+	if o.timeout > 0 {
+		o.file.SetWriteDeadline(time.Now().Add(o.timeout))
+	}
+	// The watch may have set its deadline just before ours.
+	if err := context.Cause(o.ctx); err != nil {
+		return 0, err
+	}
+	var failed error
+	err = pipe.Write(func(fd uintptr) bool {
+		moved, failed = sendFile(file, offset, n, splice(int(fd)))
+		return failed != unix.EAGAIN
+	})
+	return moved, o.explain(cmp.Or(err, fatal(failed)))
+}
+
+// move leaves a goroutine behind as Write does.
+func (o *sharedOutlet) move(file syscall.RawConn, offset, n int64) (moved int64, err error) {
+	info, err := o.file.Stat()
+	if err != nil {
+		return 0, nil
+	}
+	var send sender
+	switch info.Mode().Type() {
+	case os.ModeNamedPipe:
+		send = splice(o.fd)
+	case os.ModeSocket:
+		send = sendfile(o.fd)
+	default:
+		return 0, nil
+	}
+	n = min(n, sharedPiece)
+	if o.timeout > 0 {
+		n = min(n, timeoutChunk)
+	}
+	m, err := o.await(func() (int, error) { return o.moveSome(file, offset, n, send) })
+	o.written += int64(m)
+	return int64(m), err
+}
+
+// moveSome waits for the reader: the descriptor may have been made non-blocking, as writeSome says.
+func (o *sharedOutlet) moveSome(file syscall.RawConn, offset, n int64, send sender) (int, error) {
+	for {
+		moved, err := sendFile(file, offset, n, send)
+		if err == unix.EAGAIN {
+			if err = waitWritable(o.ctx, o.fd); err == nil {
+				continue
+			}
+			return 0, err
+		}
+		return int(moved), writeError(o.file.Name(), fatal(err))
+	}
+}
+
+// A sender has the kernel send up to n bytes of a file at offset.
+type sender func(file int, offset *int64, n int) (int, error)
+
+func splice(pipe int) sender {
+	return func(file int, offset *int64, n int) (int, error) {
+		moved, err := unix.Splice(file, offset, pipe, nil, n, 0)
+		return int(moved), err
+	}
+}
+
+func sendfile(socket int) sender {
+	return func(file int, offset *int64, n int) (int, error) { return unix.Sendfile(socket, file, offset, n) }
+}
+
+// sendFile sends some of a file. The file stays open meanwhile, even if its owner closes it.
+func sendFile(file syscall.RawConn, offset, n int64, send sender) (moved int64, err error) {
+	const most = 1 << 30 // what a system call takes
+	controlErr := file.Control(func(fd uintptr) {
+		var m int
+		for m, err = send(int(fd), &offset, int(min(n, most))); err == unix.EINTR; {
+			m, err = send(int(fd), &offset, int(min(n, most)))
+		}
+		moved = int64(max(m, 0))
+	})
+	return moved, cmp.Or(controlErr, err)
+}
+
+// fatal returns err if it says that the reader has gone. Any other, be it that the file system has
+// no splice or that the disk fails, is left to read and write: they work, or explain it better.
+func fatal(err error) error {
+	if errors.Is(err, unix.EPIPE) {
+		return err
+	}
+	return nil
+}
