@@ -119,6 +119,28 @@ func TestSignalledWhileTheGuardHangs(t *testing.T) {
 	}
 }
 
+// When the guard is killed, whatever CMD has started ends with it, and nothing is left behind.
+func TestGuardOfFromCommandKilled(t *testing.T) {
+	dir, binary := programIn(t)
+	cmd := exec.Command(binary, "verify", "--check", "full", "--tmpdir", ".", "--from-command", "--", "sh", "-c",
+		`head -c 100 a.db; sleep 600 & echo $! >new; mv new ready; wait`)
+	cmd.Dir = dir
+	ended := start(t, cmd)
+	var pid []byte
+	await(t, "CMD writes", func() bool {
+		pid, _ = os.ReadFile(filepath.Join(dir, "ready"))
+		return len(pid) > 0
+	})
+	unix.Kill(childOf(t, cmd.Process.Pid), unix.SIGKILL)
+	endsWith(t, ended, exitOther)
+	if _, err := os.Stat("/proc/" + strings.TrimSpace(string(pid))); err == nil {
+		t.Error("what CMD has started runs on")
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 4 { // a.db, other.db, program, ready
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
 func childOf(t *testing.T, parent int) int {
 	t.Helper()
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))

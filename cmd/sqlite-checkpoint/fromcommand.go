@@ -73,6 +73,12 @@ func openCommand(ctx context.Context, argv []string, proof proofFlags) (*input, 
 		return nil, commandFault(err)
 	}
 	source := &ctxReader{ctx: ctx, file: out, fd: descriptor(out), name: argv[0]}
+	source.failed = func() error { // once the guard is killed, what CMD has started keeps the write end
+		if err := process.Explain(nil); err != nil {
+			return commandFault(err)
+		}
+		return nil
+	}
 	reader := stream.NewReader(&commandReader{source, process}, opts)
 	return &input{Reader: reader, source: source, end: process.Close}, nil
 }

@@ -120,6 +120,7 @@ type ctxReader struct {
 	fd      int
 	name    string
 	timeout time.Duration // the longest time without a byte; 0 means no limit
+	failed  func() error  // how the command that writes the file has failed, if it has; may be nil
 }
 
 // pollInterval is how often a reader checks its context, in milliseconds.
@@ -136,6 +137,11 @@ func (p *ctxReader) Read(b []byte) (int, error) {
 		}
 		if ready > 0 {
 			break
+		}
+		if p.failed != nil {
+			if err := p.failed(); err != nil {
+				return 0, err
+			}
 		}
 		if p.timeout > 0 && time.Since(since) >= p.timeout {
 			err := fmt.Errorf("read %s: nothing has arrived for %v", p.name, p.timeout)
