@@ -240,8 +240,8 @@ func (k *checker) eachTable(ctx context.Context) error {
 // has no dbstat table.
 func (k *checker) walk(ctx context.Context) (bool, error) {
 	rows, err := k.conn.queryStrings(ctx, fmt.Sprintf(
-		"SELECT 'page ' || pageno || ' of ' || name || ' is malformed' FROM dbstat WHERE pagetype = 'corrupted' LIMIT %d",
-		maxFindings))
+		"SELECT 'page ' || pageno || ' of ' || name || ' is malformed' FROM dbstat "+
+			"WHERE pagetype = 'corrupted' LIMIT %d", maxFindings))
 	switch primary, _ := resultCode(err); {
 	case primary == codeError:
 		return false, nil

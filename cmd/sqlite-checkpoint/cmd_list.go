@@ -31,15 +31,11 @@ func (cmd *listCmd) Run(ctx context.Context, con *console) error {
 	if cmd.Dir == "" {
 		return usagef("DIR is empty")
 	}
-	place, err := openCopyDir(cmd.Dir)
+	dir, err := openCopies(cmd.Dir, cmd.Name)
 	if err != nil {
 		return err
 	}
-	defer place.Close()
-	dir, err := readCopyDir(place, cmd.Name)
-	if err != nil {
-		return err
-	}
+	defer dir.Close()
 	if cmd.Verify {
 		if err := dir.prove(ctx, con); err != nil {
 			return err

@@ -159,16 +159,11 @@ type streamFacts struct {
 const sizeMark = "{size}"
 
 func (f streamFacts) expand(argv []string) []string {
-	marks := strings.NewReplacer(
+	return expand(argv,
 		sizeMark, strconv.FormatInt(f.size, 10),
 		"{image_size}", strconv.FormatInt(f.imageSize, 10),
 		"{sha256}", f.sha256,
 	)
-	expanded := make([]string, len(argv))
-	for i, arg := range argv {
-		expanded[i] = marks.Replace(arg)
-	}
-	return expanded
 }
 
 // The variables of CMD's environment with the same facts.

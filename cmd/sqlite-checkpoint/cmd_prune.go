@@ -46,15 +46,11 @@ func (cmd *pruneCmd) Run(ctx context.Context, con *console) error {
 	if cmd.Dir == "" || policy.Empty() {
 		return usagef("prune needs DIR and a rule that keeps something, such as --keep-daily 7")
 	}
-	place, err := openCopyDir(cmd.Dir)
+	dir, err := openCopies(cmd.Dir, cmd.Name)
 	if err != nil {
 		return err
 	}
-	defer place.Close()
-	dir, err := readCopyDir(place, cmd.Name)
-	if err != nil {
-		return err
-	}
+	defer dir.Close()
 	if dir, err = dir.settle(ctx, cmd.Name); err != nil {
 		return err
 	}

@@ -52,6 +52,20 @@ type copyDir struct {
 	orphans []string     // names of sidecars whose copies are gone
 }
 
+// openCopies opens a directory of dated copies and lists them, only those of one database if it is
+// given.
+func openCopies(path, database string) (*copyDir, error) {
+	place, err := openCopyDir(path)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := readCopyDir(place, database)
+	if err != nil {
+		place.Close()
+	}
+	return dir, err
+}
+
 // openCopyDir opens a directory of dated copies.
 func openCopyDir(path string) (*atomicfile.Place, error) {
 	dir, err := atomicfile.OpenPlace(path)

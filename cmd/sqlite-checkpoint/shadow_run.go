@@ -17,8 +17,9 @@ import (
 func (s *shadowing) runCommand(ctx context.Context) error {
 	s.con.allow(s.Grace)
 	s.con.yieldTerminal()
+	argv := expand(s.argv, stageMark, s.stage.Dir(), excludeMark, s.stage.Aside(excludeName))
 	command := guard.Command{
-		Argv: s.expand(), Stdin: os.Stdin, Stdout: s.con.stdout, Stderr: s.con.stderr, Grace: s.Grace,
+		Argv: argv, Stdin: os.Stdin, Stdout: s.con.stdout, Stderr: s.con.stderr, Grace: s.Grace,
 	}
 	if !s.bare {
 		var setup bytes.Buffer
@@ -52,12 +53,12 @@ func mountView(setup []byte) error {
 	return view.Mount(v)
 }
 
-// expand replaces the marks in CMD's arguments.
-func (s *shadowing) expand() []string {
-	marks := strings.NewReplacer(stageMark, s.stage.Dir(), excludeMark, s.stage.Aside(excludeName))
-	argv := make([]string, len(s.argv))
-	for i, arg := range s.argv {
-		argv[i] = marks.Replace(arg)
+// expand replaces marks in CMD's arguments; marks and their values alternate.
+func expand(argv []string, marksAndValues ...string) []string {
+	replacer := strings.NewReplacer(marksAndValues...)
+	expanded := make([]string, len(argv))
+	for i, arg := range argv {
+		expanded[i] = replacer.Replace(arg)
 	}
-	return argv
+	return expanded
 }

@@ -74,11 +74,7 @@ func (w *watcher) expand(j *watch.Job) (argv, env []string) {
 		return w.argv, env
 	}
 	name := w.seen.names[j.Name]
-	marks := strings.NewReplacer(dbMark, j.Name, nameMark, name)
-	for _, arg := range w.argv {
-		argv = append(argv, marks.Replace(arg))
-	}
-	return argv, append(env, envDB+"="+j.Name, envName+"="+name)
+	return expand(w.argv, dbMark, j.Name, nameMark, name), append(env, envDB+"="+j.Name, envName+"="+name)
 }
 
 // enforce asks children to exit, and kills them, when it is time.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -150,7 +151,7 @@ func (w *watcher) wakeAt() time.Time {
 	}
 	if len(w.children) < w.Jobs {
 		if at, ok := w.schedule.Next(); ok {
-			consider(later(at, time.Now()))
+			consider(slices.MaxFunc([]time.Time{at, time.Now()}, time.Time.Compare))
 		}
 	} else if w.result.Databases > countOften {
 		consider(w.countAt)
@@ -163,13 +164,6 @@ func (w *watcher) wakeAt() time.Time {
 	}
 	consider(w.aliveAt)
 	return next
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // ended records the end of a child.

@@ -177,7 +177,7 @@ func (s *Scheduler) when(j *Job) (due time.Time, ok bool) {
 	case s.options.Once:
 		return settled, j.changed()
 	case j.changed():
-		due, ok = later(settled, j.began.Add(s.options.Every)), true
+		due, ok = slices.MaxFunc([]time.Time{settled, j.began.Add(s.options.Every)}, time.Time.Compare), true
 	}
 	if limit := j.began.Add(s.options.AtLeast); s.options.AtLeast > 0 && (!ok || limit.Before(due)) {
 		due, ok = limit, true
@@ -191,13 +191,6 @@ func (s *Scheduler) pause(failures int) time.Duration {
 		pause *= 2
 	}
 	return min(pause, s.options.Every)
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // NextDue returns a job that is due, nil if none is. Going through 10,000 jobs for each run would
