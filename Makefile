@@ -31,6 +31,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PORTABLE    := ./stream ./engine/atomicfile
 UNIX        := ./engine/internal/...
 FUZZ        := 200000x
+# Many tests wait: for a timeout, a signal, another process.
+OVERLAP     := -parallel 6
 
 .PHONY: build help quick demo check test programs bench fuzz faults soak mutants flags dist test-dist clean format
 
@@ -50,7 +52,7 @@ help:
 # What is missing here skips its tests. -short leaves out long repetitions.
 quick: format
 	go vet ./...
-	go test -short ./cmd/... ./engine/... ./stream/...
+	go test -short $(OVERLAP) ./cmd/... ./engine/... ./stream/...
 
 demo: build
 	integration/install.sh restic sqlite3
@@ -76,8 +78,8 @@ check: format
 # The second command runs even if the first fails; -count=1 because programs outside decide its outcome, too.
 define every_test
 failed=0
-go test -json -race -timeout 30m ./cmd/... ./engine/... ./stream/... || failed=1
-go test -json -count=1 -timeout 60m -p 1 ./integration/... || failed=1
+go test -json -race -timeout 30m $(OVERLAP) ./cmd/... ./engine/... ./stream/... || failed=1
+go test -json -count=1 -timeout 60m ./integration/... || failed=1
 exit $$failed
 endef
 export every_test

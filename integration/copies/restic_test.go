@@ -61,7 +61,7 @@ func newHistories(t *testing.T, seed uint64, count int) *histories {
 	h.zone = zones[h.random.IntN(len(zones))]
 	h.Bash(onePage + "mkdir dir").Exits(0)
 	restic := harness.Tool(t, "bin/restic")
-	h.Finish(h.Other(restic, "init", "-q")).Exits(0)
+	h.ResticRepository()
 	var key resticKey
 	h.Check(json.Unmarshal([]byte(h.Finish(h.Other(restic, "cat", "masterkey")).Exits(0).Stdout), &key))
 	for i := range count {

@@ -106,7 +106,7 @@ func TestResticNeverHangs(t *testing.T) {
 				if c.prep != nil {
 					c.prep(b)
 				}
-				b.Finish(b.Other(restic, "init")).Exits(0)
+				b.ResticRepository()
 				argv := slices.Concat([]string{restic, "backup", "--stdin-filename", "app.db", "--stdin-from-command", "--"}, c.wrap, []string{harness.Binary}, c.args)
 				if underRestic(b, argv, c.hit, c.late) {
 					return

@@ -21,7 +21,7 @@ func TestRestic(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			b := harness.NewBench(t)
 			t.Setenv("RESTIC", harness.Tool(t, way.restic))
-			b.Bash(`"$RESTIC" init`).Exits(0)
+			b.ResticRepository()
 			w := harness.StartWriter(t, b.NewLedger("app.db", "WAL"), 0)
 			before := b.Commits("app.db")
 			b.Bash(way.backup).Exits(0)
@@ -56,7 +56,7 @@ func mustBeReported(b *harness.Bench, name string) {
 func TestResticFailure(t *testing.T) {
 	b := harness.NewBench(t)
 	t.Setenv("RESTIC", harness.Tool(t, "bin/restic"))
-	b.Bash(`"$RESTIC" init`).Exits(0)
+	b.ResticRepository()
 	b.NewCorrupt("corrupt.db")
 	b.SQLite("locked.db", "CREATE TABLE t(x);")
 	b.Open("locked.db", "BEGIN EXCLUSIVE;")

@@ -17,12 +17,12 @@ import (
 var directoryRecipes = []recipe{
 	{
 		name: "restic", programs: []string{"bin/restic"}, setup: resticStore,
-		prepare: [][]string{{"restic", "init"}}, backup: []string{"directory.sh", "restic", "app"},
+		backup:  []string{"directory.sh", "restic", "app"},
 		restore: []string{"directory.sh", "restic-restore", "app", "back"},
 	},
 	{
 		name: "restic, an old one", programs: []string{"restic"}, setup: resticStore,
-		prepare: [][]string{{"restic", "init"}}, backup: []string{"directory.sh", "restic", "app"},
+		backup:  []string{"directory.sh", "restic", "app"},
 		restore: []string{"directory.sh", "restic-restore", "app", "back"},
 	},
 	{

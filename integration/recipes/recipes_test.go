@@ -33,26 +33,22 @@ type recipe struct {
 var recipes = []recipe{
 	{
 		name: "restic/command", programs: []string{"bin/restic"}, setup: resticStore,
-		prepare: [][]string{{"restic", "init"}},
-		backup:  []string{"restic.sh", "backup", "app.db"}, verify: []string{"restic.sh", "verify", "app.db"},
+		backup: []string{"restic.sh", "backup", "app.db"}, verify: []string{"restic.sh", "verify", "app.db"},
 		restore: []string{"restic.sh", "restore", "app.db", "new.db"}, empty: noSnapshot,
 	},
 	{
 		name: "restic/pipe", programs: []string{"bin/restic"}, setup: resticStore,
-		prepare: [][]string{{"restic", "init"}},
-		backup:  []string{"restic.sh", "backup-pipe", "app.db"}, verify: []string{"restic.sh", "verify", "app.db"},
+		backup: []string{"restic.sh", "backup-pipe", "app.db"}, verify: []string{"restic.sh", "verify", "app.db"},
 		restore: []string{"restic.sh", "restore", "app.db", "new.db"}, empty: noSnapshot,
 	},
 	{
 		name: "restic/pipe, an old one", programs: []string{"restic"}, setup: resticStore,
-		prepare: [][]string{{"restic", "init"}},
-		backup:  []string{"restic.sh", "backup-pipe", "app.db"}, verify: []string{"restic.sh", "verify", "app.db"},
+		backup: []string{"restic.sh", "backup-pipe", "app.db"}, verify: []string{"restic.sh", "verify", "app.db"},
 		restore: []string{"restic.sh", "restore", "app.db", "new.db"}, empty: noSnapshot,
 	},
 	{
 		name: "restic/stdin, an old one", programs: []string{"restic"}, setup: resticStore,
-		prepare: [][]string{{"restic", "init"}},
-		backup:  []string{"restic.sh", "backup-stdin", "app.db"}, verify: []string{"restic.sh", "verify", "app.db"},
+		backup: []string{"restic.sh", "backup-stdin", "app.db"}, verify: []string{"restic.sh", "verify", "app.db"},
 		restore: []string{"restic.sh", "restore", "app.db", "new.db"},
 	},
 	{
@@ -168,7 +164,6 @@ func TestRecipes(t *testing.T) {
 func TestRecipeResticSharedRepository(t *testing.T) {
 	s := newStore(t, 10, "bin/restic")
 	resticStore(s)
-	s.do("restic", "init")
 	s.Check(os.Mkdir(s.Path("other"), 0o755))
 	s.NewDatabase("other/app.db", 1)
 	s.do("restic.sh", "backup", "app.db")
@@ -228,6 +223,7 @@ func TestSSHKilled(t *testing.T) {
 }
 
 func resticStore(s *store) {
+	s.ResticRepository()
 	s.set("RESTIC_REPOSITORY", s.Path("repository"))
 	s.set("RESTIC_PASSWORD", "test")
 	s.set("RESTIC_CACHE_DIR", s.Path("cache"))

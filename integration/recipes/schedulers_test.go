@@ -34,7 +34,7 @@ func newSite(t *testing.T) *site {
 	s.Write("etc/restic-password", []byte("test\n"))
 	s.NewDatabase("app/app.db", 100)
 	s.live = s.Open("app/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
-	s.Finish(s.Other(restic, "init")).Exits(0)
+	s.ResticRepository()
 	s.paths = strings.NewReplacer(
 		"/data", s.Path("app"),
 		"/etc/sqlite-checkpoint", s.Path("etc"),
