@@ -18,12 +18,15 @@ func benchDatabase(b *testing.B) (path string, size int64) {
 	path = filepath.Join(b.TempDir(), "bench.db")
 	statements := []string{"PRAGMA synchronous=OFF; BEGIN;"}
 	for i, percent := range []int{50, 30, 20} {
-		statements = append(statements, fmt.Sprintf(`CREATE TABLE t%d (id INTEGER PRIMARY KEY, owner INTEGER, key TEXT, body TEXT);
+		statements = append(statements,
+			fmt.Sprintf(`CREATE TABLE t%d (id INTEGER PRIMARY KEY, owner INTEGER, key TEXT, body TEXT);
 			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
-			INSERT INTO t%[1]d SELECT i, i * 7919 %% 10007, printf('%%08x%%08x', i * 2654435761 %% 4294967296, i), printf('%%.*c', 20 + i * 31 %% 200, 'x') FROM n;
+			INSERT INTO t%[1]d SELECT i, i * 7919 %% 10007,
+				printf('%%08x%%08x', i * 2654435761 %% 4294967296, i), printf('%%.*c', 20 + i * 31 %% 200, 'x') FROM n;
 			CREATE INDEX t%[1]d_key ON t%[1]d (key);`, i, rows*percent/100))
 	}
-	sqlite(b, path, append(statements, "CREATE INDEX t0_owner ON t0 (owner); CREATE INDEX t1_owner ON t1 (owner);", "COMMIT;")...)
+	sqlite(b, path, append(statements, "CREATE INDEX t0_owner ON t0 (owner); CREATE INDEX t1_owner ON t1 (owner);",
+		"COMMIT;")...)
 	info, err := os.Stat(path)
 	if err != nil {
 		b.Fatal(err)

@@ -63,12 +63,14 @@ func (c lateCancel) Err() error {
 // TestInterruptedCheck: a check that fails after it was interrupted reports the interruption.
 func TestInterruptedCheck(t *testing.T) {
 	db := newRollback(t)
-	sqlite(t, db, "CREATE TABLE g(a, b TEXT AS (a) NOT NULL); INSERT INTO g(a) SELECT value FROM generate_series(1,1000);")
+	sqlite(t, db,
+		"CREATE TABLE g(a, b TEXT AS (a) NOT NULL); INSERT INTO g(a) SELECT value FROM generate_series(1,1000);")
 	generate(t, db, "iif(a < 1000, length(hex(zeroblob(400000))), hex(zeroblob(400000000)))") // slow, then too long
 	for _, check := range []Check{CheckQuick, CheckFull} {
 		_, _, err := checkImage(context.Background(), openFile(t, db), db, check, nil)
 		wantKind(t, err, KindCheckIncomplete)
-		_, _, err = checkImage(lateCancel{context.Background(), time.Now().Add(50 * time.Millisecond)}, openFile(t, db), db, check, nil)
+		_, _, err = checkImage(lateCancel{context.Background(), time.Now().Add(50 * time.Millisecond)}, openFile(t, db),
+			db, check, nil)
 		if err != context.Canceled {
 			t.Errorf("%s: %v", check, err)
 		}
@@ -165,5 +167,6 @@ func damageRoot(t *testing.T, db, table string) {
 // generate gives the column b of the table g the expression, without computing it.
 func generate(t *testing.T, db, expression string) {
 	t.Helper()
-	sqlite(t, db, "PRAGMA writable_schema=ON;", "UPDATE sqlite_schema SET sql='CREATE TABLE g(a, b TEXT AS ("+expression+") NOT NULL)' WHERE name='g';")
+	sqlite(t, db, "PRAGMA writable_schema=ON;",
+		"UPDATE sqlite_schema SET sql='CREATE TABLE g(a, b TEXT AS ("+expression+") NOT NULL)' WHERE name='g';")
 }

@@ -20,14 +20,32 @@ func TestCheckpoint(t *testing.T) {
 		other func(t *testing.T, db string) // what somebody else holds
 		check func(r CheckpointResult) bool
 	}{
-		{"passive beside an idle connection", CheckpointPassive, nil, func(r CheckpointResult) bool { return r.WAL && r.Complete && r.Pages > 0 }},
+		{"passive beside an idle connection", CheckpointPassive, nil, func(r CheckpointResult) bool {
+			return r.WAL &&
+				r.Complete && r.Pages > 0
+		}},
 		{"full", CheckpointFull, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 }},
 		{"restart", CheckpointRestart, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 }},
-		{"truncate", CheckpointTruncate, nil, func(r CheckpointResult) bool { return r.Complete && r.Pages > 0 && r.Checkpointed == r.Pages }},
-		{"passive beside a reader", CheckpointPassive, oldReader, func(r CheckpointResult) bool { return !r.Busy && !r.Complete && r.Checkpointed < r.Pages }},
-		{"full beside a reader", CheckpointFull, oldReader, func(r CheckpointResult) bool { return r.Busy && !r.Complete && r.Pages > 0 }},
-		{"truncate beside a reader", CheckpointTruncate, oldReader, func(r CheckpointResult) bool { return r.Busy && !r.Complete }},
-		{"restart beside a writer", CheckpointRestart, func(t *testing.T, db string) { open(t, db, "BEGIN IMMEDIATE;", addRows) },
+		{"truncate", CheckpointTruncate, nil, func(r CheckpointResult) bool {
+			return r.Complete && r.Pages > 0 &&
+				r.Checkpointed == r.Pages
+		}},
+		{"passive beside a reader", CheckpointPassive, oldReader, func(r CheckpointResult) bool {
+			return !r.Busy &&
+				!r.Complete && r.Checkpointed < r.Pages
+		}},
+		{"full beside a reader", CheckpointFull, oldReader, func(r CheckpointResult) bool {
+			return r.Busy &&
+				!r.Complete && r.Pages > 0
+		}},
+		{"truncate beside a reader", CheckpointTruncate, oldReader, func(r CheckpointResult) bool {
+			return r.Busy &&
+				!r.Complete
+		}},
+		{"restart beside a writer", CheckpointRestart, func(t *testing.T, db string) {
+			open(t, db, "BEGIN IMMEDIATE;",
+				addRows)
+		},
 			func(r CheckpointResult) bool { return r.Busy && !r.Complete }},
 	}
 	for _, c := range cases {
@@ -74,7 +92,8 @@ func TestCheckpointBesideAnother(t *testing.T) {
 	}
 	before := osfile.Stat(db + "-wal")
 	for _, mode := range []CheckpointMode{CheckpointPassive, CheckpointFull, CheckpointRestart, CheckpointTruncate} {
-		result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode, BusyTimeout: 50 * time.Millisecond})
+		result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode,
+			BusyTimeout: 50 * time.Millisecond})
 		if err != nil || !result.WAL || result.Complete || result.Busy != (mode != CheckpointPassive) {
 			t.Errorf("%s: %v, %+v", mode, err, result)
 		}
@@ -137,7 +156,8 @@ func TestCheckpointLetsWritersIn(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode, BusyTimeout: 2 * time.Second})
+			result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode,
+				BusyTimeout: 2 * time.Second})
 			if err != nil || !result.Busy {
 				t.Errorf("%s: %v, %+v", mode, err, result)
 			}

@@ -98,7 +98,8 @@ func TestCheckCopy(t *testing.T) {
 // TestReadOfCutCopy: the end of a copy that was cut short behind our back is not taken for the end
 // of the database.
 func TestReadOfCutCopy(t *testing.T) {
-	s, err := TakeSnapshot(context.Background(), newRollback(t), SnapshotOptions{Destination: filepath.Join(t.TempDir(), "copy.db")})
+	s, err := TakeSnapshot(context.Background(), newRollback(t), SnapshotOptions{Destination: filepath.Join(t.TempDir(),
+		"copy.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,17 +195,18 @@ func TestCheckConnection(t *testing.T) {
 // TestCopyIsProven: what SQLite says it has copied is looked at, even where no check follows.
 func TestCopyIsProven(t *testing.T) {
 	temp := t.TempDir()
-	_, err := TakeSnapshot(context.Background(), newRollback(t), SnapshotOptions{TempDir: temp, Check: CheckNone, Progress: func(p Progress) {
-		if p.Phase != PhaseCopy || p.Done < p.Total {
-			return
-		}
-		copies, err := filepath.Glob(filepath.Join(temp, "*", imageName))
-		if err != nil || len(copies) != 1 {
-			t.Fatal(copies, err)
-		}
-		if err := os.Truncate(copies[0], p.Total-1); err != nil {
-			t.Error(err)
-		}
-	}})
+	_, err := TakeSnapshot(context.Background(), newRollback(t), SnapshotOptions{TempDir: temp, Check: CheckNone,
+		Progress: func(p Progress) {
+			if p.Phase != PhaseCopy || p.Done < p.Total {
+				return
+			}
+			copies, err := filepath.Glob(filepath.Join(temp, "*", imageName))
+			if err != nil || len(copies) != 1 {
+				t.Fatal(copies, err)
+			}
+			if err := os.Truncate(copies[0], p.Total-1); err != nil {
+				t.Error(err)
+			}
+		}})
 	wantKind(t, err, KindTemp)
 }

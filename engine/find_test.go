@@ -16,7 +16,8 @@ import (
 )
 
 // header512 is the smallest file that counts as a database.
-var header512 = append([]byte(sqlitefile.HeaderMagic), make([]byte, sqlitefile.MinPageSize-len(sqlitefile.HeaderMagic))...)
+var header512 = append([]byte(sqlitefile.HeaderMagic),
+	make([]byte, sqlitefile.MinPageSize-len(sqlitefile.HeaderMagic))...)
 
 // plant makes files below a new directory. A name that ends in a slash is a directory, "a -> b" a
 // symbolic link.

@@ -18,7 +18,8 @@ func FuzzDatabase(f *testing.F) {
 	for _, setup := range []string{
 		"PRAGMA page_size=512;" + fill(20),
 		"PRAGMA page_size=512; PRAGMA journal_mode=WAL; PRAGMA auto_vacuum=1;" + fill(20),
-		"PRAGMA page_size=1024; CREATE VIRTUAL TABLE f USING fts5(v); INSERT INTO f VALUES('hello world'); CREATE VIRTUAL TABLE r USING rtree(id,a,b); INSERT INTO r VALUES(1,2,3);",
+		"PRAGMA page_size=1024; CREATE VIRTUAL TABLE f USING fts5(v); INSERT INTO f VALUES('hello world'); CREATE " +
+			"VIRTUAL TABLE r USING rtree(id,a,b); INSERT INTO r VALUES(1,2,3);",
 	} {
 		db := filepath.Join(f.TempDir(), "seed.db")
 		sqlite(f, db, setup)

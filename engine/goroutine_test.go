@@ -22,14 +22,15 @@ func (m *marked) start(f func()) {
 func TestLongCopy(t *testing.T) {
 	var copying marked
 	last := int32(-1)
-	_, _, err := snapshot(t, newWAL(t), SnapshotOptions{PagesPerStep: 1, GoCopy: copying.start, Progress: func(p Progress) {
-		if p.Phase != PhaseCopy {
-			return
-		}
-		if last = copying.inside.Load(); p.Done == 4096 {
-			time.Sleep(lowPriorityTime)
-		}
-	}})
+	_, _, err := snapshot(t, newWAL(t), SnapshotOptions{PagesPerStep: 1, GoCopy: copying.start,
+		Progress: func(p Progress) {
+			if p.Phase != PhaseCopy {
+				return
+			}
+			if last = copying.inside.Load(); p.Done == 4096 {
+				time.Sleep(lowPriorityTime)
+			}
+		}})
 	if err != nil || last != 0 {
 		t.Errorf("%v, %d goroutines of GoCopy at the end", err, last)
 	}
@@ -44,14 +45,15 @@ func TestGoHooks(t *testing.T) {
 	}{{newWAL(t), 1}, {newRollback(t), 0}} {
 		var other, copying marked
 		first, checking := int32(-1), int32(-1)
-		_, _, err := snapshot(t, c.db, SnapshotOptions{Go: other.start, GoCopy: copying.start, Progress: func(p Progress) {
-			switch {
-			case p.Phase == PhaseCheck:
-				checking = other.started.Load()
-			case p.Phase == PhaseCopy && first < 0:
-				first = copying.inside.Load()
-			}
-		}})
+		_, _, err := snapshot(t, c.db, SnapshotOptions{Go: other.start, GoCopy: copying.start,
+			Progress: func(p Progress) {
+				switch {
+				case p.Phase == PhaseCheck:
+					checking = other.started.Load()
+				case p.Phase == PhaseCopy && first < 0:
+					first = copying.inside.Load()
+				}
+			}})
 		if err != nil || first != c.want {
 			t.Errorf("%s: %v, copied in GoCopy: %d, want %d", c.db, err, first, c.want)
 		}

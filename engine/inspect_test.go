@@ -65,7 +65,8 @@ func spilled(t *testing.T) string {
 
 // forecastOf is the word for a way to read a database.
 func forecastOf(how access) Forecast {
-	return [...]Forecast{ForecastReadOnly, ForecastSharedMemory, ForecastImmutable, ForecastPrivateCopy, ForecastRefused}[how]
+	return [...]Forecast{ForecastReadOnly, ForecastSharedMemory, ForecastImmutable, ForecastPrivateCopy,
+		ForecastRefused}[how]
 }
 
 func TestInspectStates(t *testing.T) {
@@ -79,7 +80,8 @@ func TestInspectStates(t *testing.T) {
 		held    InUse
 		backup  string // begins so
 	}{
-		{"WAL, closed", walDatabase, "wal", "false 0 0", false, JournalNone, InUseNo, "reads without locks: no process"},
+		{"WAL, closed", walDatabase, "wal", "false 0 0", false, JournalNone, InUseNo,
+			"reads without locks: no process"},
 		{"WAL, live", liveWAL, "wal", "true 3 3", true, JournalNone, InUseYes, "reads the WAL"},
 		{"WAL, live, checkpointed", func(t *testing.T) string {
 			db := liveWAL(t)
@@ -121,7 +123,8 @@ func TestInspectStates(t *testing.T) {
 			open(t, db, "PRAGMA locking_mode=EXCLUSIVE; INSERT INTO t VALUES(1);")
 			return db
 		}, "wal", "true 1 1", false, JournalNone, InUseYes, "waits"},
-		{"rollback, closed", rollbackDatabase, "delete", "false 0 0", false, JournalNone, InUseUnknown, "reads the database"},
+		{"rollback, closed", rollbackDatabase, "delete", "false 0 0", false, JournalNone, InUseUnknown,
+			"reads the database"},
 		{"rollback, idle connection", func(t *testing.T) string {
 			db := rollbackDatabase(t)
 			open(t, db, "SELECT count(*) FROM t;")
@@ -180,7 +183,8 @@ func TestInspectStates(t *testing.T) {
 			t.Parallel()
 			in := inspect(t, c.fixture(t))
 			wal := fmt.Sprint(in.WAL.Exists, in.WAL.CommittedFrames, in.WAL.UncheckpointedFrames)
-			if in.JournalMode != c.mode || wal != c.wal || in.ShmExists != c.shm || in.Journal != c.journal || in.InUse != c.held {
+			if in.JournalMode != c.mode || wal != c.wal || in.ShmExists != c.shm || in.Journal != c.journal ||
+				in.InUse != c.held {
 				t.Errorf("mode %s, WAL %s, -shm %v, journal %s, held %s\nwant %s, WAL %s, -shm %v, journal %s, held %s",
 					in.JournalMode, wal, in.ShmExists, in.Journal, in.InUse, c.mode, c.wal, c.shm, c.journal, c.held)
 			}
@@ -260,10 +264,12 @@ func TestInspectNotADatabase(t *testing.T) {
 		says string
 	}{
 		{"missing", func(string) error { return nil }, KindMissing, "no such file"},
-		{"dangling symlink", func(path string) error { return os.Symlink("nowhere", path) }, KindMissing, "no such file"},
+		{"dangling symlink", func(path string) error { return os.Symlink("nowhere", path) }, KindMissing,
+			"no such file"},
 		{"directory", func(path string) error { return os.Mkdir(path, 0o700) }, KindNotDatabase, "directory"},
 		{"FIFO", func(path string) error { return syscall.Mkfifo(path, 0o600) }, KindNotDatabase, "not a regular file"},
-		{"device", func(path string) error { return os.Symlink("/dev/null", path) }, KindNotDatabase, "not a regular file"},
+		{"device", func(path string) error { return os.Symlink("/dev/null", path) }, KindNotDatabase,
+			"not a regular file"},
 		{"socket", func(path string) error {
 			listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 			if err == nil {
@@ -273,9 +279,12 @@ func TestInspectNotADatabase(t *testing.T) {
 			return err
 		}, KindNotDatabase, "not a regular file"},
 		{"empty", func(path string) error { return os.WriteFile(path, nil, 0o600) }, KindNotDatabase, "empty file"},
-		{"text", func(path string) error { return os.WriteFile(path, []byte("hi\n"), 0o600) }, KindNotDatabase, "not a SQLite database"},
-		{"magic only", func(path string) error { return os.WriteFile(path, []byte(sqlitefile.HeaderMagic), 0o600) }, KindNotDatabase, "not a SQLite database"},
-		{"random", func(path string) error { return os.WriteFile(path, noise(8192), 0o600) }, KindNotDatabase, "encrypted?"},
+		{"text", func(path string) error { return os.WriteFile(path, []byte("hi\n"), 0o600) }, KindNotDatabase,
+			"not a SQLite database"},
+		{"magic only", func(path string) error { return os.WriteFile(path, []byte(sqlitefile.HeaderMagic), 0o600) },
+			KindNotDatabase, "not a SQLite database"},
+		{"random", func(path string) error { return os.WriteFile(path, noise(8192), 0o600) }, KindNotDatabase,
+			"encrypted?"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -325,11 +334,14 @@ func TestInspectMatchesPragmas(t *testing.T) {
 				t.Parallel()
 				db := filepath.Join(t.TempDir(), "a.db")
 				vacuum := vacuums[i/2%3]
-				live := open(t, db, fmt.Sprintf("PRAGMA page_size=%d; PRAGMA encoding='%s'; PRAGMA auto_vacuum=%s; PRAGMA journal_mode=%s;",
-					pageSize, encodings[i%3], vacuum, mode),
+				live := open(t, db,
+					fmt.Sprintf("PRAGMA page_size=%d; PRAGMA encoding='%s'; PRAGMA auto_vacuum=%s; PRAGMA "+
+						"journal_mode=%s;",
+						pageSize, encodings[i%3], vacuum, mode),
 					"PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES(1);")
 				comparePragmas(t, live, db)
-				live.run("INSERT INTO t VALUES(zeroblob(900000)); CREATE TABLE u(x); PRAGMA user_version=-7; PRAGMA application_id=1234567;")
+				live.run("INSERT INTO t VALUES(zeroblob(900000)); CREATE TABLE u(x); PRAGMA user_version=-7; PRAGMA " +
+					"application_id=1234567;")
 				comparePragmas(t, live, db)
 				live.run("DELETE FROM t;")
 				comparePragmas(t, live, db)
@@ -339,7 +351,8 @@ func TestInspectMatchesPragmas(t *testing.T) {
 					t.Errorf("auto_vacuum %s, want %s", in.AutoVacuum, vacuum)
 				}
 				if mode == "WAL" && in.WAL.Frames <= in.WAL.CommittedFrames {
-					t.Errorf("%d frames, %d committed: the log has not started over", in.WAL.Frames, in.WAL.CommittedFrames)
+					t.Errorf("%d frames, %d committed: the log has not started over", in.WAL.Frames,
+						in.WAL.CommittedFrames)
 				}
 				live.Close()
 				comparePragmas(t, open(t, copyDatabase(t, db)), db)
@@ -389,7 +402,8 @@ func TestInspectPartlyCheckpointed(t *testing.T) {
 		frames, _ := strconv.ParseInt(result[1], 10, 64)
 		done, _ := strconv.ParseInt(result[2], 10, 64)
 		if in.WAL.CommittedFrames != frames || in.WAL.UncheckpointedFrames != frames-done {
-			t.Errorf("%d committed, %d not checkpointed; SQLite says %v", in.WAL.CommittedFrames, in.WAL.UncheckpointedFrames, result)
+			t.Errorf("%d committed, %d not checkpointed; SQLite says %v", in.WAL.CommittedFrames,
+				in.WAL.UncheckpointedFrames, result)
 		}
 		if in.WAL.UncheckpointedBytes != (frames-done)*4096 {
 			t.Errorf("%d bytes not checkpointed, want %d", in.WAL.UncheckpointedBytes, (frames-done)*4096)
@@ -449,7 +463,8 @@ func TestInspectNamesAndOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if in.Path != link || in.ResolvedPath != db || in.HardLinks != 2 || in.UID != 1234 || in.GID != 5678 || in.Mode != 0o640 {
+	if in.Path != link || in.ResolvedPath != db || in.HardLinks != 2 || in.UID != 1234 || in.GID != 5678 ||
+		in.Mode != 0o640 {
 		t.Errorf("%+v", in)
 	}
 	if in.WAL.CommittedFrames != 2 {
@@ -473,7 +488,8 @@ func TestInspectBesideWriter(t *testing.T) {
 				if err != nil {
 					t.Fatalf("inspection %d: %v", i, err)
 				}
-				if in.UserVersion < last.UserVersion || in.PageCount < last.PageCount || in.WAL.CommittedFrames > in.WAL.Frames {
+				if in.UserVersion < last.UserVersion || in.PageCount < last.PageCount ||
+					in.WAL.CommittedFrames > in.WAL.Frames {
 					t.Fatalf("inspection %d goes backward:\n%+v\n%+v", i, last, in)
 				}
 				if in.Journal == JournalHot {
@@ -523,7 +539,9 @@ func keepWriting(t *testing.T, db string) (stop func()) {
 				return
 			default:
 			}
-			if _, err := fmt.Fprintf(in, "BEGIN; PRAGMA user_version=%d; INSERT INTO t VALUES(zeroblob(3000)); COMMIT;\n", i); err != nil {
+			_, err := fmt.Fprintf(in, "BEGIN; PRAGMA user_version=%d; INSERT INTO t VALUES(zeroblob(3000)); COMMIT;\n",
+				i)
+			if err != nil {
 				return
 			}
 		}
@@ -596,7 +614,8 @@ func forbiddenCall(line, dir string) string {
 	if strings.Contains(line, "openat(") && (!strings.Contains(line, "O_RDONLY") || strings.Contains(line, "O_CREAT")) {
 		return "opened for writing"
 	}
-	for _, call := range []string{"execve(", "openat(", "close(", "fstat(", "newfstatat(", "read(", "pread64(", "readlink(", "readlinkat(", "statfs(",
+	for _, call := range []string{"execve(", "openat(", "close(", "fstat(", "newfstatat(", "read(", "pread64(",
+		"readlink(", "readlinkat(", "statfs(",
 		"fcntl(", "epoll_ctl(", "faccessat2(", "statx(", "stat(", "lstat(", "getdents64("} {
 		if strings.Contains(line, call) {
 			return ""

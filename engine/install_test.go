@@ -29,7 +29,8 @@ func image(t testing.TB) []byte {
 func TestInstall(t *testing.T) {
 	b := image(t)
 	dst := filepath.Join(t.TempDir(), "new.db")
-	info, err := Install(context.Background(), iotest.OneByteReader(bytes.NewReader(b)), dst, InstallOptions{Size: int64(len(b))})
+	info, err := Install(context.Background(), iotest.OneByteReader(bytes.NewReader(b)), dst,
+		InstallOptions{Size: int64(len(b))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,8 @@ func TestInstallFails(t *testing.T) {
 func TestVerify(t *testing.T) {
 	b := image(t)
 	temp := t.TempDir()
-	info, err := Verify(context.Background(), bytes.NewReader(b), "app.db", VerifyOptions{Check: CheckFull, TempDir: temp})
+	info, err := Verify(context.Background(), bytes.NewReader(b), "app.db", VerifyOptions{Check: CheckFull,
+		TempDir: temp})
 	if err != nil || info.Level != LevelFull {
 		t.Errorf("%v, %+v", err, info)
 	}
@@ -140,7 +142,8 @@ func TestCheckDestinationSameFile(t *testing.T) {
 	os.Link(db, hard)
 	os.Symlink(db, soft)
 	os.Symlink(dir, linked)
-	for _, dst := range []string{db, hard, soft, dir + "/./app.db", db + "-wal", db + "-journal", filepath.Join(linked, "app.db-shm")} {
+	for _, dst := range []string{db, hard, soft, dir + "/./app.db", db + "-wal", db + "-journal",
+		filepath.Join(linked, "app.db-shm")} {
 		wantKind(t, CheckDestination(db, dst), KindSameFile)
 	}
 	if err := CheckDestination(db, filepath.Join(dir, "other.db")); err != nil {

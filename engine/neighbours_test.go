@@ -86,7 +86,8 @@ func TestUnlocked(t *testing.T) {
 		open(t, db, addRows)
 		return db
 	}
-	const touch, restart = `touch "$0"`, `touch "$0"; printf salt | dd of="$0-wal" bs=1 seek=16 conv=notrunc status=none`
+	const touch, restart = `touch "$0"`,
+		`touch "$0"; printf salt | dd of="$0-wal" bs=1 seek=16 conv=notrunc status=none`
 	cases := []struct {
 		name   string
 		make   func(t *testing.T) string
@@ -94,11 +95,14 @@ func TestUnlocked(t *testing.T) {
 		want   Kind
 	}{
 		{"rollback", func(t *testing.T) string { return newRollback(t) }, touch, KindUnlocked},
-		{"rollback, a writer at its journal", func(t *testing.T) string { return newRollback(t) }, `: >"$0-journal"; rm "$0-journal"`, ""},
+		{"rollback, a writer at its journal", func(t *testing.T) string { return newRollback(t) },
+			`: >"$0-journal"; rm "$0-journal"`, ""},
 		{"WAL, live, checkpointed", live, touch, ""},
 		{"WAL, live, started over", live, restart, KindUnlocked},
-		{"WAL, no lock seen", func(t *testing.T) string { return crashed(t, "-wal", "-shm") }, `touch "$0-wal"`, KindUnlocked},
-		{"WAL, no lock seen, checkpointed", func(t *testing.T) string { return crashed(t, "-wal", "-shm") }, touch, KindUnlocked},
+		{"WAL, no lock seen", func(t *testing.T) string { return crashed(t, "-wal", "-shm") }, `touch "$0-wal"`,
+			KindUnlocked},
+		{"WAL, no lock seen, checkpointed", func(t *testing.T) string { return crashed(t, "-wal", "-shm") }, touch,
+			KindUnlocked},
 		{"WAL, closed", func(t *testing.T) string { return newWAL(t) }, touch, KindBusy},
 	}
 	for _, c := range cases {
@@ -167,8 +171,10 @@ func TestPagesInTheWAL(t *testing.T) {
 // TestGrain: where only seconds are kept, a file must have been left alone for longer.
 func TestGrain(t *testing.T) {
 	second := time.Now().Truncate(time.Second)
-	whole, exact := osfile.FileState{Mtime: second, Ctime: second}, osfile.FileState{Mtime: second, Ctime: second.Add(1)}
-	for want, g := range map[time.Duration]fileStates{wholeSecondGrain: {main: whole}, timeGrain: {main: exact, wal: whole}} {
+	whole, exact := osfile.FileState{Mtime: second, Ctime: second}, osfile.FileState{Mtime: second,
+		Ctime: second.Add(1)}
+	for want, g := range map[time.Duration]fileStates{wholeSecondGrain: {main: whole},
+		timeGrain: {main: exact, wal: whole}} {
 		if got := g.grain(); got != want {
 			t.Errorf("%+v: %v, want %v", g, got, want)
 		}

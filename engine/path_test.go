@@ -50,7 +50,8 @@ func TestLongPaths(t *testing.T) {
 			copied.Close()
 		}
 		_, installErr := Install(t.Context(), bytes.NewReader(image), filepath.Join(into, "new.db"), InstallOptions{})
-		for what, err := range map[string]error{"copy": err, "prediction": predicted.Err, "destination": toErr, "restore": installErr} {
+		for what, err := range map[string]error{"copy": err, "prediction": predicted.Err, "destination": toErr,
+			"restore": installErr} {
 			want := kind
 			if kind != "" && (what == "destination" || what == "restore") {
 				want = KindTemp

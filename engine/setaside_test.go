@@ -101,7 +101,8 @@ func TestInstallSetAsideFails(t *testing.T) {
 func TestInstallOwnerAndMode(t *testing.T) {
 	testkit.NeedsRoot(t)
 	dst := filepath.Join(t.TempDir(), "new.db")
-	_, err := Install(context.Background(), bytes.NewReader(image(t)), dst, InstallOptions{Mode: 0o660, Owner: &Owner{1000, 1001}})
+	_, err := Install(context.Background(), bytes.NewReader(image(t)), dst, InstallOptions{Mode: 0o660,
+		Owner: &Owner{1000, 1001}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,8 @@ import (
 // fill creates a table with n rows; closing the shell decides what becomes of the WAL.
 func fill(n int) string {
 	return fmt.Sprintf(`CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); CREATE INDEX tv ON t(v);
-WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<%d) INSERT INTO t SELECT i, hex(randomblob(40)) FROM c;`, n)
+WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<%d)
+INSERT INTO t SELECT i, hex(randomblob(40)) FROM c;`, n)
 }
 
 const addRows = `INSERT INTO t(v) SELECT v||'x' FROM t LIMIT 100;`
@@ -301,7 +302,8 @@ func TestSnapshotExclusive(t *testing.T) {
 				t.Errorf("waited %v", waited)
 			}
 			_, _, err = snapshot(t, db, SnapshotOptions{BusyTimeout: usualCommit + 300*time.Millisecond})
-			if e := wantKind(t, err, KindExclusive); !strings.Contains(e.Error(), fmt.Sprintf("process %d (sqlite3)", app.Pid())) {
+			if e := wantKind(t, err, KindExclusive); !strings.Contains(e.Error(), fmt.Sprintf("process %d (sqlite3)",
+				app.Pid())) {
 				t.Errorf("who is not told: %v", err)
 			}
 			before.MustMatch(t, filepath.Dir(db))
@@ -342,9 +344,12 @@ func TestSnapshotUnsuitable(t *testing.T) {
 		t.Fatal(err)
 	}
 	cases := map[string]Kind{
-		in("missing"): KindMissing, in("dangling"): KindMissing, in("dir"): KindNotDatabase, in("fifo"): KindNotDatabase,
-		"/dev/null": KindNotDatabase, "/dev/zero": KindNotDatabase, in("empty"): KindNotDatabase, in("text"): KindNotDatabase,
-		in("magic"): KindNotDatabase, in("random"): KindNotDatabase, ":memory:": KindMissing, "file:x?mode=rwc": KindMissing,
+		in("missing"): KindMissing, in("dangling"): KindMissing, in("dir"): KindNotDatabase,
+		in("fifo"):  KindNotDatabase,
+		"/dev/null": KindNotDatabase, "/dev/zero": KindNotDatabase, in("empty"): KindNotDatabase,
+		in("text"):  KindNotDatabase,
+		in("magic"): KindNotDatabase, in("random"): KindNotDatabase, ":memory:": KindMissing,
+		"file:x?mode=rwc": KindMissing,
 	}
 	for name, kind := range cases {
 		before := testkit.TakePicture(t, dir)
@@ -385,7 +390,8 @@ func TestSnapshotOddNeighbours(t *testing.T) {
 
 // TestSnapshotNames: whatever a name contains, it is that file and no other.
 func TestSnapshotNames(t *testing.T) {
-	for _, name := range []string{"a b", "a?mode=rwc", "a#b", "a%41", "a&b;c=d", "é", "new\nline", "-dash", ":memory:", "file:x?mode=rwc", `q"'`} {
+	for _, name := range []string{"a b", "a?mode=rwc", "a#b", "a%41", "a&b;c=d", "é", "new\nline", "-dash", ":memory:",
+		"file:x?mode=rwc", `q"'`} {
 		db := newWAL(t)
 		dir := t.TempDir()
 		odd := filepath.Join(dir, name)
@@ -493,7 +499,8 @@ func TestSnapshotDamage(t *testing.T) {
 		"zeroed page":   patch(3*4096, make([]byte, 4096)...),
 		"garbage page":  patch(2*4096, bytes.Repeat([]byte{0xff}, 4096)...),
 		"unparsable schema": func(t *testing.T, db string) {
-			sqlite(t, db, "PRAGMA writable_schema=ON; INSERT INTO sqlite_schema VALUES('table','x','x',2,'CREATE GARBAGE');")
+			sqlite(t, db,
+				"PRAGMA writable_schema=ON; INSERT INTO sqlite_schema VALUES('table','x','x',2,'CREATE GARBAGE');")
 		},
 	}
 	for name, damage := range cases {
@@ -557,7 +564,10 @@ func withConn(t testing.TB, db string, prepare func(c *sqlite3.SQLiteConn) error
 func TestCheckLadder(t *testing.T) {
 	dir := t.TempDir()
 	collation := filepath.Join(dir, "collation.db")
-	withConn(t, collation, func(c *sqlite3.SQLiteConn) error { return c.RegisterCollation("LOCALIZED", strings.Compare) },
+	withConn(t, collation, func(c *sqlite3.SQLiteConn) error {
+		return c.RegisterCollation("LOCALIZED",
+			strings.Compare)
+	},
 		"CREATE TABLE t(v TEXT)", "INSERT INTO t VALUES('a'),('b')", "CREATE INDEX i ON t(v COLLATE LOCALIZED)")
 	function := filepath.Join(dir, "function.db")
 	withConn(t, function, func(c *sqlite3.SQLiteConn) error {
@@ -565,9 +575,12 @@ func TestCheckLadder(t *testing.T) {
 	}, "CREATE TABLE t(v TEXT)", "INSERT INTO t VALUES('a'),('b')", "CREATE INDEX i ON t(myf(v))")
 	tokenizer := filepath.Join(dir, "tokenizer.db")
 	sqlite(t, tokenizer, fill(20), "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello');",
-		"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE f USING fts4(v, tokenize=icu)' WHERE name='f';")
+		"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE f USING fts4(v, "+
+			"tokenize=icu)' WHERE name='f';")
 	module := filepath.Join(dir, "module.db")
-	sqlite(t, module, fill(20), "PRAGMA writable_schema=ON; INSERT INTO sqlite_schema VALUES('table','x','x',0,'CREATE VIRTUAL TABLE x USING spellfix1(a)');")
+	sqlite(t, module, fill(20),
+		"PRAGMA writable_schema=ON; INSERT INTO sqlite_schema VALUES('table','x','x',0,'CREATE VIRTUAL TABLE x USING "+
+			"spellfix1(a)');")
 	plain := filepath.Join(dir, "plain.db")
 	sqlite(t, plain, fill(20))
 	cases := []struct {
@@ -576,11 +589,16 @@ func TestCheckLadder(t *testing.T) {
 		level Level
 		kind  Kind
 	}{
-		{plain, CheckAuto, LevelQuick, ""}, {plain, CheckQuick, LevelQuick, ""}, {plain, CheckFull, LevelFull, ""}, {plain, CheckNone, LevelNone, ""},
-		{collation, CheckAuto, LevelStructural, ""}, {collation, CheckQuick, "", KindCheckIncomplete}, {collation, CheckFull, "", KindCheckIncomplete},
-		{function, CheckAuto, LevelQuick, ""}, {function, CheckQuick, LevelQuick, ""}, {function, CheckFull, "", KindCheckIncomplete},
-		{tokenizer, CheckAuto, LevelStructural, ""}, {tokenizer, CheckQuick, "", KindCheckIncomplete}, {tokenizer, CheckFull, "", KindCheckIncomplete},
-		{module, CheckAuto, LevelStructural, ""}, {module, CheckQuick, "", KindCheckIncomplete}, {module, CheckFull, "", KindCheckIncomplete},
+		{plain, CheckAuto, LevelQuick, ""}, {plain, CheckQuick, LevelQuick, ""}, {plain, CheckFull, LevelFull, ""},
+		{plain, CheckNone, LevelNone, ""},
+		{collation, CheckAuto, LevelStructural, ""}, {collation, CheckQuick, "", KindCheckIncomplete},
+		{collation, CheckFull, "", KindCheckIncomplete},
+		{function, CheckAuto, LevelQuick, ""}, {function, CheckQuick, LevelQuick, ""}, {function, CheckFull, "",
+			KindCheckIncomplete},
+		{tokenizer, CheckAuto, LevelStructural, ""}, {tokenizer, CheckQuick, "", KindCheckIncomplete},
+		{tokenizer, CheckFull, "", KindCheckIncomplete},
+		{module, CheckAuto, LevelStructural, ""}, {module, CheckQuick, "", KindCheckIncomplete},
+		{module, CheckFull, "", KindCheckIncomplete},
 	}
 	for _, c := range cases {
 		if c.check == CheckAuto {
@@ -602,7 +620,8 @@ func TestCheckLadder(t *testing.T) {
 func TestCheckStillFindsDamage(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "app.db")
 	sqlite(t, db, fill(500), "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello');",
-		"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE f USING fts4(v, tokenize=icu)' WHERE name='f';",
+		"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE f USING fts4(v, "+
+			"tokenize=icu)' WHERE name='f';",
 		"UPDATE sqlite_schema SET rootpage=(SELECT rootpage FROM sqlite_schema WHERE name='t') WHERE name='tv';")
 	_, _, err := snapshot(t, db, SnapshotOptions{})
 	wantKind(t, err, KindCorrupt)
@@ -738,10 +757,12 @@ func TestCheckFullFindsTheSame(t *testing.T) {
 			root := sqlite(t, db, "SELECT rootpage FROM sqlite_schema WHERE name='ub';")
 			sqlite(t, db, writable, "DELETE FROM sqlite_schema WHERE name='ub';")
 			sqlite(t, db, "DELETE FROM u WHERE a < 4;")
-			sqlite(t, db, writable, "INSERT INTO sqlite_schema VALUES('index','ub','u',"+root+",'CREATE INDEX ub ON u(b)');")
+			sqlite(t, db, writable,
+				"INSERT INTO sqlite_schema VALUES('index','ub','u',"+root+",'CREATE INDEX ub ON u(b)');")
 		},
 		"not unique": func(db string) {
-			sqlite(t, db, "UPDATE u SET b='x' WHERE a < 3;", writable, "UPDATE sqlite_schema SET sql='CREATE UNIQUE INDEX ub ON u(b)' WHERE name='ub';")
+			sqlite(t, db, "UPDATE u SET b='x' WHERE a < 3;", writable,
+				"UPDATE sqlite_schema SET sql='CREATE UNIQUE INDEX ub ON u(b)' WHERE name='ub';")
 		},
 		"zeroed page": func(db string) {
 			data, err := os.ReadFile(db)
@@ -770,7 +791,8 @@ func TestCheckFullFindsTheSame(t *testing.T) {
 		slices.Sort(want)
 		slices.Sort(got)
 		if !slices.Equal(want, got) {
-			t.Errorf("%s: integrity_check says\n%s\nwe say\n%s", name, strings.Join(want, "\n"), strings.Join(got, "\n"))
+			t.Errorf("%s: integrity_check says\n%s\nwe say\n%s", name, strings.Join(want, "\n"),
+				strings.Join(got, "\n"))
 		}
 	}
 }

@@ -43,7 +43,8 @@ func TestStalledCopy(t *testing.T) {
 // TestStallLimit: a caller who allows less than ten seconds waits for no more.
 func TestStallLimit(t *testing.T) {
 	t.Parallel()
-	for asked, want := range map[time.Duration]time.Duration{0: stalled, time.Hour: stalled, time.Second: time.Second, 1: 20 * time.Millisecond} {
+	for asked, want := range map[time.Duration]time.Duration{0: stalled, time.Hour: stalled, time.Second: time.Second,
+		1: 20 * time.Millisecond} {
 		if got := (SnapshotOptions{Timeout: asked}).stallLimit(); got != want {
 			t.Errorf("%v asked for: %v", asked, got)
 		}
@@ -105,7 +106,8 @@ func TestSpaceBeside(t *testing.T) {
 
 // TestSteps: no step is so long that a copy which comes on seems to hang.
 func TestSteps(t *testing.T) {
-	for asked, want := range map[int]int{0: 1024, 1: 1, 100: 100, 1 << 14: 1 << 14, 1<<14 + 1: 1 << 14, 1 << 32: 1 << 14} {
+	for asked, want := range map[int]int{0: 1024, 1: 1, 100: 100, 1 << 14: 1 << 14, 1<<14 + 1: 1 << 14,
+		1 << 32: 1 << 14} {
 		if got := (SnapshotOptions{PagesPerStep: asked}).step(4096); got != want {
 			t.Errorf("%d pages asked for: %d", asked, got)
 		}

@@ -19,9 +19,11 @@ import (
 // then.
 func TestWALCutAnywhere(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
-	live := open(t, db, "PRAGMA page_size=512; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x);")
+	live := open(t, db,
+		"PRAGMA page_size=512; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x);")
 	for i := range 6 {
-		live.run(fmt.Sprintf("BEGIN; PRAGMA user_version=%d; INSERT INTO t VALUES(zeroblob(%d)); COMMIT;", i+1, 200+200*i))
+		live.run(fmt.Sprintf("BEGIN; PRAGMA user_version=%d; INSERT INTO t VALUES(zeroblob(%d)); COMMIT;", i+1,
+			200+200*i))
 	}
 	wal, err := os.ReadFile(db + "-wal")
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package integration holds the tree to its layers. What tests the program as a whole is in the packages below.
+// Package integration holds the tree to its layers. What tests the program as a whole is in the
+// packages below.
 package integration
 
 import (
@@ -78,8 +79,8 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// stream is pure Go, and so are the packages that it and engine are built on: they must compile where there
-// is no C compiler.
+// stream is pure Go, and so are the packages that it and engine are built on: they must compile
+// where there is no C compiler.
 func TestStreamWithoutCgo(t *testing.T) {
 	cmd := exec.Command("go", "build", "./stream/...", "./engine/atomicfile/...", "./engine/internal/...")
 	cmd.Dir = ".."
@@ -90,7 +91,8 @@ func TestStreamWithoutCgo(t *testing.T) {
 }
 
 func TestTopLevelNames(t *testing.T) {
-	allowed := []string{"cmd", "engine", "stream", "integration", "go.mod", "go.sum", "Makefile", "README.md", "LICENSE"}
+	allowed := []string{"cmd", "engine", "stream", "integration", "go.mod", "go.sum", "Makefile", "README.md",
+		"LICENSE"}
 	for _, name := range topLevelNames(t) {
 		if !strings.HasPrefix(name, ".") && !slices.Contains(allowed, name) {
 			t.Errorf("%s: the repository's top level is for %q only", name, allowed)
@@ -124,7 +126,8 @@ func topLevelNames(t *testing.T) []string {
 	return names
 }
 
-// goFiles are the module's Go files, relative to its root. A directory with a go.mod is another module.
+// goFiles are the module's Go files, relative to its root. A directory with a go.mod is another
+// module.
 func goFiles(t *testing.T) []string {
 	var files []string
 	err := fs.WalkDir(os.DirFS(".."), ".", func(path string, d fs.DirEntry, err error) error {

@@ -19,7 +19,8 @@ var sentinels = []error{
 	ErrFormat, ErrPlainZstd, ErrTruncated, ErrCorrupt, ErrMismatch, ErrTrailingData, ErrNoTrailer, ErrVersion,
 }
 
-// refused sees to it that a stream is refused with one of the errors given, of all if there are none.
+// refused sees to it that a stream is refused with one of the errors given, of all if there are
+// none.
 func refused(t *testing.T, name string, stream []byte, want ...error) {
 	t.Helper()
 	if len(want) == 0 {
@@ -43,7 +44,8 @@ type specimen struct {
 	image, stream []byte
 }
 
-// some reports whether the i-th way to damage the specimen is to be tried: every way if it is small.
+// some reports whether the i-th way to damage the specimen is to be tried: every way if it is
+// small.
 func (s specimen) some(i int) bool { return len(s.stream) < 800 && len(s.image) < 1<<20 || i%13 == 0 }
 
 // specimens are short streams of both forms, one of two frames among them.
@@ -61,8 +63,8 @@ func specimens(t testing.TB) []specimen {
 	return all
 }
 
-// reads reports whether stream is accepted, and fails the test if it then gives anything but image, or else if the
-// error is none of those for damage.
+// reads reports whether stream is accepted, and fails the test if it then gives anything but image,
+// or else if the error is none of those for damage.
 func reads(t *testing.T, what string, stream, image []byte) bool {
 	t.Helper()
 	rest := matcher(image)
@@ -142,8 +144,8 @@ func TestEveryExtension(t *testing.T) {
 	}
 }
 
-// TestEveryBitFlip: a stream with any bit changed is refused, or gives the same image. That happens only where zstd
-// knows two ways to say the same.
+// TestEveryBitFlip: a stream with any bit changed is refused, or gives the same image. That happens
+// only where zstd knows two ways to say the same.
 func TestEveryBitFlip(t *testing.T) {
 	for _, s := range specimens(t) {
 		tried, same := 0, 0
@@ -165,13 +167,16 @@ func TestEveryBitFlip(t *testing.T) {
 	}
 }
 
-// TestEveryShift: a stream that lacks a byte, or has one too many, anywhere, is refused or gives the same image.
+// TestEveryShift: a stream that lacks a byte, or has one too many, anywhere, is refused or gives
+// the same image.
 func TestEveryShift(t *testing.T) {
 	for _, s := range specimens(t) {
 		for i := range s.stream {
 			if s.some(i) {
-				reads(t, fmt.Sprintf("%s without byte %d", s.name, i), slices.Delete(bytes.Clone(s.stream), i, i+1), s.image)
-				reads(t, fmt.Sprintf("%s with byte %d twice", s.name, i), slices.Insert(bytes.Clone(s.stream), i, s.stream[i]), s.image)
+				reads(t, fmt.Sprintf("%s without byte %d", s.name, i), slices.Delete(bytes.Clone(s.stream), i, i+1),
+					s.image)
+				reads(t, fmt.Sprintf("%s with byte %d twice", s.name, i), slices.Insert(bytes.Clone(s.stream), i,
+					s.stream[i]), s.image)
 			}
 		}
 	}
@@ -222,12 +227,16 @@ func TestFrameSurgery(t *testing.T) {
 		{"trailer first", join(f[5], stream), ErrFormat},
 		{"trailer in between", join(f[0], f[5], f[1], f[2], f[3], f[4], f[5]), ErrCorrupt},
 		{"trailer without a frame", join(join(f[:5]...), rawTrailer), ErrTrailingData},
-		{"trailer in a frame that is compressed", join(join(f[:5]...), zstdFrames(t, rawTrailer, TrailerSize)), ErrTrailingData},
-		{"trailer in another skippable frame", join(join(f[:5]...), skippable(0x184D2A50, rawTrailer)), ErrTrailingData},
-		{"trailer in a frame of 257 bytes", join(join(f[:5]...), skippable(0x184D2A53, append(bytes.Clone(rawTrailer), ' '))), ErrTrailingData},
+		{"trailer in a frame that is compressed", join(join(f[:5]...), zstdFrames(t, rawTrailer, TrailerSize)),
+			ErrTrailingData},
+		{"trailer in another skippable frame", join(join(f[:5]...), skippable(0x184D2A50, rawTrailer)),
+			ErrTrailingData},
+		{"trailer in a frame of 257 bytes", join(join(f[:5]...), skippable(0x184D2A53, append(bytes.Clone(rawTrailer),
+			' '))), ErrTrailingData},
 		{"foreign skippable frame first", join(skippable(0x184D2A5E, []byte("x")), stream), ErrFormat},
 		{"foreign skippable frame in between", join(f[0], skippable(0x184D2A5E, nil), join(f[1:]...)), ErrCorrupt},
-		{"foreign skippable frame before the trailer", join(join(f[:5]...), skippable(0x184D2A5E, nil), f[5]), ErrTrailingData},
+		{"foreign skippable frame before the trailer", join(join(f[:5]...), skippable(0x184D2A5E, nil), f[5]),
+			ErrTrailingData},
 		{"foreign skippable frame last", join(stream, skippable(0x184D2A5E, nil)), ErrTrailingData},
 		{"empty frame in between", join(f[0], zstdFrames(t, nil, 1), join(f[1:]...)), ErrCorrupt},
 		{"raw image, framed trailer", join(image, f[5]), ErrTrailingData},
@@ -264,7 +273,8 @@ func TestTrailerInImage(t *testing.T) {
 func TestNotAStream(t *testing.T) {
 	refused(t, "nothing", nil, ErrEmpty)
 	for name, data := range map[string]string{
-		"text": "hello", "zeros": strings.Repeat("\x00", 5000), "gzip": "\x1f\x8b\x08\x00", "dump": "PRAGMA foreign_keys=OFF;",
+		"text": "hello", "zeros": strings.Repeat("\x00", 5000), "gzip": "\x1f\x8b\x08\x00",
+		"dump":         "PRAGMA foreign_keys=OFF;",
 		"zstd of text": string(zstdFrames(t, []byte("hello, world"), 100)), "magic of other": imageMagic[:15] + "4",
 		"zstd of 1000 zeros": string(zstdFrames(t, make([]byte, 1000), 1000)),
 		"empty zstd":         string(zstdFrames(t, nil, 1)),
@@ -287,14 +297,16 @@ func TestBareImage(t *testing.T) {
 			err    error
 			proven bool
 		}{
-			"image digest":            {ReaderOptions{ImageSHA256: &want.ImageSHA256}, nil, true},
-			"stream digest":           {ReaderOptions{StreamSHA256: &want.StreamSHA256}, nil, true},
-			"both":                    {ReaderOptions{ImageSHA256: &want.ImageSHA256, StreamSHA256: &want.StreamSHA256}, nil, true},
-			"unproven":                {ReaderOptions{Unproven: true}, nil, false},
-			"unproven, image digest":  {ReaderOptions{ImageSHA256: &want.ImageSHA256, Unproven: true}, nil, true},
-			"wrong image digest":      {ReaderOptions{ImageSHA256: &wrong}, ErrMismatch, false},
-			"wrong stream digest":     {ReaderOptions{StreamSHA256: &wrong}, ErrMismatch, false},
-			"one wrong":               {ReaderOptions{ImageSHA256: &want.ImageSHA256, StreamSHA256: &wrong}, ErrMismatch, false},
+			"image digest":  {ReaderOptions{ImageSHA256: &want.ImageSHA256}, nil, true},
+			"stream digest": {ReaderOptions{StreamSHA256: &want.StreamSHA256}, nil, true},
+			"both": {ReaderOptions{ImageSHA256: &want.ImageSHA256, StreamSHA256: &want.StreamSHA256},
+				nil, true},
+			"unproven":               {ReaderOptions{Unproven: true}, nil, false},
+			"unproven, image digest": {ReaderOptions{ImageSHA256: &want.ImageSHA256, Unproven: true}, nil, true},
+			"wrong image digest":     {ReaderOptions{ImageSHA256: &wrong}, ErrMismatch, false},
+			"wrong stream digest":    {ReaderOptions{StreamSHA256: &wrong}, ErrMismatch, false},
+			"one wrong": {ReaderOptions{ImageSHA256: &want.ImageSHA256, StreamSHA256: &wrong},
+				ErrMismatch, false},
 			"unproven, wrong digest":  {ReaderOptions{ImageSHA256: &wrong, Unproven: true}, ErrMismatch, false},
 			"unproven, wrong digests": {ReaderOptions{StreamSHA256: &wrong, Unproven: true}, ErrMismatch, false},
 		} {
@@ -416,21 +428,30 @@ func TestHostileFrames(t *testing.T) {
 		stream []byte
 		want   []error
 	}{
-		"bomb in one frame":         {zstdFrames(t, bomb, len(bomb)), []error{ErrPlainZstd}},
-		"content of 2^63":           {withFrameHeader(good[0], 0xe4, 1<<63), nil},
-		"content of 2^64-1":         {withFrameHeader(good[0], 0xe4, 1<<64-1), nil},
-		"content of 2^62":           {withFrameHeader(good[0], 0xe4, 1<<62), nil},
-		"content of 0":              {withFrameHeader(good[0], 0xe4, 0), nil},
-		"second of 2^63":            {slices.Concat(good[0], withFrameHeader(good[1], 0xe4, 1<<63)), []error{ErrCorrupt}},
-		"second of 0":               {slices.Concat(good[0], withFrameHeader(good[1], 0xe4, 0)), []error{ErrCorrupt}},
-		"second lies":               {slices.Concat(good[0], withFrameHeader(zstdFrames(t, bomb[:8<<20], 8<<20), 0xe4, PieceSize)), []error{ErrCorrupt}},
-		"second shorter":            {slices.Concat(good[0], withFrameHeader(zstdFrames(t, bomb[:8], 8), 0xe4, PieceSize)), []error{ErrCorrupt}},
-		"endless blocks":            {slices.Concat([]byte(zstdMagic), []byte("\xa4\x00\x00\x10\x00"), make([]byte, 32<<20)), []error{ErrCorrupt}},
-		"huge skippable frame":      {slices.Concat(good[0], []byte("\x50\x2a\x4d\x18\xff\xff\xff\xff"), make([]byte, 32<<20)), []error{ErrCorrupt}},
-		"huge trailer frame":        {slices.Concat(good[0], good[1], []byte("\x53\x2a\x4d\x18\xff\xff\xff\xff"), make([]byte, 32<<20)), []error{ErrTrailingData}},
-		"window of 2 GiB":           {slices.Concat([]byte(zstdMagic), []byte("\x84\xa8\x00\x00\x10\x00"), good[0][9:]), nil},
-		"window of 3.75 TiB":        {slices.Concat([]byte(zstdMagic), []byte("\x84\xff\x00\x00\x10\x00"), good[0][9:]), nil},
-		"second with a huge window": {slices.Concat(good[0], []byte(zstdMagic), []byte("\x84\xff\x00\x00\x10\x00"), good[1][9:]), []error{ErrCorrupt}},
+		"bomb in one frame": {zstdFrames(t, bomb, len(bomb)), []error{ErrPlainZstd}},
+		"content of 2^63":   {withFrameHeader(good[0], 0xe4, 1<<63), nil},
+		"content of 2^64-1": {withFrameHeader(good[0], 0xe4, 1<<64-1), nil},
+		"content of 2^62":   {withFrameHeader(good[0], 0xe4, 1<<62), nil},
+		"content of 0":      {withFrameHeader(good[0], 0xe4, 0), nil},
+		"second of 2^63": {slices.Concat(good[0], withFrameHeader(good[1], 0xe4, 1<<63)),
+			[]error{ErrCorrupt}},
+		"second of 0": {slices.Concat(good[0], withFrameHeader(good[1], 0xe4, 0)), []error{ErrCorrupt}},
+		"second lies": {slices.Concat(good[0], withFrameHeader(zstdFrames(t, bomb[:8<<20], 8<<20), 0xe4,
+			PieceSize)), []error{ErrCorrupt}},
+		"second shorter": {slices.Concat(good[0], withFrameHeader(zstdFrames(t, bomb[:8], 8), 0xe4,
+			PieceSize)), []error{ErrCorrupt}},
+		"endless blocks": {slices.Concat([]byte(zstdMagic), []byte("\xa4\x00\x00\x10\x00"),
+			make([]byte, 32<<20)), []error{ErrCorrupt}},
+		"huge skippable frame": {slices.Concat(good[0], []byte("\x50\x2a\x4d\x18\xff\xff\xff\xff"),
+			make([]byte, 32<<20)), []error{ErrCorrupt}},
+		"huge trailer frame": {slices.Concat(good[0], good[1], []byte("\x53\x2a\x4d\x18\xff\xff\xff\xff"),
+			make([]byte, 32<<20)), []error{ErrTrailingData}},
+		"window of 2 GiB": {slices.Concat([]byte(zstdMagic), []byte("\x84\xa8\x00\x00\x10\x00"), good[0][9:]),
+			nil},
+		"window of 3.75 TiB": {slices.Concat([]byte(zstdMagic), []byte("\x84\xff\x00\x00\x10\x00"), good[0][9:]),
+			nil},
+		"second with a huge window": {slices.Concat(good[0], []byte(zstdMagic), []byte("\x84\xff\x00\x00\x10\x00"),
+			good[1][9:]), []error{ErrCorrupt}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const limit = 24 << 20 // of all allocations together; a Reader's own buffers are most of it
@@ -447,7 +468,8 @@ func TestHostileFrames(t *testing.T) {
 	}
 }
 
-// TestBombIsFlat: a stream of very many pieces from very few bytes takes no more memory than any other.
+// TestBombIsFlat: a stream of very many pieces from very few bytes takes no more memory than any
+// other.
 func TestBombIsFlat(t *testing.T) {
 	image := largeImage(t, 2<<20, zeros)
 	binary.BigEndian.PutUint32(image[28:], 0xfffffffe)

@@ -87,7 +87,8 @@ func ExampleNewWriter() {
 	// Output: true
 }
 
-// A hash that was made elsewhere, perhaps while the database was checked, saves a pass over the image.
+// A hash that was made elsewhere, perhaps while the database was checked, saves a pass over the
+// image.
 func ExampleWriterOptions_hash() {
 	image := database()
 	hashed := sha256.New()

@@ -25,7 +25,8 @@ func hexdump(data []byte) string {
 			continue
 		}
 		previous, starred = row, false
-		fmt.Fprintln(&out, strings.TrimRight(fmt.Sprintf("%04x  %-47s  %s", at, fmt.Sprintf("% x", row), printable(row)), " "))
+		fmt.Fprintln(&out, strings.TrimRight(fmt.Sprintf("%04x  %-47s  %s", at, fmt.Sprintf("% x", row),
+			printable(row)), " "))
 	}
 	fmt.Fprintf(&out, "%04x\n", len(data))
 	return out.String()

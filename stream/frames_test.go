@@ -37,10 +37,12 @@ func splitFrames(t testing.TB, stream []byte) [][]byte {
 	return frames
 }
 
-// zstdFrames compresses data as frames of size bytes of content each, of the shape that pieces have.
+// zstdFrames compresses data as frames of size bytes of content each, of the shape that pieces
+// have.
 func zstdFrames(t testing.TB, data []byte, size int) []byte {
 	t.Helper()
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithSingleSegment(true), zstd.WithZeroFrames(true))
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithSingleSegment(true),
+		zstd.WithZeroFrames(true))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzReader: no input makes a Reader panic, take much memory, or fail for a reason of no kind; and what it accepts is an
-// image that, written anew, is read as the same.
+// FuzzReader: no input makes a Reader panic, take much memory, or fail for a reason of no kind; and
+// what it accepts is an image that, written anew, is read as the same.
 func FuzzReader(f *testing.F) {
 	for _, v := range loadVectors(f) {
 		f.Add(v.stream)
@@ -39,7 +39,8 @@ func FuzzReader(f *testing.F) {
 		if _, err := io.Copy(&image, r); err != nil || r.Summary() != sum {
 			t.Fatalf("another result the second time: %v, %+v, %+v", err, r.Summary(), sum)
 		}
-		again, _ := encode(t, image.Bytes(), WriterOptions{Format: sum.Format, Check: sum.Check, NoTrailer: !sum.Trailer})
+		again, _ := encode(t, image.Bytes(), WriterOptions{Format: sum.Format, Check: sum.Check,
+			NoTrailer: !sum.Trailer})
 		_, sum2, err := decode(bytes.NewReader(again), ReaderOptions{ImageSHA256: &sum.ImageSHA256})
 		if err != nil || sum2.ImageSize != sum.ImageSize {
 			t.Errorf("written anew it is read as %+v, %v, not as %+v", sum2, err, sum)

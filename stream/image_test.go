@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// testImage makes a sound SQLite database of pages pages, all but the first of them free: their content is what fill
-// says, given the page's bytes and number. Page 1 is an empty schema, page 2 lists the others.
+// testImage makes a sound SQLite database of pages pages, all but the first of them free: their
+// content is what fill says, given the page's bytes and number. Page 1 is an empty schema, page 2
+// lists the others.
 func testImage(t testing.TB, pageSize, pages int, fill func(page []byte, number int)) []byte {
 	t.Helper()
 	if pages > 2 && pages-2 > pageSize/4-2 {
@@ -46,7 +47,8 @@ func tinyImage(t testing.TB) []byte { return testImage(t, 512, 1, nil) }
 // smallImage has a few pages of text.
 func smallImage(t testing.TB) []byte { return testImage(t, 512, 4, text) }
 
-// largeImage has size bytes, a multiple of 64 KiB, in several frames, which compress well or not at all.
+// largeImage has size bytes, a multiple of 64 KiB, in several frames, which compress well or not at
+// all.
 func largeImage(t testing.TB, size int, fill func([]byte, int)) []byte {
 	return testImage(t, 65536, size/65536, fill)
 }
@@ -66,7 +68,8 @@ func noise(page []byte, number int) {
 	rand.NewChaCha8(seed).Read(page)
 }
 
-// sparse fills every seventh page with text, which is enough to tell one megabyte from another and compresses fast.
+// sparse fills every seventh page with text, which is enough to tell one megabyte from another and
+// compresses fast.
 func sparse(page []byte, number int) {
 	if number%7 == 3 {
 		text(page[:4096], number)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestIndependentReader compares the Reader with testdata/reader.py, which was written from FORMAT.md alone: over every
-// vector, and over mutations of them.
+// TestIndependentReader compares the Reader with testdata/reader.py, which was written from
+// FORMAT.md alone: over every vector, and over mutations of them.
 func TestIndependentReader(t *testing.T) {
 	vectors := loadVectors(t)
 	all := slices.Concat(vectors, mutate(vectors, 10_000), flips(t))
@@ -38,8 +38,8 @@ func TestIndependentReader(t *testing.T) {
 		accepted, len(all), lenient, differing)
 }
 
-// imageDigest is what the trailer of a compressed stream says of the image. Some versions of zstd ignore reserved bits
-// inside a block; FORMAT.md allows of that, as the image is the same.
+// imageDigest is what the trailer of a compressed stream says of the image. Some versions of zstd
+// ignore reserved bits inside a block; FORMAT.md allows of that, as the image is the same.
 func imageDigest(v vector) string {
 	_, after, _ := bytes.Cut(v.stream, []byte(" sha256="))
 	return string(after[:min(len(after), 64)])
@@ -100,7 +100,8 @@ func askPython(t *testing.T, streams []vector) []verdict {
 	return verdicts
 }
 
-// TestIndependentShards compares the ShardReader with testdata/reader.py over the directories of testdata/shards.
+// TestIndependentShards compares the ShardReader with testdata/reader.py over the directories of
+// testdata/shards.
 func TestIndependentShards(t *testing.T) {
 	args := []string{"testdata/reader.py"}
 	vectors := loadShardVectors(t)
@@ -137,8 +138,8 @@ func mutate(vectors []vector, n int) []vector {
 	return mutants
 }
 
-// flips are all ways to change a bit of a compressed stream: zstd knows several encodings of one content, and two
-// decoders may differ in how many.
+// flips are all ways to change a bit of a compressed stream: zstd knows several encodings of one
+// content, and two decoders may differ in how many.
 func flips(t *testing.T) []vector {
 	v := vector{name: "flip", stream: must2(encode(t, tinyImage(t), WriterOptions{Format: Zstd}))}
 	var all []vector
@@ -151,7 +152,8 @@ func flips(t *testing.T) []vector {
 	return all
 }
 
-// mutateOnce changes a bit or a byte, removes, doubles or adds some bytes, cuts, or takes over a part of another stream.
+// mutateOnce changes a bit or a byte, removes, doubles or adds some bytes, cuts, or takes over a
+// part of another stream.
 func mutateOnce(random *rand.Rand, data, other []byte) []byte {
 	if len(data) == 0 {
 		return bytes.Clone(other)

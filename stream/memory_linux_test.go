@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// memoryLimit is what either end may take in kB, with the program itself: it leaves room for SQLite below 64 MiB.
+// memoryLimit is what either end may take in kB, with the program itself: it leaves room for SQLite
+// below 64 MiB.
 const memoryLimit = 48 << 10
 
 func init() {
@@ -53,7 +54,8 @@ func writeEndless(dst io.Writer, size int64) error {
 	return w.Close()
 }
 
-// watchMemory sends the highest RssAnon, in kB, that this process had until stop. It makes no garbage to speak of.
+// watchMemory sends the highest RssAnon, in kB, that this process had until stop. It makes no
+// garbage to speak of.
 func watchMemory(stop chan bool, peak chan int) {
 	status, err := os.Open("/proc/self/status")
 	if err != nil {
@@ -86,7 +88,8 @@ func anonymousMemory(status []byte) (kB int) {
 	return kB
 }
 
-// TestMemory has one process write a compressed stream and another read it, on more CPUs than they use.
+// TestMemory has one process write a compressed stream and another read it, on more CPUs than they
+// use.
 func TestMemory(t *testing.T) {
 	if raceDetector {
 		t.Log("the race detector's own memory is many times ours; measured without it")

@@ -113,7 +113,8 @@ func testRoundTrip(t *testing.T, image []byte, format Format, step int) {
 	}
 }
 
-// TestReaderContract runs the standard library's test of an io.Reader, over sources that are slow, short or end early.
+// TestReaderContract runs the standard library's test of an io.Reader, over sources that are slow,
+// short or end early.
 func TestReaderContract(t *testing.T) {
 	image := smallImage(t)
 	for _, format := range formats {
@@ -158,7 +159,8 @@ func TestReaderWriteTo(t *testing.T) {
 	}
 }
 
-// TestReaderWriteToStops sees to it that an error of the destination is given, and is not the end of the Reader.
+// TestReaderWriteToStops sees to it that an error of the destination is given, and is not the end
+// of the Reader.
 func TestReaderWriteToStops(t *testing.T) {
 	image := smallImage(t)
 	stream, _ := encode(t, image, WriterOptions{})
@@ -207,12 +209,13 @@ func TestHash(t *testing.T) {
 		for _, bare := range []bool{false, true} {
 			want, wantSum := encode(t, image, WriterOptions{Format: format, NoTrailer: bare})
 			asked := 0
-			got, sum := encode(t, image, WriterOptions{Format: format, NoTrailer: bare, Hash: func() (hash.Hash, error) {
-				asked++
-				h := sha256.New()
-				h.Write(image)
-				return h, nil
-			}})
+			got, sum := encode(t, image, WriterOptions{Format: format, NoTrailer: bare,
+				Hash: func() (hash.Hash, error) {
+					asked++
+					h := sha256.New()
+					h.Write(image)
+					return h, nil
+				}})
 			if !bytes.Equal(got, want) || sum != wantSum || asked != 1 {
 				t.Errorf("%s, bare %v: another stream or summary, or asked %d times", format, bare, asked)
 			}
@@ -224,7 +227,8 @@ func TestHash(t *testing.T) {
 func TestHashDisagrees(t *testing.T) {
 	image := smallImage(t)
 	for _, format := range formats {
-		stream, _ := encode(t, image, WriterOptions{Format: format, Hash: func() (hash.Hash, error) { return sha256.New(), nil }})
+		stream, _ := encode(t, image, WriterOptions{Format: format,
+			Hash: func() (hash.Hash, error) { return sha256.New(), nil }})
 		if _, _, err := decode(bytes.NewReader(stream), ReaderOptions{}); !errors.Is(err, ErrMismatch) {
 			t.Errorf("%s: %v, want %v", format, err, ErrMismatch)
 		}

@@ -80,7 +80,8 @@ func states(t testing.TB, dir string) map[string]string {
 // pagesImage is an image of so many pages of 512 bytes, which need not fill the last shard.
 func pagesImage(t testing.TB, pages int) []byte { return testImage(t, 512, pages, noise) }
 
-// TestShards follows a database that grows, changes and shrinks, over the edges of shards and of directories.
+// TestShards follows a database that grows, changes and shrinks, over the edges of shards and of
+// directories.
 func TestShards(t *testing.T) {
 	const perShard = testShard / 512
 	dir := t.TempDir()
@@ -109,7 +110,8 @@ func TestShards(t *testing.T) {
 			t.Fatalf("%s: %v, or another image", step.name, err)
 		}
 		before := states(t, dir)
-		if again, err := put(t, dir, step.image, testShard); err != nil || again.Written+again.Removed+again.WrittenBytes > 0 {
+		if again, err := put(t, dir, step.image, testShard); err != nil ||
+			again.Written+again.Removed+again.WrittenBytes > 0 {
 			t.Errorf("%s: the same again: %+v, %v", step.name, again, err)
 		}
 		for path, state := range states(t, dir) {
@@ -131,7 +133,8 @@ func TestShardsUntouched(t *testing.T) {
 	image[testShard*5+7]++
 	must(put(t, dir, image, testShard))
 	for path, state := range states(t, dir) {
-		changes := path == "" || path == "/000000" || path == "/000000/05" || strings.HasPrefix(path, "/"+shardTrailerDir)
+		changes := path == "" || path == "/000000" || path == "/000000/05" ||
+			strings.HasPrefix(path, "/"+shardTrailerDir)
 		if (before[path] != state) != changes {
 			t.Errorf("%s was touched: %v, want %v", path, !changes, changes)
 		}
@@ -142,8 +145,11 @@ func TestShardsUntouched(t *testing.T) {
 func TestShardsRepair(t *testing.T) {
 	image := pagesImage(t, 28)
 	for name, damage := range map[string]func(dir string) error{
-		"trailer missing":   func(dir string) error { return os.Remove(dir + "/sqlite-checkpoint-trailer/trailer") },
-		"trailer damaged":   func(dir string) error { return os.WriteFile(dir+"/sqlite-checkpoint-trailer/trailer", nil, 0) },
+		"trailer missing": func(dir string) error { return os.Remove(dir + "/sqlite-checkpoint-trailer/trailer") },
+		"trailer damaged": func(dir string) error {
+			return os.WriteFile(dir+"/sqlite-checkpoint-trailer/trailer", nil,
+				0)
+		},
 		"shard missing":     func(dir string) error { return os.Remove(dir + "/000000/01") },
 		"shard cut":         func(dir string) error { return os.Truncate(dir+"/000000/02", 100) },
 		"shard extended":    func(dir string) error { return os.Truncate(dir+"/000000/03", testShard) },
@@ -179,17 +185,24 @@ func TestShardsForeign(t *testing.T) {
 		want  error
 		early bool // before the first run
 	}{
-		{"a file in an empty directory", func(dir string) error { return os.WriteFile(dir+"/000000", nil, 0) }, ErrNotShards, true},
+		{"a file in an empty directory", func(dir string) error { return os.WriteFile(dir+"/000000", nil, 0) },
+			ErrNotShards, true},
 		{"shards of nobody", func(dir string) error { return os.Mkdir(dir+"/000000", 0o700) }, ErrNotShards, true},
 		{"hidden file", func(dir string) error { return os.WriteFile(dir+"/.stfolder", nil, 0) }, nil, true},
 		{"lost+found", func(dir string) error { return os.Mkdir(dir+"/lost+found", 0o700) }, nil, true},
 		{"file beside", func(dir string) error { return os.WriteFile(dir+"/README", nil, 0) }, nil, false},
 		{"directory beside", func(dir string) error { return os.Mkdir(dir+"/old", 0o700) }, ErrForeignFile, false},
 		{"link beside", func(dir string) error { return os.Symlink("/", dir+"/old") }, ErrForeignFile, false},
-		{"file for a directory", func(dir string) error { return os.WriteFile(dir+"/000001", nil, 0) }, ErrForeignFile, false},
-		{"link for a directory", func(dir string) error { return os.Symlink("/", dir+"/000001") }, ErrForeignFile, false},
-		{"file among shards", func(dir string) error { return os.WriteFile(dir+"/000000/0A", nil, 0) }, ErrForeignFile, false},
-		{"file beside the trailer", func(dir string) error { return os.WriteFile(dir+"/"+shardTrailerDir+"/x", nil, 0) },
+		{"file for a directory", func(dir string) error { return os.WriteFile(dir+"/000001", nil, 0) }, ErrForeignFile,
+			false},
+		{"link for a directory", func(dir string) error { return os.Symlink("/", dir+"/000001") }, ErrForeignFile,
+			false},
+		{"file among shards", func(dir string) error { return os.WriteFile(dir+"/000000/0A", nil, 0) }, ErrForeignFile,
+			false},
+		{"file beside the trailer", func(dir string) error {
+			return os.WriteFile(dir+"/"+shardTrailerDir+"/x", nil,
+				0)
+		},
 			ErrForeignFile, false},
 		{"link for a shard", func(dir string) error {
 			return errors.Join(os.Remove(dir+"/000000/01"), os.Symlink("00", dir+"/000000/01"))
@@ -261,10 +274,12 @@ func TestShardsUnfinished(t *testing.T) {
 	}
 }
 
-// TestShardSizes: powers of two, not too small, not too large, and not more shards than there are names.
+// TestShardSizes: powers of two, not too small, not too large, and not more shards than there are
+// names.
 func TestShardSizes(t *testing.T) {
 	for size, good := range map[int64]bool{
-		0: false, 2048: false, 4096: true, 4097: false, 65535: false, 65536: true, 1 << 24: true, 1 << 25: false, -4096: false,
+		0: false, 2048: false, 4096: true, 4097: false, 65535: false, 65536: true, 1 << 24: true, 1 << 25: false,
+		-4096: false,
 	} {
 		if err := CheckShardSize(size); (err == nil) != good {
 			t.Errorf("%d: %v", size, err)
@@ -352,7 +367,8 @@ func loadShardVectors(t testing.TB) (all []shardVector) {
 	return all
 }
 
-// TestShardVectors reads the directories of testdata/shards, which are those that makeShardVectors makes.
+// TestShardVectors reads the directories of testdata/shards, which are those that makeShardVectors
+// makes.
 func TestShardVectors(t *testing.T) {
 	made := makeShardVectors(t)
 	if *update {
@@ -434,7 +450,8 @@ func makeShardVectors(t testing.TB) (all []shardVector) {
 	add("longer", "corrupt", "a shard has a byte more", replaced(1, append(bytes.Clone(cut[1].data), 0)))
 	add("last_longer", "corrupt", "the last shard has a byte more", replaced(3, append(bytes.Clone(cut[3].data), 0)))
 	add("moved", "truncated", "a byte has moved to the next shard", func(f []shardFile) []shardFile {
-		f[1].data, f[2].data = cut[1].data[:testShard-1], append(cut[1].data[testShard-1:testShard:testShard], cut[2].data...)
+		f[1].data, f[2].data = cut[1].data[:testShard-1], append(cut[1].data[testShard-1:testShard:testShard],
+			cut[2].data...)
 		return f
 	})
 	add("swapped", "mismatch", "two shards have changed places", func(f []shardFile) []shardFile {

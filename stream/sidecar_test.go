@@ -11,7 +11,8 @@ import (
 )
 
 var oddNames = []string{
-	"app.db", "-", "-c", " space ", "two  spaces", "*star", "back\\slash", "new\nline", "car\rriage", "\\n", "\\\\n\n\\",
+	"app.db", "-", "-c", " space ", "two  spaces", "*star", "back\\slash", "new\nline", "car\rriage", "\\n",
+	"\\\\n\n\\",
 	"tab\t", "é ü", "#?%&;", "SHA256 (x) = y", strings.Repeat("n", 200), "\xff\xfe", "\"'`$(x)",
 }
 

@@ -30,7 +30,8 @@ type channel struct {
 
 // channels are all kinds of outputs that have a reader.
 func channels() []channel {
-	stdout := func(pair func(*testing.T) (r, w *os.File)) func(*testing.T, context.Context, time.Duration) (*Sink, *os.File) {
+	stdout := func(pair func(*testing.T) (r, w *os.File)) func(*testing.T, context.Context, time.Duration) (*Sink,
+		*os.File) {
 		return func(t *testing.T, ctx context.Context, timeout time.Duration) (*Sink, *os.File) {
 			r, w := pair(t)
 			s, err := OpenSink(ctx, "-", SinkOptions{Timeout: timeout, Stdout: w})
@@ -196,7 +197,8 @@ func TestSinkReaderStalls(t *testing.T) {
 	}
 }
 
-// TestSinkSlowReader: a reader that takes 64 KiB now and then is no stalled one, though more takes it longer than the timeout.
+// TestSinkSlowReader: a reader that takes 64 KiB now and then is no stalled one, though more takes
+// it longer than the timeout.
 func TestSinkSlowReader(t *testing.T) {
 	const timeout = 3 * time.Second
 	const piece, size = 64 << 10, 5 * 64 << 10

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// tool runs a program that is there on every machine that runs the tests, and gives its standard output.
+// tool runs a program that is there on every machine that runs the tests, and gives its standard
+// output.
 func tool(t *testing.T, stdin []byte, name string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -28,7 +29,8 @@ func tool(t *testing.T, stdin []byte, name string, args ...string) []byte {
 
 // TestStockTools: streams are what sqlite3, zstd and others expect.
 func TestStockTools(t *testing.T) {
-	for name, image := range map[string][]byte{"small.db": smallImage(t), "large.db": largeImage(t, 3<<20+65536, sparse)} {
+	for name, image := range map[string][]byte{"small.db": smallImage(t), "large.db": largeImage(t, 3<<20+65536,
+		sparse)} {
 		dir := t.TempDir()
 		digest := Digest(sha256.Sum256(image)).String()
 		raw, zst := filepath.Join(dir, name), filepath.Join(dir, name+".zst")
@@ -45,7 +47,8 @@ func TestStockTools(t *testing.T) {
 		if out := tool(t, nil, "sqlite3", raw, "PRAGMA integrity_check"); string(out) != "ok\n" {
 			t.Errorf("%s: sqlite3 says %q", name, out)
 		}
-		if !bytes.Equal(tool(t, nil, "zstd", "-dc", zst), image) || !bytes.Equal(tool(t, zstStream, "zstd", "-d"), image) {
+		if !bytes.Equal(tool(t, nil, "zstd", "-dc", zst), image) || !bytes.Equal(tool(t, zstStream, "zstd", "-d"),
+			image) {
 			t.Errorf("%s: zstd -d gives another image", name)
 		}
 		tool(t, nil, "zstd", "-t", zst)
@@ -59,7 +62,8 @@ func TestStockTools(t *testing.T) {
 	}
 }
 
-// TestPlainZstd: what the zstd program makes of streams and images is recognised, and is sound inside.
+// TestPlainZstd: what the zstd program makes of streams and images is recognised, and is sound
+// inside.
 func TestPlainZstd(t *testing.T) {
 	for name, image := range map[string][]byte{"small": smallImage(t), "large": largeImage(t, 3<<20, sparse)} {
 		dir := t.TempDir()
@@ -70,7 +74,8 @@ func TestPlainZstd(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, args := range [][]string{
-				{"-3"}, {"-1", "--no-check"}, {"-19"}, {"--ultra", "-22"}, {"--long=31"}, {"--fast=5"}, {"-3", "-T2", "-B512K"}, {"<"},
+				{"-3"}, {"-1", "--no-check"}, {"-19"}, {"--ultra", "-22"}, {"--long=31"}, {"--fast=5"},
+				{"-3", "-T2", "-B512K"}, {"<"},
 			} {
 				what := fmt.Sprintf("%s %s, zstd %s", name, content, strings.Join(args, " "))
 				var compressed []byte
@@ -88,7 +93,8 @@ func TestPlainZstd(t *testing.T) {
 func testPlainZstd(t *testing.T, what string, compressed, data []byte, content string) {
 	used := allocated(func() {
 		_, _, err := discard(bytes.NewReader(compressed))
-		// An image of up to 1 MiB in one frame with a checksum is what we would have made of it, but for the trailer.
+		// An image of up to 1 MiB in one frame with a checksum is what we would have made of it,
+		// but for the trailer.
 		bare := content == "image" && len(data) <= PieceSize && errors.Is(err, ErrNoTrailer)
 		if !errors.Is(err, ErrPlainZstd) && !bare {
 			t.Errorf("%s: %v", what, err)

@@ -19,8 +19,10 @@ func line(text string) []byte {
 }
 
 func TestTrailerGolden(t *testing.T) {
-	const want = "\nsqlite-checkpoint/1 sha256=" + emptySHA256 + " size=281474976579584 check=structural line=9b05a056" +
-		"                                                                                                               \n"
+	const want = "\nsqlite-checkpoint/1 sha256=" + emptySHA256 +
+		" size=281474976579584 check=structural line=9b05a056" +
+		"                                                                                                            " +
+		"   \n"
 	tr := trailer{sha256: sha256.Sum256(nil), size: 0xfffffffe * 65536, check: "structural"}
 	if got := string(tr.format()); got != want {
 		t.Errorf("trailer is\n%q, want\n%q", got, want)

@@ -202,7 +202,8 @@ func (m *vectorMaker) rawStreams() {
 	m.add("raw_pages", "success", "a database of four pages", smallStream).of(small)
 	inside := testImage(m.t, 512, 3, func(page []byte, _ int) { copy(page, tail) })
 	insideStream, _ := encode(m.t, inside, WriterOptions{})
-	m.add("raw_trailer_in_image", "success", "a page of the image holds a valid trailer, which is data", insideStream).of(inside)
+	m.add("raw_trailer_in_image", "success", "a page of the image holds a valid trailer, which is data",
+		insideStream).of(inside)
 	m.add("raw_empty", "empty", "no byte at all")
 	m.add("raw_text", "format", "a text file", []byte("CREATE TABLE t(x);\n"))
 	m.add("raw_trailer_only", "format", "a trailer without an image", tail)
@@ -211,14 +212,19 @@ func (m *vectorMaker) rawStreams() {
 	m.add("raw_page_size_256", "corrupt", "page size 256, which is too small", edited(stream, 16, 1, 0))
 	m.add("raw_page_size_1536", "corrupt", "page size 1536, which is no power of two", edited(stream, 16, 6, 0))
 	m.add("raw_page_count_0", "corrupt", "page count 0", edited(stream, 28, 0, 0, 0, 0))
-	m.add("raw_page_count_max", "corrupt", "page count 2^32-1, which is one too many", edited(stream, 28, 0xff, 0xff, 0xff, 0xff))
-	m.add("raw_page_count_more", "truncated", "page count one more than there are pages", edited(smallStream, 28, 0, 0, 0, 5))
-	m.add("raw_page_count_less", "trailing-data", "page count one less than there are pages", edited(smallStream, 28, 0, 0, 0, 3))
-	m.add("raw_largest", "truncated", "an image of 2^48-131072 bytes is declared", edited(edited(stream, 16, 0, 1), 28, 0xff, 0xff, 0xff, 0xfe))
+	m.add("raw_page_count_max", "corrupt", "page count 2^32-1, which is one too many", edited(stream, 28, 0xff, 0xff,
+		0xff, 0xff))
+	m.add("raw_page_count_more", "truncated", "page count one more than there are pages", edited(smallStream, 28, 0, 0,
+		0, 5))
+	m.add("raw_page_count_less", "trailing-data", "page count one less than there are pages", edited(smallStream, 28, 0,
+		0, 0, 3))
+	m.add("raw_largest", "truncated", "an image of 2^48-131072 bytes is declared", edited(edited(stream, 16, 0, 1), 28,
+		0xff, 0xff, 0xff, 0xfe))
 	m.add("raw_cut_in_header", "truncated", "the input ends within the database header", stream[:31])
 	m.add("raw_cut_in_image", "truncated", "the last byte of the image is missing, and all after it", stream[:511])
 	m.add("raw_cut_after_page", "truncated", "the last page is missing, and all after it", smallStream[:3*512])
-	m.add("raw_byte_dropped", "trailing-data", "a byte of the image is missing, so that the trailer is not where it should be",
+	m.add("raw_byte_dropped", "trailing-data",
+		"a byte of the image is missing, so that the trailer is not where it should be",
 		small[:700], small[701:], smallStream[len(small):], []byte(" "))
 	m.add("raw_cut_in_trailer", "truncated", "the last byte of the trailer is missing", stream[:len(stream)-1]).of(tiny)
 	m.add("raw_cut_after_newline", "truncated", "only the first byte of the trailer is there", stream[:513]).of(tiny)
@@ -227,7 +233,8 @@ func (m *vectorMaker) rawStreams() {
 	m.add("raw_two_streams", "trailing-data", "two streams, one after the other", stream, stream).of(tiny)
 	m.add("raw_two_trailers", "trailing-data", "the trailer is there twice", stream, tail).of(tiny)
 	m.add("raw_two_images", "trailing-data", "the image is there twice, then the trailer", tiny, stream).of(tiny)
-	m.add("raw_junk", "trailing-data", "30 bytes where the trailer should be", tiny, bytes.Repeat([]byte{0}, 30)).of(tiny)
+	m.add("raw_junk", "trailing-data", "30 bytes where the trailer should be", tiny,
+		bytes.Repeat([]byte{0}, 30)).of(tiny)
 	m.add("raw_damaged", "mismatch", "one bit of the image is wrong", edited(stream, 300, 1)).of(edited(tiny, 300, 1))
 	m.add("raw_pages_swapped", "mismatch", "two pages have changed places",
 		small[:1024], small[1536:2048], small[1024:1536], smallStream[2048:])
@@ -281,7 +288,8 @@ func (m *vectorMaker) trailers() {
 	raw("line_capitals", "corrupt", "line= in capitals", upperChecksum(trailer))
 	raw("line_missing", "corrupt", "no line=", edited(trailer, at, []byte(strings.Repeat(" ", 14))...))
 	raw("after_line", "corrupt", "a field after line=", edited(trailer, at+15, []byte("x=1")...))
-	raw("padding_zeros", "corrupt", "zero bytes for padding", append(bytes.ReplaceAll(trailer[:at+14:at+14], nil, nil), append(make([]byte, 255-at-14), '\n')...))
+	raw("padding_zeros", "corrupt", "zero bytes for padding", append(bytes.ReplaceAll(trailer[:at+14:at+14], nil, nil),
+		append(make([]byte, 255-at-14), '\n')...))
 	raw("no_newline", "corrupt", "a space for the last newline", edited(trailer, 255, ' '))
 	raw("crlf", "trailing-data", "the first newline is CR LF", append([]byte("\r"), trailer[:255]...))
 	raw("damaged", "corrupt", "one bit of the size is wrong", edited(trailer, bytes.Index(trailer, []byte("512")), '7'))
@@ -297,16 +305,23 @@ func (m *vectorMaker) bareImages() {
 			m.add(string(format)+"_"+name, expect, comment, stream).of(image).with(opts)
 		}
 		add("bare", "no-trailer", "no trailer", bare, ReaderOptions{})
-		add("bare_image_digest", "success", "no trailer, but the digest of the image", bare, ReaderOptions{ImageSHA256: &sum.ImageSHA256})
-		add("bare_stream_digest", "success", "no trailer, but the digest of the stream", bare, ReaderOptions{StreamSHA256: &sum.StreamSHA256})
+		add("bare_image_digest", "success", "no trailer, but the digest of the image", bare,
+			ReaderOptions{ImageSHA256: &sum.ImageSHA256})
+		add("bare_stream_digest", "success", "no trailer, but the digest of the stream", bare,
+			ReaderOptions{StreamSHA256: &sum.StreamSHA256})
 		add("bare_unproven", "success", "no trailer, and none wanted", bare, ReaderOptions{Unproven: true})
-		add("bare_wrong_digest", "mismatch", "no trailer, and the digest of another image", bare, ReaderOptions{ImageSHA256: &wrong, Unproven: true})
-		add("bare_trailing_byte", "trailing-data", "no trailer, none wanted, but one byte more", append(bytes.Clone(bare), 0), ReaderOptions{Unproven: true})
+		add("bare_wrong_digest", "mismatch", "no trailer, and the digest of another image", bare,
+			ReaderOptions{ImageSHA256: &wrong, Unproven: true})
+		add("bare_trailing_byte", "trailing-data", "no trailer, none wanted, but one byte more",
+			append(bytes.Clone(bare), 0), ReaderOptions{Unproven: true})
 		add("right_digests", "success", "a trailer and both digests", whole,
 			ReaderOptions{ImageSHA256: &wholeSum.ImageSHA256, StreamSHA256: &wholeSum.StreamSHA256})
-		add("wrong_image_digest", "mismatch", "a good trailer, but the digest of another image", whole, ReaderOptions{ImageSHA256: &wrong})
-		add("wrong_stream_digest", "mismatch", "a good trailer, but the digest of another stream", whole, ReaderOptions{StreamSHA256: &wrong})
-		m.add(string(format)+"_bare_cut", "truncated", "no trailer, none wanted, and one byte less", bare[:len(bare)-1]).with(ReaderOptions{Unproven: true})
+		add("wrong_image_digest", "mismatch", "a good trailer, but the digest of another image", whole,
+			ReaderOptions{ImageSHA256: &wrong})
+		add("wrong_stream_digest", "mismatch", "a good trailer, but the digest of another stream", whole,
+			ReaderOptions{StreamSHA256: &wrong})
+		m.add(string(format)+"_bare_cut", "truncated", "no trailer, none wanted, and one byte less",
+			bare[:len(bare)-1]).with(ReaderOptions{Unproven: true})
 	}
 }
 
@@ -322,22 +337,31 @@ func (m *vectorMaker) compressedStreams() {
 	frame := splitFrames(m.t, stream)[0]
 	m.add("zstd_tiny", "success", "the smallest database there is", stream).of(tiny)
 	m.add("zstd_pages", "success", "a database of four pages", smallStream).of(small)
-	m.add("zstd_one_piece", "success", "a database of 1 MiB, exactly one frame", must2(encode(m.t, one, WriterOptions{Format: Zstd}))).of(one)
+	m.add("zstd_one_piece", "success", "a database of 1 MiB, exactly one frame",
+		must2(encode(m.t, one, WriterOptions{Format: Zstd}))).of(one)
 	m.add("zstd_two_frames", "success", "a database of 1 MiB and 64 KiB, in two frames", largeStream).of(large)
 	m.add("zstd_cut_in_magic", "truncated", "the input ends within the first magic number", stream[:3])
 	m.add("zstd_cut_in_frame_header", "truncated", "the input ends within the first header", stream[:6])
 	m.add("zstd_cut_in_block_header", "truncated", "the input ends within the header of a block", frame[:8])
 	m.add("zstd_cut_in_block", "truncated", "the input ends within a block", frame[:20])
-	m.add("zstd_cut_in_checksum", "truncated", "the last byte of a frame is missing, and all after it", frame[:len(frame)-1])
-	m.add("zstd_cut_after_first", "truncated", "the second frame is missing, and all after it", splitFrames(m.t, largeStream)[0])
-	m.add("zstd_cut_in_trailer_magic", "truncated", "the input ends within the trailer's magic number", stream[:len(frame)+2]).of(tiny)
-	m.add("zstd_cut_before_trailer", "truncated", "the input ends within the header of the trailer's frame", stream[:len(frame)+7]).of(tiny)
-	m.add("zstd_cut_in_trailer", "truncated", "the last byte of the trailer is missing", stream[:len(stream)-1]).of(tiny)
+	m.add("zstd_cut_in_checksum", "truncated", "the last byte of a frame is missing, and all after it",
+		frame[:len(frame)-1])
+	m.add("zstd_cut_after_first", "truncated", "the second frame is missing, and all after it",
+		splitFrames(m.t, largeStream)[0])
+	m.add("zstd_cut_in_trailer_magic", "truncated", "the input ends within the trailer's magic number",
+		stream[:len(frame)+2]).of(tiny)
+	m.add("zstd_cut_before_trailer", "truncated", "the input ends within the header of the trailer's frame",
+		stream[:len(frame)+7]).of(tiny)
+	m.add("zstd_cut_in_trailer", "truncated", "the last byte of the trailer is missing",
+		stream[:len(stream)-1]).of(tiny)
 	m.add("zstd_trailing_byte", "trailing-data", "one byte follows the trailer", stream, []byte{0}).of(tiny)
-	m.add("zstd_trailing_frame", "trailing-data", "an empty frame follows the trailer", stream, zstdFrames(m.t, nil, 1)).of(tiny)
-	m.add("zstd_trailing_skippable", "trailing-data", "an empty skippable frame follows the trailer", stream, []byte("\x50\x2a\x4d\x18\x00\x00\x00\x00")).of(tiny)
+	m.add("zstd_trailing_frame", "trailing-data", "an empty frame follows the trailer", stream,
+		zstdFrames(m.t, nil, 1)).of(tiny)
+	m.add("zstd_trailing_skippable", "trailing-data", "an empty skippable frame follows the trailer", stream,
+		[]byte("\x50\x2a\x4d\x18\x00\x00\x00\x00")).of(tiny)
 	m.add("zstd_two_streams", "trailing-data", "two streams, one after the other", stream, stream).of(tiny)
-	m.add("zstd_version_2", "version", "version 2", frame, []byte(trailerFrameHeader), line("\nsqlite-checkpoint/2 x")).of(tiny)
+	m.add("zstd_version_2", "version", "version 2", frame, []byte(trailerFrameHeader),
+		line("\nsqlite-checkpoint/2 x")).of(tiny)
 	m.add("zstd_raw_trailer", "trailing-data", "the trailer is not in a frame", frame, stream[len(frame)+8:]).of(tiny)
 	m.add("zstd_trailer_magic", "trailing-data", "the trailer is in a skippable frame of another magic number",
 		edited(stream, len(frame), 0x50)).of(tiny)
@@ -347,11 +371,15 @@ func (m *vectorMaker) compressedStreams() {
 		frame, zstdFrames(m.t, stream[len(frame)+8:], TrailerSize)).of(tiny)
 	m.add("zstd_trailer_of_another", "mismatch", "the trailer belongs to another image",
 		splitFrames(m.t, smallStream)[0], stream[len(frame):]).of(small)
-	m.add("zstd_raw_image", "trailing-data", "a raw image, and the trailer in a frame", tiny, stream[len(frame):]).of(tiny)
+	m.add("zstd_raw_image", "trailing-data", "a raw image, and the trailer in a frame", tiny,
+		stream[len(frame):]).of(tiny)
 }
 
 func (m *vectorMaker) frameOrder() {
-	image := largeImage(m.t, 2*PieceSize+65536, func(page []byte, n int) { binary.BigEndian.PutUint32(page, uint32(n)) })
+	image := largeImage(m.t, 2*PieceSize+65536, func(page []byte, n int) {
+		binary.BigEndian.PutUint32(page,
+			uint32(n))
+	})
 	stream, _ := encode(m.t, image, WriterOptions{Format: Zstd})
 	f := splitFrames(m.t, stream)
 	skippable := []byte("\x50\x2a\x4d\x18\x04\x00\x00\x00what")
@@ -363,15 +391,21 @@ func (m *vectorMaker) frameOrder() {
 	m.add("frames_twice", "corrupt", "the second frame is there twice", f[0], f[1], f[1], f[2], f[3])
 	m.add("frames_repeated", "mismatch", "the second frame is the first again", f[0], f[0], f[2], f[3])
 	m.add("frames_half_sized", "corrupt", "frames of half the size", zstdFrames(m.t, image, PieceSize/2), f[3])
-	m.add("frames_second_half_sized", "corrupt", "the second frame is cut into two", f[0], zstdFrames(m.t, image[PieceSize:2*PieceSize], PieceSize/2), f[2], f[3])
+	m.add("frames_second_half_sized", "corrupt", "the second frame is cut into two", f[0],
+		zstdFrames(m.t, image[PieceSize:2*PieceSize], PieceSize/2), f[2], f[3])
 	m.add("frames_too_large", "plain-zstd", "all in one frame", zstdFrames(m.t, image, len(image)), f[3])
-	m.add("frames_one_too_many", "trailing-data", "a frame of zeros follows the last", f[0], f[1], f[2], zstdFrames(m.t, make([]byte, 512), 512), f[3]).of(image)
-	m.add("frames_empty_between", "corrupt", "an empty frame between two others", f[0], zstdFrames(m.t, nil, 1), f[1], f[2], f[3])
+	m.add("frames_one_too_many", "trailing-data", "a frame of zeros follows the last", f[0], f[1], f[2],
+		zstdFrames(m.t, make([]byte, 512), 512), f[3]).of(image)
+	m.add("frames_empty_between", "corrupt", "an empty frame between two others", f[0], zstdFrames(m.t, nil, 1), f[1],
+		f[2], f[3])
 	m.add("frames_skippable_first", "format", "a skippable frame before the first", skippable, stream)
-	m.add("frames_skippable_between", "corrupt", "a skippable frame between two others", f[0], skippable, f[1], f[2], f[3])
-	m.add("frames_skippable_before_trailer", "trailing-data", "a skippable frame before the trailer", f[0], f[1], f[2], skippable, f[3]).of(image)
+	m.add("frames_skippable_between", "corrupt", "a skippable frame between two others", f[0], skippable, f[1], f[2],
+		f[3])
+	m.add("frames_skippable_before_trailer", "trailing-data", "a skippable frame before the trailer", f[0], f[1], f[2],
+		skippable, f[3]).of(image)
 	m.add("frames_trailer_first", "format", "the trailer before the first frame", f[3], stream)
-	m.add("frames_trailer_between", "corrupt", "the trailer between two frames, and at the end", f[0], f[3], f[1], f[2], f[3])
+	m.add("frames_trailer_between", "corrupt", "the trailer between two frames, and at the end", f[0], f[3], f[1], f[2],
+		f[3])
 	m.add("frames_junk_between", "corrupt", "a byte between two frames", f[0], []byte{0}, f[1], f[2], f[3])
 }
 
@@ -390,9 +424,11 @@ func (m *vectorMaker) frameShapes() {
 		return m.add("frame_"+name, expect, comment, []byte(zstdMagic+header), body, checksum, tail)
 	}
 	add("uncompressed", "success", "a block that is not compressed", "\x64\x00\x01", body).of(image)
-	add("two_blocks", "success", "two blocks, the first of no bytes", "\x64\x00\x01", append([]byte{0, 0, 0}, body...)).of(image)
+	add("two_blocks", "success", "two blocks, the first of no bytes", "\x64\x00\x01",
+		append([]byte{0, 0, 0}, body...)).of(image)
 	add("size_of_4_bytes", "success", "a content size of 4 bytes", "\xa4\x00\x02\x00\x00", body).of(image)
-	add("size_of_8_bytes", "success", "a content size of 8 bytes", "\xe4\x00\x02\x00\x00\x00\x00\x00\x00", body).of(image)
+	add("size_of_8_bytes", "success", "a content size of 8 bytes", "\xe4\x00\x02\x00\x00\x00\x00\x00\x00",
+		body).of(image)
 	add("size_less", "corrupt", "a content size of 511", "\x64\xff\x00", body)
 	add("size_more", "corrupt", "a content size of 513", "\x64\x01\x01", body)
 	add("size_0", "corrupt", "a content size of 0", "\x24\x00", body)
@@ -405,11 +441,14 @@ func (m *vectorMaker) frameShapes() {
 	add("reserved_bit", "plain-zstd", "the reserved bit is set", "\x6c\x00\x01", body)
 	add("unused_bit", "plain-zstd", "the unused bit is set", "\x74\x00\x01", body)
 	m.add("frame_no_checksum", "plain-zstd", "no checksum", []byte(zstdMagic+"\x60\x00\x01"), body, tail)
-	m.add("frame_checksum_wrong", "corrupt", "a wrong checksum", []byte(zstdMagic+"\x64\x00\x01"), body, edited(checksum, 0, checksum[0]^1), tail)
-	m.add("frame_damaged", "corrupt", "one bit of the content is wrong", []byte(zstdMagic+"\x64\x00\x01"), edited(body, 303, 1), checksum, tail)
+	m.add("frame_checksum_wrong", "corrupt", "a wrong checksum", []byte(zstdMagic+"\x64\x00\x01"), body,
+		edited(checksum, 0, checksum[0]^1), tail)
+	m.add("frame_damaged", "corrupt", "one bit of the content is wrong", []byte(zstdMagic+"\x64\x00\x01"),
+		edited(body, 303, 1), checksum, tail)
 	add("block_reserved", "corrupt", "a block of the reserved type", "\x64\x00\x01", blocks(3, 512, image))
 	add("block_too_large", "corrupt", "a block of 131073 bytes", "\x64\x00\x01", blocks(0, 131073, image))
-	add("block_repeats", "corrupt", "a block that repeats one byte 131072 times", "\x64\x00\x01", blocks(1, 131072, []byte{0}))
+	add("block_repeats", "corrupt", "a block that repeats one byte 131072 times", "\x64\x00\x01",
+		blocks(1, 131072, []byte{0}))
 	large := twoFrames(m.t)
 	f := splitFrames(m.t, must2(encode(m.t, large, WriterOptions{Format: Zstd})))
 	m.add("frame_second_no_checksum", "corrupt", "the second frame has no checksum", f[0],
@@ -422,13 +461,18 @@ func (m *vectorMaker) plainZstd() {
 	small, large := smallImage(m.t), twoFrames(m.t)
 	stream, _ := encode(m.t, small, WriterOptions{})
 	largeStream, _ := encode(m.t, large, WriterOptions{})
-	m.add("plain_stream", "plain-zstd", "a small raw stream, compressed as a file", zstdFrames(m.t, stream, len(stream)))
-	m.add("plain_image", "no-trailer", "a small bare image, compressed as a file: a bare image of ours", zstdFrames(m.t, small, len(small))).of(small)
-	m.add("plain_stream_large", "plain-zstd", "a raw stream of more than 1 MiB, compressed as a file", zstdFrames(m.t, largeStream, len(largeStream)))
-	m.add("plain_image_large", "plain-zstd", "a bare image of more than 1 MiB, compressed as a file", zstdFrames(m.t, large, len(large)))
+	m.add("plain_stream", "plain-zstd", "a small raw stream, compressed as a file",
+		zstdFrames(m.t, stream, len(stream)))
+	m.add("plain_image", "no-trailer", "a small bare image, compressed as a file: a bare image of ours",
+		zstdFrames(m.t, small, len(small))).of(small)
+	m.add("plain_stream_large", "plain-zstd", "a raw stream of more than 1 MiB, compressed as a file",
+		zstdFrames(m.t, largeStream, len(largeStream)))
+	m.add("plain_image_large", "plain-zstd", "a bare image of more than 1 MiB, compressed as a file",
+		zstdFrames(m.t, large, len(large)))
 	m.add("plain_stream_piped", "plain-zstd", "a raw stream, compressed through a pipe", streamed(m.t, stream))
 	m.add("plain_text", "format", "text, compressed as a file", zstdFrames(m.t, []byte("CREATE TABLE t(x);\n"), 100))
-	m.add("plain_text_piped", "format", "text, compressed through a pipe", streamed(m.t, []byte("CREATE TABLE t(x);\n")))
+	m.add("plain_text_piped", "format", "text, compressed through a pipe",
+		streamed(m.t, []byte("CREATE TABLE t(x);\n")))
 	m.add("plain_nothing", "format", "nothing, compressed", zstdFrames(m.t, nil, 1))
 }
 

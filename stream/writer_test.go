@@ -59,7 +59,8 @@ func TestStreamSizeBeforehand(t *testing.T) {
 	}
 }
 
-// TestWriterRefuses: whatever is wrong, no trailer is written, the error stays, and Close gives it, too.
+// TestWriterRefuses: whatever is wrong, no trailer is written, the error stays, and Close gives it,
+// too.
 func TestWriterRefuses(t *testing.T) {
 	image := largeImage(t, 3<<20, sparse)
 	size := int64(len(image))
@@ -74,7 +75,8 @@ func TestWriterRefuses(t *testing.T) {
 		{"nothing", WriterOptions{Size: size}, nil, ErrImageSize},
 		{"one byte less", WriterOptions{Size: size}, image[:size-1], ErrImageSize},
 		{"one byte more", WriterOptions{Size: size}, append(bytes.Clone(image), 0), ErrImageSize},
-		{"header says less", WriterOptions{Size: size + 65536}, append(bytes.Clone(image), make([]byte, 65536)...), ErrImageSize},
+		{"header says less", WriterOptions{Size: size + 65536}, append(bytes.Clone(image), make([]byte, 65536)...),
+			ErrImageSize},
 		{"header says more", WriterOptions{Size: size - 65536}, image[:size-65536], ErrImageSize},
 		{"no database", WriterOptions{Size: size}, make([]byte, size), ErrFormat},
 		{"hash fails", WriterOptions{Size: size, Hash: failedHash}, image, errFailed},
@@ -140,7 +142,8 @@ type shortWriter struct{}
 
 func (shortWriter) Write(p []byte) (int, error) { return len(p) / 2, nil }
 
-// TestWriterSourceFails: an error of the source is given, is not the Writer's, and no trailer can follow.
+// TestWriterSourceFails: an error of the source is given, is not the Writer's, and no trailer can
+// follow.
 func TestWriterSourceFails(t *testing.T) {
 	image := largeImage(t, 2<<20, sparse)
 	for _, format := range formats {

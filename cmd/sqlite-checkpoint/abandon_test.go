@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// programIn makes a directory with the program and a database, whose second name makes the program warn.
+// programIn makes a directory with the program and a database, whose second name makes the program
+// warn.
 func programIn(t *testing.T) (dir, binary string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -58,8 +59,8 @@ func endsWith(t *testing.T, ended chan error, code int) {
 	}
 }
 
-// A signal ends the program within seconds, even if it hangs: here in a write to a terminal that is paused. What it
-// has made goes all the same.
+// A signal ends the program within seconds, even if it hangs: here in a write to a terminal that is
+// paused. What it has made goes all the same.
 func TestSignalledWhileItHangs(t *testing.T) {
 	dir, binary := programIn(t)
 	_, tty := openTerminal(t, 80)
@@ -94,7 +95,8 @@ func writes(pid, fd int) bool {
 	return false
 }
 
-// When the program ends without waiting for the guard of CMD, the guard still kills CMD before the pipe is closed.
+// When the program ends without waiting for the guard of CMD, the guard still kills CMD before the
+// pipe is closed.
 func TestSignalledWhileTheGuardHangs(t *testing.T) {
 	dir, binary := programIn(t)
 	cmd := exec.Command(binary, "pipe", "--grace", "100ms", "a.db", "--", "sh", "-c", `trap '' TERM

@@ -21,16 +21,19 @@ func TestFactsExpand(t *testing.T) {
 
 func TestFactsEnvironment(t *testing.T) {
 	f := streamFacts{imageSize: 8192, sha256: "abc"}
-	if got := strings.Join(f.environment(), " "); got != "SQLITE_CHECKPOINT_IMAGE_SIZE=8192 SQLITE_CHECKPOINT_SHA256=abc" {
+	if got := strings.Join(f.environment(),
+		" "); got != "SQLITE_CHECKPOINT_IMAGE_SIZE=8192 SQLITE_CHECKPOINT_SHA256=abc" {
 		t.Errorf("size not known: %s", got)
 	}
 	f.size = 8448
-	if got := f.environment(); !slices.Contains(got, "SQLITE_CHECKPOINT_SIZE=8448") || !isFact(got[2]) || isFact("PATH=/bin") {
+	if got := f.environment(); !slices.Contains(got, "SQLITE_CHECKPOINT_SIZE=8448") || !isFact(got[2]) ||
+		isFact("PATH=/bin") {
 		t.Errorf("%q", got)
 	}
 }
 
-// CMD's output appears on the terminal, in place of our bar, but CMD cannot ask there: it has none of its own.
+// CMD's output appears on the terminal, in place of our bar, but CMD cannot ask there: it has none
+// of its own.
 func TestPipeOnTerminal(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink(testBinary(t), filepath.Join(dir, program)); err != nil {
@@ -52,7 +55,8 @@ func TestPipeOnTerminal(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "seen") || !strings.Contains(string(out), "/dev/tty") {
 		t.Errorf("%v: %s", err, out)
 	}
-	if want := "error: CMD failed: sh exited with status " + strconv.Itoa(cmd.ProcessState.ExitCode()); !strings.Contains(string(out), want) {
+	if want := "error: CMD failed: sh exited with status " +
+		strconv.Itoa(cmd.ProcessState.ExitCode()); !strings.Contains(string(out), want) {
 		t.Errorf("%s, want %s", out, want)
 	}
 }

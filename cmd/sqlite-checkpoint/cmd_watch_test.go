@@ -224,7 +224,8 @@ func TestWatchTimeout(t *testing.T) {
 // Exit statuses 2 and 3 will not change by themselves, so each is reported once.
 func TestWatchRepeatedFailures(t *testing.T) {
 	w := newWatching(t, "a")
-	w.start(watchLog+`test $(wc -l <log) -lt 4 && exit 3; test $(wc -l <log) -lt 7 && exit 1; exit 0`, "--each", "--json")
+	w.start(watchLog+`test $(wc -l <log) -lt 4 && exit 3; test $(wc -l <log) -lt 7 && exit 1; exit 0`, "--each",
+		"--json")
 	w.until("CMD succeeds", func() bool { return strings.Contains(strings.Join(w.said(), "\n"), `"status":0`) })
 	var statuses []int
 	for _, line := range w.said() {
@@ -269,8 +270,8 @@ func TestWatchNotifiesSystemd(t *testing.T) {
 	}
 }
 
-// systemd hears twice in WatchdogSec= that the watcher lives, however seldom it looks, and no more of one that hangs.
-// What systemd does then ends CMD, too.
+// systemd hears twice in WatchdogSec= that the watcher lives, however seldom it looks, and no more
+// of one that hangs. What systemd does then ends CMD, too.
 func TestWatchWatchdog(t *testing.T) {
 	const limit = 2 * time.Second
 	w := newWatching(t, "a")

@@ -15,14 +15,17 @@ import (
 
 // nasty are names that a file can have and a line cannot.
 var nasty = []string{
-	"new\nline", "car\rriage", "es\x1b[2Jcape", "null\x00byte", "bad\xffutf8", "rtl\u202eoverride", "c1\u009bcontrol", "tag\U000e0041", "sep\u2028arator",
-	strings.Repeat("\x01", 4096), strings.Repeat("long/", 800), strings.Repeat("é", 2048), strings.Repeat("\xff", 4096), strings.Repeat("\u2028", 1365), "",
+	"new\nline", "car\rriage", "es\x1b[2Jcape", "null\x00byte", "bad\xffutf8", "rtl\u202eoverride", "c1\u009bcontrol",
+	"tag\U000e0041", "sep\u2028arator",
+	strings.Repeat("\x01", 4096), strings.Repeat("long/", 800), strings.Repeat("é", 2048), strings.Repeat("\xff", 4096),
+	strings.Repeat("\u2028", 1365), "",
 }
 
 func TestLine(t *testing.T) {
 	for _, name := range nasty {
 		got := line("error: open " + name + ": no such file")
-		if len(got) > humanLimit || strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, ": no such file\n") || !strings.HasPrefix(got, "error: open ") {
+		if len(got) > humanLimit || strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, ": no such file\n") ||
+			!strings.HasPrefix(got, "error: open ") {
 			t.Errorf("%.40q...: %d bytes: %.80q", name, len(got), got)
 		}
 		if strings.ContainsAny(got, "\r\x1b\x00\u202e\u2028") || !utf8.ValidString(got) {

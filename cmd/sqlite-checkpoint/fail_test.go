@@ -64,7 +64,8 @@ func TestEveryEngineKindHasAnExitStatus(t *testing.T) {
 		}
 		found++
 		value, _ := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-		f := explain(context.Background(), "", fmt.Errorf("wrapped: %w", &engine.Error{Kind: engine.Kind(value), Err: errors.New("x")}))
+		f := explain(context.Background(), "", fmt.Errorf("wrapped: %w", &engine.Error{Kind: engine.Kind(value),
+			Err: errors.New("x")}))
 		if f.Kind != value || f.Code == exitOther && value != string(engine.KindInternal) {
 			t.Errorf("%s: status %d, kind %s", spec.Names[0].Name, f.Code, f.Kind)
 		}
@@ -100,8 +101,8 @@ func TestEveryStreamErrorHasAnExitStatus(t *testing.T) {
 	}
 }
 
-// TestHintsNameFlags: the hint for each kind, whatever the command, names flags that the command has; --flags after the
-// name of a command are that one's.
+// TestHintsNameFlags: the hint for each kind, whatever the command, names flags that the command
+// has; --flags after the name of a command are that one's.
 func TestHintsNameFlags(t *testing.T) {
 	parser, err := kong.New(&cli{}, longHelp(), kong.Bind(&console{}))
 	if err != nil {
@@ -143,7 +144,8 @@ func TestHintsNameFlags(t *testing.T) {
 	}
 }
 
-// happens reports whether a command can fail so. Those that are not told apart here can fail in every way.
+// happens reports whether a command can fail so. Those that are not told apart here can fail in
+// every way.
 func happens(command string, kind engine.Kind) bool {
 	switch kind {
 	case engine.KindCheckIncomplete:
@@ -160,12 +162,14 @@ func happens(command string, kind engine.Kind) bool {
 
 // TestKindNames: scripts compare these, so none of them changes. New ones are added here.
 func TestKindNames(t *testing.T) {
-	want := strings.Fields(`usage terminal interrupted unfinished other internal bad_pattern bad_query query_failed differs
-		missing not_a_database unreadable hot_journal changed foreign_file open_in_process not_owner wal_elsewhere in_use
-		busy exclusive unlocked database_appeared destination_busy not_shards stream_incomplete no_namespace corrupt check_incomplete no_space temp_io exists same_file
-		output stalled stream_truncated stream_corrupt stream_unproven stream_version stream_empty stream_format
-		input_stalled stream_trailing_data stream_mismatch stream_sidecar stream_plain_zstd damaged_copies damaged_directory
-		command_not_found command_not_executable command_failed command_ended_early
+	want := strings.Fields(`
+		usage terminal interrupted unfinished other internal bad_pattern bad_query query_failed differs
+		missing not_a_database unreadable hot_journal changed foreign_file open_in_process not_owner
+		wal_elsewhere in_use busy exclusive unlocked database_appeared destination_busy not_shards
+		stream_incomplete no_namespace corrupt check_incomplete no_space temp_io exists same_file output
+		stalled stream_truncated stream_corrupt stream_unproven stream_version stream_empty stream_format
+		input_stalled stream_trailing_data stream_mismatch stream_sidecar stream_plain_zstd damaged_copies
+		damaged_directory command_not_found command_not_executable command_failed command_ended_early
 		command_unguarded`)
 	got := []string{string(kindInterrupted)}
 	for _, r := range kinds {
@@ -192,7 +196,8 @@ func TestTableIsConsistent(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
-	corrupt := &engine.Error{Kind: engine.KindCorrupt, Op: "check", Path: "a.db", Err: errors.New("damage"), Findings: make([]string, 12)}
+	corrupt := &engine.Error{Kind: engine.KindCorrupt, Op: "check", Path: "a.db", Err: errors.New("damage"),
+		Findings: make([]string, 12)}
 	for _, c := range []struct {
 		name string
 		err  error
@@ -200,7 +205,8 @@ func TestExplain(t *testing.T) {
 		kind string
 	}{
 		{"usage", usagef("x"), exitUsage, "usage"},
-		{"stream error wrapped by the engine", &engine.Error{Kind: engine.KindTemp, Err: stream.ErrTruncated}, exitStream, "stream_truncated"},
+		{"stream error wrapped by the engine", &engine.Error{Kind: engine.KindTemp, Err: stream.ErrTruncated},
+			exitStream, "stream_truncated"},
 		{"empty before format", stream.ErrEmpty, exitStream, "stream_empty"},
 		{"broken pipe", fmt.Errorf("%w: %w", stream.ErrBrokenPipe, syscall.EPIPE), exitOutput, "output"},
 		{"full destination", fileFault(fmt.Errorf("write x: %w", syscall.ENOSPC)), exitSpace, "no_space"},

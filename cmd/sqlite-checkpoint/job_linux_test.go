@@ -12,7 +12,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// niceWriter notes the nice values of the threads that write to it, as the system call has them: 20 is normal, 1 the lowest.
+// niceWriter notes the nice values of the threads that write to it, as the system call has them: 20
+// is normal, 1 the lowest.
 type niceWriter struct{ seen []int }
 
 func (w *niceWriter) Write(p []byte) (int, error) {
@@ -23,7 +24,8 @@ func (w *niceWriter) Write(p []byte) (int, error) {
 
 func TestSendingGivesWay(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "app.db")
-	if out, err := exec.Command(testkit.Tool(t, "sqlite3"), db, "CREATE TABLE t(x); INSERT INTO t VALUES(zeroblob(100000));").CombinedOutput(); err != nil {
+	if out, err := exec.Command(testkit.Tool(t, "sqlite3"), db,
+		"CREATE TABLE t(x); INSERT INTO t VALUES(zeroblob(100000));").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	snap, err := engine.TakeSnapshot(context.Background(), db, engine.SnapshotOptions{})

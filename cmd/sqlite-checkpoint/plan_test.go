@@ -21,12 +21,15 @@ func TestResolve(t *testing.T) {
 		{name: "plain file without", flags: streamFlags{NoSidecar: true}, target: stream.NewFile},
 		{name: "plain file, elsewhere", flags: streamFlags{Sidecar: "sum"}, target: stream.NewFile, sidecar: "sum"},
 		{name: "compressed file", flags: streamFlags{Zstd: true}, target: stream.NewFile},
-		{name: "dated and compressed", flags: streamFlags{Zstd: true}, target: stream.NewFile, dated: true, sidecar: "b.db.sha256"},
+		{name: "dated and compressed", flags: streamFlags{Zstd: true}, target: stream.NewFile, dated: true,
+			sidecar: "b.db.sha256"},
 		{name: "stdout", target: stream.Stdout},
 		{name: "FIFO", flags: streamFlags{Sidecar: "sum"}, target: stream.FIFO, sidecar: "sum"},
 		{name: "no proof", flags: streamFlags{NoTrailer: true}, target: stream.Stdout, fails: true},
-		{name: "no proof, compressed", flags: streamFlags{NoTrailer: true, Zstd: true}, target: stream.NewFile, fails: true},
-		{name: "no trailer", flags: streamFlags{NoTrailer: true, Sidecar: "sum"}, target: stream.Stdout, sidecar: "sum"},
+		{name: "no proof, compressed", flags: streamFlags{NoTrailer: true, Zstd: true}, target: stream.NewFile,
+			fails: true},
+		{name: "no trailer", flags: streamFlags{NoTrailer: true, Sidecar: "sum"}, target: stream.Stdout,
+			sidecar: "sum"},
 		{name: "level", flags: streamFlags{Zstd: true, Level: "23"}, target: stream.Stdout, fails: true},
 	} {
 		p := plan{streamFlags: &c.flags, source: "a.db", dest: "b.db", target: c.target}
@@ -53,12 +56,16 @@ func TestSnapshotOptions(t *testing.T) {
 		{"compressed", func(p *plan, f *streamFlags, o *engine.SnapshotOptions) {
 			p.target, f.Zstd, f.Tmpdir, o.TempDir = stream.NewFile, true, "", "to"
 		}},
-		{"compressed, by way of", func(p *plan, f *streamFlags, _ *engine.SnapshotOptions) { p.target, f.Zstd = stream.NewFile, true }},
+		{"compressed, by way of", func(p *plan, f *streamFlags, _ *engine.SnapshotOptions) {
+			p.target,
+				f.Zstd = stream.NewFile, true
+		}},
 	} {
 		f, o := flags, want
 		p := plan{streamFlags: &f, dest: "to/b.db", target: stream.Stdout}
 		c.change(&p, &f, &o)
-		if got := p.snapshotOptions(nil); got.Check != o.Check || got.PagesPerStep != o.PagesPerStep || got.BusyTimeout != o.BusyTimeout ||
+		if got := p.snapshotOptions(nil); got.Check != o.Check || got.PagesPerStep != o.PagesPerStep ||
+			got.BusyTimeout != o.BusyTimeout ||
 			got.TempDir != o.TempDir || got.Destination != o.Destination {
 			t.Errorf("%s: %+v, want %+v", c.name, got, o)
 		}

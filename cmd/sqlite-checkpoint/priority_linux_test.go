@@ -26,7 +26,8 @@ func TestBackgroundPriority(t *testing.T) {
 			t.Fatalf("nice %d", got)
 		}
 	}
-	for deadline := time.Now().Add(time.Minute); niceValues(t)[lowestNice] > before[lowestNice]; time.Sleep(time.Millisecond) {
+	deadline := time.Now().Add(time.Minute)
+	for ; niceValues(t)[lowestNice] > before[lowestNice]; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("threads of low priority are left, for other goroutines to run on: %v", niceValues(t))
 		}
@@ -42,7 +43,8 @@ func TestSnapshotPriority(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(live.Close)
-		if _, err := live.Run("PRAGMA journal_mode=" + mode + "; CREATE TABLE t(x); INSERT INTO t VALUES(1);"); err != nil {
+		if _, err := live.Run("PRAGMA journal_mode=" + mode +
+			"; CREATE TABLE t(x); INSERT INTO t VALUES(1);"); err != nil {
 			t.Fatal(err)
 		}
 		var seen []int

@@ -46,8 +46,8 @@ func openTerminal(t *testing.T, columns uint16) (screen, tty *os.File) {
 	return screen, tty
 }
 
-// A terminal that is paused, by Ctrl-S or as nobody reads it, holds up the drawing, but never the work, which may have
-// locked an application's database.
+// A terminal that is paused, by Ctrl-S or as nobody reads it, holds up the drawing, but never the
+// work, which may have locked an application's database.
 func TestPausedTerminal(t *testing.T) {
 	_, tty := openTerminal(t, 80)
 	if err := unix.IoctlSetInt(int(tty.Fd()), unix.TCXONC, unix.TCOOFF); err != nil {
@@ -121,8 +121,9 @@ func (w *watched) String() string {
 	return w.text.String()
 }
 
-// onTerminal runs the program through a shell on a terminal of its own, as verify of a stream of which half has
-// arrived; between is called before the other half is sent. It returns what the terminal has shown.
+// onTerminal runs the program through a shell on a terminal of its own, as verify of a stream of
+// which half has arrived; between is called before the other half is sent. It returns what the
+// terminal has shown.
 func onTerminal(t *testing.T, columns uint16, shell string, between func(w *watched)) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -182,7 +183,8 @@ func TestProgressShows(t *testing.T) {
 	}
 }
 
-// The first drawing comes long after the work began: its rate must not be that of all the work in no time.
+// The first drawing comes long after the work began: its rate must not be that of all the work in
+// no time.
 func TestProgressFirstRate(t *testing.T) {
 	shown, err := os.Create(filepath.Join(t.TempDir(), "terminal"))
 	if err != nil {

@@ -30,7 +30,8 @@ func TestReportLooksAgain(t *testing.T) {
 	}
 }
 
-// TestReportStaysInItsDirectory: another directory that takes the name during the run gets no report, and loses none.
+// TestReportStaysInItsDirectory: another directory that takes the name during the run gets no
+// report, and loses none.
 func TestReportStaysInItsDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	r := &report{path: filepath.Join(dir, "report")}

@@ -17,7 +17,8 @@ func TestJSONKeys(t *testing.T) {
 		{&checkpointResult{}, "command mode busy wal_pages checkpointed_pages fully_checkpointed database elapsed_ms"},
 		{&backupResult{}, "command source destination size_bytes sha256 elapsed_ms"},
 		{&snapshotResult{}, "command checkpoint backup elapsed_ms"},
-		{&infoResult{}, "command path size_bytes journal_mode wal_file_exists wal_size_bytes page_size page_count freelist_count"},
+		{&infoResult{},
+			"command path size_bytes journal_mode wal_file_exists wal_size_bytes page_size page_count freelist_count"},
 		{&verifyResult{}, "command source format size_bytes sha256"},
 		{&restoreResult{}, "command source destination format size_bytes sha256"},
 	} {
@@ -37,16 +38,19 @@ func TestSnapshotKeys(t *testing.T) {
 	if err := json.Unmarshal([]byte(jsonLine(&snapshotResult{})), &inner); err != nil {
 		t.Fatal(err)
 	}
-	if got := objectKeys(inner["checkpoint"]); !slices.Equal(got, strings.Fields("mode busy wal_pages checkpointed_pages fully_checkpointed")) {
+	if got := objectKeys(inner["checkpoint"]); !slices.Equal(got,
+		strings.Fields("mode busy wal_pages checkpointed_pages fully_checkpointed")) {
 		t.Errorf("checkpoint: %q", got)
 	}
-	if got := objectKeys(inner["backup"]); !slices.Equal(got[:4], strings.Fields("source destination size_bytes sha256")) {
+	if got := objectKeys(inner["backup"]); !slices.Equal(got[:4],
+		strings.Fields("source destination size_bytes sha256")) {
 		t.Errorf("backup: %q", got)
 	}
 }
 
 func TestMillis(t *testing.T) {
-	for d, want := range map[time.Duration]string{0: "0.00", 1234567: "1.23", 90 * time.Second: "90000.00", 4 * time.Microsecond: "0.00"} {
+	for d, want := range map[time.Duration]string{0: "0.00", 1234567: "1.23", 90 * time.Second: "90000.00",
+		4 * time.Microsecond: "0.00"} {
 		if got := strings.TrimSpace(jsonLine(millis(d))); got != want {
 			t.Errorf("%v is %s, want %s", d, got, want)
 		}

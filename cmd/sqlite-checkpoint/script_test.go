@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(testkit.LeakChecked(m), map[string]func(){program: main, guard.Name: main, view.ProbeName: main})
 }
 
-// TestScripts runs testdata/script: what the program promises at its surface, one document for each subject. A tool
-// that is missing fails the script that needs it.
+// TestScripts runs testdata/script: what the program promises at its surface, one document for each
+// subject. A tool that is missing fails the script that needs it.
 func TestScripts(t *testing.T) {
 	for _, name := range []string{"sqlite3", "zstd", "script"} {
 		testkit.Tool(t, name)
@@ -83,7 +83,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// json FILE PATH VALUE: the last line of FILE (or stdout, stderr) has this value, in JSON, at the dotted path.
+// json FILE PATH VALUE: the last line of FILE (or stdout, stderr) has this value, in JSON, at the
+// dotted path.
 func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: json FILE PATH VALUE")
@@ -101,7 +102,8 @@ func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// keys FILE PATH KEY...: the object at PATH ("." is the whole) begins with these keys, in this order.
+// keys FILE PATH KEY...: the object at PATH ("." is the whole) begins with these keys, in this
+// order.
 func jsonKeys(ts *testscript.TestScript, neg bool, args []string) {
 	value := []byte(last(ts, args[0]))
 	if args[1] != "." {
@@ -198,9 +200,10 @@ func (s *shell) close() {
 	s.cmd.Wait()
 }
 
-// signal NUMBER SIGN COMMAND...: the command gets the signal once it is at work, and ends with status 128 + NUMBER, though
-// what it waits for never comes. It is at work when it has a file open whose name contains SIGN or, where that is "-", has begun to read
-// its stdin, in which little arrives.
+// signal NUMBER SIGN COMMAND...: the command gets the signal once it is at work, and ends with
+// status 128 + NUMBER, though what it waits for never comes. It is at work when it has a file open
+// whose name contains SIGN or, where that is "-", has begun to read its stdin, in which little
+// arrives.
 func signalled(ts *testscript.TestScript, neg bool, args []string) {
 	number, err := strconv.Atoi(args[0])
 	ts.Check(err)

@@ -27,7 +27,8 @@ func TestSidecar(t *testing.T) {
 		s.Close()
 		s.Close()
 		content, _ := os.ReadFile(path)
-		if want := map[bool]string{true: stream.FormatSidecar(stream.Digest{1}, "a.db")}[commit]; string(content) != want {
+		if want := map[bool]string{true: stream.FormatSidecar(stream.Digest{1},
+			"a.db")}[commit]; string(content) != want {
 			t.Errorf("it has %q, want %q", content, want)
 		}
 	}

@@ -17,7 +17,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// Ctrl-Z while a command waits for a database, or copies it, suspends it only when the database is free.
+// Ctrl-Z while a command waits for a database, or copies it, suspends it only when the database is
+// free.
 func TestSuspendedWhenTheSourceIsFree(t *testing.T) {
 	for _, command := range []string{"backup --busy-timeout 1m a.db b.db", "pipe --busy-timeout 1m a.db -- cat"} {
 		dir := t.TempDir()

@@ -51,7 +51,8 @@ func TestFilesystemTables(t *testing.T) {
 			t.Errorf("%s is in both tables", name)
 		}
 	}
-	for _, magic := range []uint32{unix.NFS_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.V9FS_MAGIC, unix.FUSE_SUPER_MAGIC} {
+	for _, magic := range []uint32{unix.NFS_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.V9FS_MAGIC,
+		unix.FUSE_SUPER_MAGIC} {
 		if _, ok := sharedFilesystems[magic]; !ok {
 			t.Errorf("%#x is not in the table", magic)
 		}

@@ -93,7 +93,8 @@ func TestForeignLink(t *testing.T) {
 	must(t, os.Lchown("foreign", 65534, 65534))
 	must(t, os.Chown("dir", 65534, 65534)) // whoever has the directory may have links of root's in it
 	for path, want := range map[string]error{
-		".": nil, "dir": nil, "dir/sub/": nil, "own": nil, "own/sub": nil, "chain/./sub/..": nil, "absolute": nil, "up": nil,
+		".": nil, "dir": nil, "dir/sub/": nil, "own": nil, "own/sub": nil, "chain/./sub/..": nil, "absolute": nil,
+		"up":       nil,
 		"proc/dir": nil, "/": nil, filepath.Join(top, "own"): nil,
 		"foreign": ErrForeignLink, "foreign/sub": ErrForeignLink, "through": ErrForeignLink,
 		"own/../foreign/sub":                 ErrForeignLink,

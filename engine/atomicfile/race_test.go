@@ -14,8 +14,9 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// TestNameIsNotTheDirectory: the directory's name leads to another one, as somebody who may write in the parent can
-// arrange. All work goes on in the directory that was made, and what is in the other one stays.
+// TestNameIsNotTheDirectory: the directory's name leads to another one, as somebody who may write
+// in the parent can arrange. All work goes on in the directory that was made, and what is in the
+// other one stays.
 func TestNameIsNotTheDirectory(t *testing.T) {
 	parent := t.TempDir()
 	d, err := NewDir(parent)
@@ -46,7 +47,8 @@ func TestNameIsNotTheDirectory(t *testing.T) {
 	}
 }
 
-// TestOpenDirReplaced: between mkdir and lock somebody else's directory, or anything else, takes the name.
+// TestOpenDirReplaced: between mkdir and lock somebody else's directory, or anything else, takes
+// the name.
 func TestOpenDirReplaced(t *testing.T) {
 	testkit.NeedsRoot(t)
 	parent := open(t, t.TempDir())
@@ -84,8 +86,8 @@ func TestOpenDirReplaced(t *testing.T) {
 	}
 }
 
-// TestNewDirBesideSweeps: a sweep takes a new directory for an abandoned one until it is locked. NewDir must never
-// return one that is gone.
+// TestNewDirBesideSweeps: a sweep takes a new directory for an abandoned one until it is locked.
+// NewDir must never return one that is gone.
 func TestNewDirBesideSweeps(t *testing.T) {
 	dir := t.TempDir()
 	var sweeps sync.WaitGroup

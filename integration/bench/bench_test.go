@@ -52,7 +52,8 @@ func TestPlot(t *testing.T) {
 			s.Times = append(s.Times, timing{Size: size, Task: task, Seconds: []float64{0.01, float64(i) + 0.02}})
 		}
 	}
-	if plot := s.plot(); !wellFormed(plot) || bytes.Contains(plot, []byte("NaN")) || bytes.Contains(plot, []byte("Inf")) {
+	if plot := s.plot(); !wellFormed(plot) || bytes.Contains(plot, []byte("NaN")) ||
+		bytes.Contains(plot, []byte("Inf")) {
 		t.Errorf("%s", plot)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// caches measures what an application that shares a memory cgroup of 0.7 times the database with a snapshot has left of its
-// hot pages, which are 0.3 times the database.
+// caches measures what an application that shares a memory cgroup of 0.7 times the database with a
+// snapshot has left of its hot pages, which are 0.3 times the database.
 func (b *bench) caches(db string, size int64) error {
 	const part = "cache"
 	g, err := newCgroup(size / 10 * 7)
@@ -35,8 +35,10 @@ func (b *bench) caches(db string, size int64) error {
 				return fmt.Errorf("cache, %s: %w", p.name, err)
 			}
 			visits[j] = append(visits[j], v)
-			fmt.Fprintf(os.Stderr, "%s %d cache, %s: %v, misses %d before, %d beside, %d after; median %.1f µs, %.0f %% stolen\n",
-				sizeName(size), i+1, p.name, v.took.Round(time.Millisecond), v.before.Misses, v.beside.Misses, v.after.Misses,
+			fmt.Fprintf(os.Stderr,
+				"%s %d cache, %s: %v, misses %d before, %d beside, %d after; median %.1f µs, %.0f %% stolen\n",
+				sizeName(size), i+1, p.name, v.took.Round(time.Millisecond), v.before.Misses, v.beside.Misses,
+				v.after.Misses,
 				v.after.at(0.5), 100*stolen)
 		}
 	}
@@ -53,8 +55,8 @@ type visit struct {
 	before, beside, after *tally
 }
 
-// visited runs a program beside a fresh application. Nothing of the database is cached when the application starts: whoever
-// reads a page first has it on the account of its cgroup.
+// visited runs a program beside a fresh application. Nothing of the database is cached when the
+// application starts: whoever reads a page first has it on the account of its cgroup.
 func visited(db string, size int64, argv []string) (v visit, err error) {
 	if err := evict(db); err != nil {
 		return v, err
@@ -117,7 +119,10 @@ func (l cacheLimits) figures(name string, visits, others []visit) []figure {
 	misses := func(t *tally) float64 { return float64(t.Misses) }
 	tell("misses in the 2 s before", 0, func(_ int, v visit) float64 { return misses(v.before) })
 	tell("misses in the 2 s after", 0, func(_ int, v visit) float64 { return misses(v.after) })
-	tell("misses after : before", l.after, func(_ int, v visit) float64 { return misses(v.after) / max(1, misses(v.before)) })
+	tell("misses after : before", l.after, func(_ int, v visit) float64 {
+		return misses(v.after) / max(1,
+			misses(v.before))
+	})
 	tell("median read in the 2 s before, µs", 0, func(_ int, v visit) float64 { return v.before.at(0.5) })
 	tell("median read in the 2 s after, µs", l.median, func(_ int, v visit) float64 { return v.after.at(0.5) })
 	tell("p99 of reads in the 2 s after, µs", 0, func(_ int, v visit) float64 { return v.after.at(0.99) })

@@ -12,7 +12,8 @@ import (
 // A cgroup limits the memory of the processes in it, page cache included.
 type cgroup struct{ dir string }
 
-// newCgroup makes one below the root of the hierarchy, version 1 or 2. It fails where that takes more rights than there are.
+// newCgroup makes one below the root of the hierarchy, version 1 or 2. It fails where that takes
+// more rights than there are.
 func newCgroup(limit int64) (*cgroup, error) {
 	const root = "/sys/fs/cgroup"
 	parent, file := filepath.Join(root, "memory"), "memory.limit_in_bytes"
@@ -42,7 +43,8 @@ func (g *cgroup) command(argv ...string) []string {
 	return append([]string{"sh", "-c", enter, filepath.Join(g.dir, "cgroup.procs")}, argv...)
 }
 
-// remove waits until the last process is gone, of which the kernel may still keep account after wait(2).
+// remove waits until the last process is gone, of which the kernel may still keep account after
+// wait(2).
 func (g *cgroup) remove() {
 	for range 100 {
 		if os.Remove(g.dir) == nil {

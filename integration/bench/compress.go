@@ -8,8 +8,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// compressCommand is the argument that makes this program a task of its own: it compresses an image to nowhere, once for each
-// of its workers.
+// compressCommand is the argument that makes this program a task of its own: it compresses an image
+// to nowhere, once for each of its workers.
 const compressCommand = "compress"
 
 func compress(image, workers string) error {
@@ -32,7 +32,8 @@ func compressOnce(image string, workers int) error {
 	if err != nil {
 		return err
 	}
-	w, err := stream.NewWriter(io.Discard, stream.WriterOptions{Format: stream.Zstd, Size: info.Size(), Workers: workers})
+	w, err := stream.NewWriter(io.Discard, stream.WriterOptions{Format: stream.Zstd, Size: info.Size(),
+		Workers: workers})
 	if err != nil {
 		return err
 	}

@@ -12,11 +12,12 @@ import (
 	"strings"
 )
 
-// recipe names what buildDatabase makes. A change of what it makes needs another number, lest an old one be used.
+// recipe names what buildDatabase makes. A change of what it makes needs another number, lest an
+// old one be used.
 const recipe = "v1"
 
-// schema is three tables with five indexes. The indexes are there before the rows, as in a database that has grown:
-// their pages lie between those of the tables, and are not full.
+// schema is three tables with five indexes. The indexes are there before the rows, as in a database
+// that has grown: their pages lie between those of the tables, and are not full.
 const schema = `
 CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER, owner INTEGER, key TEXT, body TEXT);
 CREATE TABLE document (id INTEGER PRIMARY KEY, at INTEGER, owner INTEGER, key TEXT, body TEXT);
@@ -27,7 +28,8 @@ CREATE INDEX document_owner ON document (owner, at);
 CREATE INDEX document_key ON document (key);
 CREATE INDEX session_key ON session (key);`
 
-// shares are the tables' parts of all rows, in percent. The rows are alike, so they are the parts of the bytes, too.
+// shares are the tables' parts of all rows, in percent. The rows are alike, so they are the parts
+// of the bytes, too.
 var shares = []struct {
 	table   string
 	percent int64
@@ -60,7 +62,8 @@ func database(dir string, size int64) (string, error) {
 // buildDatabase has the sqlite3 shell import rows that are written to it through one pipe a table.
 func buildDatabase(path string, size int64) error {
 	fmt.Fprintf(os.Stderr, "building %s\n", path)
-	commands := []string{path, "PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF", "PRAGMA cache_size=-1000000", schema, "BEGIN"}
+	commands := []string{path, "PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF", "PRAGMA cache_size=-1000000",
+		schema, "BEGIN"}
 	for i, share := range shares {
 		commands = append(commands, fmt.Sprintf(".import --csv /dev/fd/%d %s", i+3, share.table))
 	}
@@ -88,7 +91,8 @@ func buildDatabase(path string, size int64) error {
 	return nil
 }
 
-// writeRows writes rows as CSV that needs no quotes. If the reader goes away, it is the one to tell why.
+// writeRows writes rows as CSV that needs no quotes. If the reader goes away, it is the one to tell
+// why.
 func writeRows(to io.Writer, random *rand.Rand, rows int64) {
 	vocabulary := newVocabulary(random)
 	w := bufio.NewWriterSize(to, 1<<16)
@@ -131,7 +135,8 @@ func newVocabulary(random *rand.Rand) *vocabulary {
 	return v
 }
 
-// appendText appends words, short lists of which come up more often, and now and then a number, until there are n bytes.
+// appendText appends words, short lists of which come up more often, and now and then a number,
+// until there are n bytes.
 func (v *vocabulary) appendText(text []byte, n int) []byte {
 	for end := len(text) + n; len(text) < end; {
 		switch kind := v.random.IntN(10); {

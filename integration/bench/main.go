@@ -1,14 +1,14 @@
-// Command bench measures the program against what a user would type instead, in turn and in one run, and judges it by the
-// targets that it has been given.
+// Command bench measures the program against what a user would type instead, in turn and in one
+// run, and judges it by the targets that it has been given.
 //
 //	go run ./integration/bench                          100 kB, 64 MB and 1 GB, five rounds each
 //	go run ./integration/bench -size 8GB -only snapshot -pairs 3
 //
 // It is started in the repository's root, where make build has left the program.
 //
-// What is compared is in contests.go; usage.go looks at memory and disk, cache.go at an application that goes on reading, writer.go
-// at one that goes on writing.
-// Everything measured is kept in the work directory, so the tables and the plot show what earlier runs have found, too.
+// What is compared is in contests.go; usage.go looks at memory and disk, cache.go at an application
+// that goes on reading, writer.go at one that goes on writing. Everything measured is kept in the
+// work directory, so the tables and the plot show what earlier runs have found, too.
 package main
 
 import (
@@ -48,7 +48,8 @@ func main() {
 	flag.Var(&sizes, "size", "sizes of databases, such as 100kB,64MB,1GB,8GB")
 	pairs := flag.Int("pairs", 5, "rounds in which everything runs once, one after the other")
 	only := flag.String("only", "", "only these, separated by commas: "+strings.Join(parts(), ", "))
-	dir := flag.String("dir", filepath.Join(os.TempDir(), "sqlite-checkpoint-bench"), "work directory: databases and results stay there")
+	dir := flag.String("dir", filepath.Join(os.TempDir(), "sqlite-checkpoint-bench"),
+		"work directory: databases and results stay there")
 	program := flag.String("program", "bin/sqlite-checkpoint", "what is measured")
 	plot := flag.String("plot", "", "where a plot of all results goes, as SVG; empty for none")
 	flag.Parse()
@@ -74,7 +75,8 @@ func run(b *bench, sizes []int64, plot string) (err error) {
 	return os.WriteFile(plot, b.out.plot(), 0o644)
 }
 
-// prepare makes the work directory, in which all programs put their temporary files: they use the same disk.
+// prepare makes the work directory, in which all programs put their temporary files: they use the
+// same disk.
 func (b *bench) prepare() (err error) {
 	for _, part := range b.only {
 		if !slices.Contains(parts(), part) {

@@ -35,7 +35,8 @@ func (s *store) curves() []curve {
 	for i := range all {
 		for _, size := range s.sizes() {
 			if times := s.timing(size, all[i].task).Seconds; len(times) > 0 {
-				all[i].points = append(all[i].points, point{float64(size), median(times), slices.Min(times), slices.Max(times)})
+				all[i].points = append(all[i].points, point{float64(size), median(times), slices.Min(times),
+					slices.Max(times)})
 			}
 		}
 	}
@@ -89,19 +90,22 @@ func (c *canvas) fit(curves []curve) {
 		}
 	}
 	c.x.high = max(c.x.high, c.x.low*10)
-	c.y.low, c.y.high = math.Pow10(int(math.Floor(math.Log10(c.y.low)))), math.Pow10(int(math.Ceil(math.Log10(c.y.high))))
+	c.y.low, c.y.high = math.Pow10(int(math.Floor(math.Log10(c.y.low)))),
+		math.Pow10(int(math.Ceil(math.Log10(c.y.high))))
 }
 
 func (c *canvas) grid(sizes []int64) {
 	for value := c.y.low; value < c.y.high*1.5; value *= 10 {
 		y := c.y.at(value)
 		c.printf(`<path d="M%.1f %.1fH%.1f" stroke="%s"/>`, c.x.from-16, y, c.x.to+16, grid)
-		c.printf(`<text x="%.1f" y="%.1f" text-anchor="end" fill="%s">%s</text>`, c.x.from-24, y+5, faint, duration(value))
+		c.printf(`<text x="%.1f" y="%.1f" text-anchor="end" fill="%s">%s</text>`, c.x.from-24, y+5, faint,
+			duration(value))
 	}
 	for _, size := range sizes {
 		x := c.x.at(float64(size))
 		c.printf(`<path d="M%.1f %.1fV%.1f" stroke="%s"/>`, x, c.y.from, c.y.to, grid)
-		c.printf(`<text x="%.1f" y="%.1f" text-anchor="middle" fill="%s">%s</text>`, x, c.y.from+24, faint, spaced(size))
+		c.printf(`<text x="%.1f" y="%.1f" text-anchor="middle" fill="%s">%s</text>`, x, c.y.from+24, faint,
+			spaced(size))
 	}
 }
 
@@ -117,11 +121,14 @@ func (c *canvas) draw(curve curve) {
 	for _, p := range curve.points {
 		x := c.x.at(p.size)
 		line = append(line, fmt.Sprintf("%.1f %.1f", x, c.y.at(p.median)))
-		c.printf(`<path d="M%.1f %.1fV%.1f" stroke="%s" stroke-width="5" stroke-opacity="0.25"/>`, x, c.y.at(p.min), c.y.at(p.max), curve.colour)
+		c.printf(`<path d="M%.1f %.1fV%.1f" stroke="%s" stroke-width="5" stroke-opacity="0.25"/>`, x, c.y.at(p.min),
+			c.y.at(p.max), curve.colour)
 	}
-	c.printf(`<path d="M%s" fill="none" stroke="%s" stroke-width="2.5" stroke-dasharray="%s" stroke-linejoin="round"/>`, strings.Join(line, "L"), curve.colour, curve.dashes)
+	c.printf(`<path d="M%s" fill="none" stroke="%s" stroke-width="2.5" stroke-dasharray="%s" stroke-linejoin="round"/>`,
+		strings.Join(line, "L"), curve.colour, curve.dashes)
 	for _, p := range curve.points {
-		c.printf(`<circle cx="%.1f" cy="%.1f" r="4" fill="%s" stroke="#ffffff" stroke-width="1.5"/>`, c.x.at(p.size), c.y.at(p.median), curve.colour)
+		c.printf(`<circle cx="%.1f" cy="%.1f" r="4" fill="%s" stroke="#ffffff" stroke-width="1.5"/>`, c.x.at(p.size),
+			c.y.at(p.median), curve.colour)
 	}
 }
 
@@ -136,9 +143,12 @@ func (c *canvas) label(curves []curve) {
 		p := last(curve)
 		x, end, column := c.x.at(p.size), c.y.at(p.median), c.x.to+36
 		y = max(y+apart, end-apart/2)
-		c.printf(`<path d="M%.1f %.1fL%.1f %.1fH%.1f" fill="none" stroke="%s" stroke-opacity="0.5"/>`, x+7, end, column-12, y-4, column-4, curve.colour)
-		c.printf(`<text x="%.1f" y="%.1f" fill="%s" font-size="13">%s</text>`, column, y-2, curve.colour, escape(curve.label))
-		c.printf(`<text x="%.1f" y="%.1f" fill="%s" font-size="12">%s for %s</text>`, column, y+14, faint, seconds(p.median), spaced(int64(p.size)))
+		c.printf(`<path d="M%.1f %.1fL%.1f %.1fH%.1f" fill="none" stroke="%s" stroke-opacity="0.5"/>`, x+7, end,
+			column-12, y-4, column-4, curve.colour)
+		c.printf(`<text x="%.1f" y="%.1f" fill="%s" font-size="13">%s</text>`, column, y-2, curve.colour,
+			escape(curve.label))
+		c.printf(`<text x="%.1f" y="%.1f" fill="%s" font-size="12">%s for %s</text>`, column, y+14, faint,
+			seconds(p.median), spaced(int64(p.size)))
 	}
 }
 

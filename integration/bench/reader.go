@@ -57,8 +57,8 @@ func (t *tally) at(part float64) float64 {
 	return 0
 }
 
-// readHot reads the hot part of the file twice, says so with an empty tally, and then reads at random. For each line on stdin
-// it answers with the tally since the last one.
+// readHot reads the hot part of the file twice, says so with an empty tally, and then reads at
+// random. For each line on stdin it answers with the tally since the last one.
 func readHot(name string) error {
 	f, err := os.Open(name)
 	if err != nil {
@@ -92,7 +92,8 @@ func readHot(name string) error {
 	return <-asked
 }
 
-// answer puts a new tally in the place of the current one for each line on stdin, and writes that to stdout.
+// answer puts a new tally in the place of the current one for each line on stdin, and writes that
+// to stdout.
 func answer(now *atomic.Pointer[tally], ended <-chan *tally) error {
 	in, out := bufio.NewReader(os.Stdin), json.NewEncoder(os.Stdout)
 	for {

@@ -88,7 +88,8 @@ func (s *store) printFigures(w io.Writer) {
 		if f.Limit > 0 {
 			limit = number(f.Limit)
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", cell(f.What), spaced(f.Size), spread(f.Values, number), limit, f.verdict())
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", cell(f.What), spaced(f.Size), spread(f.Values, number), limit,
+			f.verdict())
 	}
 }
 
@@ -155,5 +156,6 @@ func machine() string {
 	}
 	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	kernel, _, _ := strings.Cut(string(release), "-")
-	return fmt.Sprintf("%s, %d cores, %s SHA instructions, Linux %s.", cpu, runtime.NumCPU(), sha, strings.TrimSpace(kernel))
+	return fmt.Sprintf("%s, %d cores, %s SHA instructions, Linux %s.", cpu, runtime.NumCPU(), sha,
+		strings.TrimSpace(kernel))
 }

@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-// A store is what all runs with one work directory have found: a later figure replaces an earlier one.
+// A store is what all runs with one work directory have found: a later figure replaces an earlier
+// one.
 type store struct {
 	path    string
 	Times   []timing
@@ -24,7 +25,8 @@ type timing struct {
 	CPU     []float64
 }
 
-// A figure is a number with its spread, and what it should be at most: 0 if that is nobody's promise.
+// A figure is a number with its spread, and what it should be at most: 0 if that is nobody's
+// promise.
 type figure struct {
 	Size   int64
 	Part   string // of the bench

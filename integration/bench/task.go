@@ -33,7 +33,8 @@ func (t task) perform(inputs ...string) (outcome, error) {
 	return o, err
 }
 
-// once runs a task from a state that is the same for all: its inputs in the page cache, nothing left to be written.
+// once runs a task from a state that is the same for all: its inputs in the page cache, nothing
+// left to be written.
 func (t task) once(inputs ...string) (outcome, error) {
 	if err := warm(inputs...); err != nil {
 		return outcome{}, err

@@ -31,7 +31,8 @@ func (b *bench) usage(db string, size int64) error {
 	}{
 		{what: "snapshot", limit: flat, argv: []string{"snapshot", "-q", db, "-"}},
 		{what: "snapshot --zstd", limit: flat, argv: []string{"snapshot", "-q", "--zstd", db, "-"}},
-		{what: "snapshot --zstd as on 64 cores", limit: flat, env: []string{"GOMAXPROCS=64"}, argv: []string{"snapshot", "-q", "--zstd", db, "-"}},
+		{what: "snapshot --zstd as on 64 cores", limit: flat, env: []string{"GOMAXPROCS=64"}, argv: []string{"snapshot",
+			"-q", "--zstd", db, "-"}},
 		{what: "backup --check full", argv: []string{"backup", "-q", "--check", "full", db, "-"}},
 		{what: "restore of a .zst", argv: []string{"restore", "-q", stream, restored}},
 	} {
@@ -43,11 +44,14 @@ func (b *bench) usage(db string, size int64) error {
 			return fmt.Errorf("%s: %w", m.what, err)
 		}
 		os.Remove(restored)
-		figures = append(figures, figure{What: m.what + ", peak RssAnon, MiB", Limit: m.limit, Values: []float64{u.anonymous / (1 << 20)}})
+		figures = append(figures, figure{What: m.what + ", peak RssAnon, MiB", Limit: m.limit,
+			Values: []float64{u.anonymous / (1 << 20)}})
 		if m.what == "snapshot" {
 			const small = 256 << 10
 			figures = append(figures,
-				figure{What: "snapshot, bytes written to disk : database", Limit: float64(info.Size()+small) / float64(info.Size()), Values: []float64{u.written / float64(info.Size())}},
+				figure{What: "snapshot, bytes written to disk : database",
+					Limit:  float64(info.Size()+small) / float64(info.Size()),
+					Values: []float64{u.written / float64(info.Size())}},
 			)
 		}
 	}
@@ -115,7 +119,8 @@ func awaitZombie(pid int) {
 	)
 	var info [infoLen]byte
 	for {
-		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, byPID, uintptr(pid), uintptr(unsafe.Pointer(&info)), ended|noReap, 0, 0)
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, byPID, uintptr(pid), uintptr(unsafe.Pointer(&info)),
+			ended|noReap, 0, 0)
 		if errno != syscall.EINTR {
 			return
 		}
@@ -127,7 +132,8 @@ func (b *bench) syncs(argv ...string) (float64, error) {
 	log := b.path("tmp/strace")
 	defer os.Remove(log)
 	const calls = "trace=fsync,fdatasync,sync,syncfs,sync_file_range,msync"
-	if _, err := command(append([]string{"strace", "-f", "--seccomp-bpf", "-qq", "-e", "signal=none", "-e", calls, "-o", log}, argv...)...)(); err != nil {
+	if _, err := command(append([]string{"strace", "-f", "--seccomp-bpf", "-qq", "-e", "signal=none", "-e", calls, "-o",
+		log}, argv...)...)(); err != nil {
 		return 0, err
 	}
 	data, err := os.ReadFile(log)

@@ -27,7 +27,8 @@ var modes = []mode{
 	{"rollback", false, "PRAGMA journal_mode=DELETE;"},
 }
 
-// writers measures how long an application's commits take while a snapshot is taken, and while none is.
+// writers measures how long an application's commits take while a snapshot is taken, and while none
+// is.
 func (b *bench) writers(db string, size int64) error {
 	var figures []figure
 	for _, m := range modes {
@@ -67,7 +68,8 @@ func (b *bench) writer(m mode, db string, size int64) ([]figure, error) {
 			return nil, err
 		}
 		w.add(busy, quiet)
-		fmt.Fprintf(os.Stderr, "%s %d writer, %s: p99 %.2f ms beside a snapshot, %.0f %% stolen; %.2f ms without, %.0f %% stolen\n",
+		fmt.Fprintf(os.Stderr,
+			"%s %d writer, %s: p99 %.2f ms beside a snapshot, %.0f %% stolen; %.2f ms without, %.0f %% stolen\n",
 			sizeName(size), i+1, m.name, busy.commits.at(0.99), 100*stolenBusy, quiet.commits.at(0.99), 100*stolenQuiet)
 	}
 	return w.figures(m), nil
@@ -201,7 +203,8 @@ func openApplication(db, pragmas string) (*application, error) {
 func (a *application) writeOne(into *commits) error {
 	const pace = 5 * time.Millisecond
 	time.Sleep(time.Until(a.due))
-	sql := fmt.Sprintf("BEGIN IMMEDIATE; UPDATE event SET at = at + 1, body = body || 'x' WHERE id IN (%d, %d); COMMIT;",
+	sql := fmt.Sprintf("BEGIN IMMEDIATE; UPDATE event SET at = at + 1, body = body || 'x' WHERE id IN (%d, %d); "+
+		"COMMIT;",
 		1+a.random.Int64N(a.rows), 1+a.random.Int64N(a.rows))
 	begin := time.Now()
 	_, err := a.Run(sql)

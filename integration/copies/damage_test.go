@@ -28,11 +28,17 @@ var damages = map[string]func(b *harness.Bench, copy string){
 	"another's sidecar":   func(b *harness.Bench, copy string) { b.Poke(copy+".sha256", 0, strings.Repeat("0", 64)) },
 	"unreadable":          func(b *harness.Bench, copy string) { b.Check(os.Chmod(copy, 0)) },
 	"unreadable sidecar":  func(b *harness.Bench, copy string) { b.Check(os.Chmod(copy+".sha256", 0)) },
-	"in use":              func(b *harness.Bench, copy string) { b.Check(os.WriteFile(copy+"-wal", []byte("x"), 0o600)) },
+	"in use": func(b *harness.Bench, copy string) {
+		b.Check(os.WriteFile(copy+"-wal", []byte("x"),
+			0o600))
+	},
 	"somebody else's text": func(b *harness.Bench, copy string) {
 		replace(b, copy, func() error { return os.WriteFile(copy, []byte("my notes"), 0o600) })
 	},
-	"a directory": func(b *harness.Bench, copy string) { replace(b, copy, func() error { return os.Mkdir(copy, 0o700) }) },
+	"a directory": func(b *harness.Bench, copy string) {
+		replace(b, copy,
+			func() error { return os.Mkdir(copy, 0o700) })
+	},
 	"a pipe for a sidecar": func(b *harness.Bench, copy string) {
 		b.Check(os.Remove(copy + ".sha256"))
 		b.Check(syscall.Mkfifo(copy+".sha256", 0o600))

@@ -1,4 +1,5 @@
-// Package copies tests dated copies: that prune keeps what restic would keep, whatever is damaged, and whenever it is killed.
+// Package copies tests dated copies: that prune keeps what restic would keep, whatever is damaged,
+// and whenever it is killed.
 package copies
 
 import (

@@ -28,7 +28,8 @@ var destinationFaults = []matrixRow{
 // swapRounds is how many runs of a command meet each way of swapping names.
 const swapRounds = 4
 
-// swappedNames: whoever owns the directory of the destination gives the names in it to something else as fast as he can.
+// swappedNames: whoever owns the directory of the destination gives the names in it to something
+// else as fast as he can.
 func swappedNames(s *scene) {
 	s.rollback()
 	image := s.save(s.try(trial{}).stdout)
@@ -57,8 +58,8 @@ func swappedNames(s *scene) {
 	}
 }
 
-// swap exchanges every private directory in dir with one of nobody's, in which plant has made the files, until it is
-// told to stop.
+// swap exchanges every private directory in dir with one of nobody's, in which plant has made the
+// files, until it is told to stop.
 func (s *scene) swap(dir string, plant func(name string) error) (stop func()) {
 	s.Helper()
 	evil := filepath.Join(dir, "evil")
@@ -80,7 +81,8 @@ func (s *scene) swap(dir string, plant func(name string) error) (stop func()) {
 			entries, _ := os.ReadDir(dir)
 			for _, entry := range entries {
 				if strings.HasPrefix(entry.Name(), atomicfile.Prefix) {
-					unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, entry.Name()), unix.AT_FDCWD, evil, unix.RENAME_EXCHANGE)
+					unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, entry.Name()), unix.AT_FDCWD, evil,
+						unix.RENAME_EXCHANGE)
 				}
 			}
 		}
@@ -88,11 +90,13 @@ func (s *scene) swap(dir string, plant func(name string) error) (stop func()) {
 	return sync.OnceFunc(func() { close(done); swapper.Wait() })
 }
 
-// parentRounds is how many runs of each command meet a directory that changes places with a symbolic link.
+// parentRounds is how many runs of each command meet a directory that changes places with a
+// symbolic link.
 const parentRounds = 30
 
-// swappedParents: nobody exchanges the directory that root writes in, as fast as he can, for his symbolic link to a
-// directory of root's that has files of the very same names. Nothing in that one may change.
+// swappedParents: nobody exchanges the directory that root writes in, as fast as he can, for his
+// symbolic link to a directory of root's that has files of the very same names. Nothing in that one
+// may change.
 func swappedParents(s *scene) {
 	s.rollback()
 	image := s.save(s.try(trial{}).stdout)
@@ -154,8 +158,8 @@ func exchange(a, b string) (stop func()) {
 	return sync.OnceFunc(func() { close(done); swapper.Wait() })
 }
 
-// takenName: a restarted application makes a new database as soon as the name is free, or opens the old one while it moves. The
-// calls that move it take long.
+// takenName: a restarted application makes a new database as soon as the name is free, or opens the
+// old one while it moves. The calls that move it take long.
 func takenName(s *scene) {
 	r := newReplacement(s)
 	for _, call := range []string{"fsync", "linkat", "unlinkat", "fcntl"} {

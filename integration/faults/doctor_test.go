@@ -30,8 +30,8 @@ func forecasts(stdout []byte) ([]forecast, error) {
 	return result.Databases, err
 }
 
-// foreseen runs doctor as a trial is about to run backup. It is nil if that trial is no plain backup of
-// a source that is left alone.
+// foreseen runs doctor as a trial is about to run backup. It is nil if that trial is no plain
+// backup of a source that is left alone.
 func (p *running) foreseen(env []string) *forecast {
 	p.Helper()
 	tr := p.trial
@@ -169,12 +169,14 @@ func TestDoctorForesees(t *testing.T) {
 	}
 }
 
-// TestDoctorTouchesNothing looks at the system calls on databases in every state: none locks, none writes.
+// TestDoctorTouchesNothing looks at the system calls on databases in every state: none locks, none
+// writes.
 func TestDoctorTouchesNothing(t *testing.T) {
 	s := newScene(t)
 	for name, state := range doctorStates {
 		dir := strings.ReplaceAll(name, " ", "-")
-		part := &scene{Bench: &harness.Bench{TB: t, Root: filepath.Join(s.Root, dir)}, source: filepath.Join(s.source, dir)}
+		part := &scene{Bench: &harness.Bench{TB: t, Root: filepath.Join(s.Root, dir)}, source: filepath.Join(s.source,
+			dir)}
 		part.db = filepath.Join(part.source, "app.db")
 		s.Check(os.Mkdir(part.Root, 0o755))
 		s.Check(os.Mkdir(part.source, 0o755))

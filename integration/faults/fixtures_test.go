@@ -15,7 +15,8 @@ import (
 // rowsSQL makes a table of n rows with an index.
 func rowsSQL(n int) string {
 	return fmt.Sprintf(`CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); CREATE INDEX tv ON t(v);
-WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<%d) INSERT INTO t SELECT i, hex(randomblob(40)) FROM c;`, n)
+WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<%d)
+INSERT INTO t SELECT i, hex(randomblob(40)) FROM c;`, n)
 }
 
 const moreRows = `INSERT INTO t(v) SELECT v||'x' FROM t LIMIT 100;`
@@ -26,7 +27,8 @@ func (s *scene) rollback() { s.Helper(); s.SQLite(s.db, rowsSQL(500)) }
 // wal makes the source a database of 500 rows in WAL mode, cleanly closed.
 func (s *scene) wal() { s.Helper(); s.SQLite(s.db, "PRAGMA journal_mode=WAL;", rowsSQL(500)) }
 
-// crashed makes the source a WAL database of 600 rows as a crash leaves it: 100 of them are only in the WAL.
+// crashed makes the source a WAL database of 600 rows as a crash leaves it: 100 of them are only in
+// the WAL.
 func (s *scene) crashed(suffixes ...string) {
 	s.Helper()
 	s.crashedOf("PRAGMA journal_mode=WAL;"+rowsSQL(500), suffixes...)
@@ -143,7 +145,8 @@ func (s *scene) stillWrites(rows int) {
 	if info, err := os.Stat(s.db); err == nil && info.Sys().(*syscall.Stat_t).Uid == harness.App {
 		uid = harness.App
 	}
-	out, err := s.TrySQLite(uid, s.db, ".timeout 10000", "PRAGMA integrity_check;", "SELECT count(*) FROM t;", "INSERT INTO t(v) VALUES('after');", "SELECT changes();")
+	out, err := s.TrySQLite(uid, s.db, ".timeout 10000", "PRAGMA integrity_check;", "SELECT count(*) FROM t;",
+		"INSERT INTO t(v) VALUES('after');", "SELECT changes();")
 	if err != nil || out != fmt.Sprintf("ok\n%d\n1", rows) {
 		s.Errorf("the application's next open says %q (%v), want %d rows and a write", out, err, rows)
 	}

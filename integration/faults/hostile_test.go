@@ -32,9 +32,11 @@ type specimen struct {
 
 // hostileBases are small databases of all sorts, with much in few pages.
 func hostileBases(s *scene) map[string][]byte {
-	const rows = `CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT NOT NULL, b BLOB); CREATE INDEX tv ON t(v); CREATE TABLE w(k TEXT PRIMARY KEY, v) WITHOUT ROWID;
+	const rows = `CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT NOT NULL, b BLOB); CREATE INDEX tv ON t(v);
+CREATE TABLE w(k TEXT PRIMARY KEY, v) WITHOUT ROWID;
 CREATE VIEW vw AS SELECT v FROM t; CREATE TRIGGER tr AFTER DELETE ON t BEGIN SELECT 1; END;
-WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<40) INSERT INTO t SELECT i, 'row ' || i, zeroblob(i*40) FROM c;
+WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<40)
+INSERT INTO t SELECT i, 'row ' || i, zeroblob(i*40) FROM c;
 INSERT INTO w SELECT v, id FROM t; DELETE FROM t WHERE id % 4 = 0;`
 	all := map[string][]byte{}
 	for name, setup := range map[string]string{
@@ -42,8 +44,10 @@ INSERT INTO w SELECT v, id FROM t; DELETE FROM t WHERE id % 4 = 0;`
 		"wal":         "PRAGMA page_size=512; PRAGMA journal_mode=WAL;" + rows,
 		"auto_vacuum": "PRAGMA page_size=512; PRAGMA auto_vacuum=1;" + rows,
 		"UTF-16":      "PRAGMA page_size=1024; PRAGMA encoding='UTF-16le'; PRAGMA auto_vacuum=2;" + rows,
-		"virtual": `PRAGMA page_size=512; CREATE VIRTUAL TABLE f USING fts5(v); INSERT INTO f VALUES('hello world'),('good bye'),('hello again');
-CREATE VIRTUAL TABLE g USING fts4(v); INSERT INTO g VALUES('hello world'),('good bye'); CREATE VIRTUAL TABLE r USING rtree(id,a,b); INSERT INTO r VALUES(1,0,1),(2,3,4),(3,5,6);`,
+		"virtual": `PRAGMA page_size=512; CREATE VIRTUAL TABLE f USING fts5(v);
+INSERT INTO f VALUES('hello world'),('good bye'),('hello again');
+CREATE VIRTUAL TABLE g USING fts4(v); INSERT INTO g VALUES('hello world'),('good bye');
+CREATE VIRTUAL TABLE r USING rtree(id,a,b); INSERT INTO r VALUES(1,0,1),(2,3,4),(3,5,6);`,
 	} {
 		db := filepath.Join(s.Root, name)
 		s.SQLite(db, setup)
@@ -95,7 +99,8 @@ func changedPage1(name string, base []byte) (all []specimen) {
 	return all
 }
 
-// damagePages zeroes, fills, swaps, cuts and appends pages, and makes loops of the freelist and the pointer map.
+// damagePages zeroes, fills, swaps, cuts and appends pages, and makes loops of the freelist and the
+// pointer map.
 func damagePages(base []byte, size int, add func(what string, data []byte)) {
 	pages := len(base) / size
 	for page := range pages {
@@ -110,7 +115,8 @@ func damagePages(base []byte, size int, add func(what string, data []byte)) {
 		copy(swapped[at:], base[other:other+size])
 		copy(swapped[other:], base[at:at+size])
 		add(fmt.Sprintf("page %d and the next swapped", page+1), swapped)
-		// Its first four bytes link overflow pages and freelist trunks; what follows are pointers, too.
+		// Its first four bytes link overflow pages and freelist trunks; what follows are pointers,
+		// too.
 		for _, to := range []int{0, 1, 2, page + 1, pages, pages + 1, 1<<31 - 1} {
 			for _, offset := range []int{0, 4, 8} {
 				data := bytes.Clone(base)
@@ -138,31 +144,45 @@ func damagePages(base []byte, size int, add func(what string, data []byte)) {
 	}
 }
 
-// editedSchemas have lies in their schema, and damage in the tables in which virtual tables keep their data.
+// editedSchemas have lies in their schema, and damage in the tables in which virtual tables keep
+// their data.
 func editedSchemas(s *scene, base string) (all []specimen) {
 	edits := []string{}
 	for _, root := range []string{"0", "1", "2", "3", "-1", "99999999", "9223372036854775807", "NULL", "'x'"} {
-		edits = append(edits, "UPDATE sqlite_schema SET rootpage="+root, "UPDATE sqlite_schema SET rootpage="+root+" WHERE rowid=(SELECT max(rowid) FROM sqlite_schema WHERE rootpage>0)")
+		edits = append(edits, "UPDATE sqlite_schema SET rootpage="+root,
+			"UPDATE sqlite_schema SET rootpage="+root+" WHERE rowid=(SELECT max(rowid) FROM sqlite_schema WHERE "+
+				"rootpage>0)")
 	}
-	for _, sql := range []string{"NULL", "''", "'CREATE GARBAGE'", "'CREATE TABLE x(a)'", "zeroblob(1000)", "hex(zeroblob(30000))", "'CREATE VIRTUAL TABLE x USING nothing(a)'",
-		"'CREATE TABLE t(v DEFAULT (randomblob(1000000000)))'", "'CREATE TABLE t(v AS (hex(zeroblob(300000000))) STORED)'", "'CREATE TABLE t(v, CHECK(length(hex(zeroblob(400000000)))>0))'",
-		"'CREATE INDEX tv ON t(hex(zeroblob(300000000)))'", "'CREATE VIEW vw AS WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c) SELECT count(*) FROM c'"} {
-		for _, which := range []string{"", " WHERE type='table'", " WHERE type='index'", " WHERE type='view'", " WHERE name='t' OR name='f'"} {
+	for _, sql := range []string{"NULL", "''", "'CREATE GARBAGE'", "'CREATE TABLE x(a)'", "zeroblob(1000)",
+		"hex(zeroblob(30000))", "'CREATE VIRTUAL TABLE x USING nothing(a)'",
+		"'CREATE TABLE t(v DEFAULT (randomblob(1000000000)))'",
+		"'CREATE TABLE t(v AS (hex(zeroblob(300000000))) STORED)'",
+		"'CREATE TABLE t(v, CHECK(length(hex(zeroblob(400000000)))>0))'",
+		"'CREATE INDEX tv ON t(hex(zeroblob(300000000)))'",
+		"'CREATE VIEW vw AS WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c) SELECT count(*) FROM c'"} {
+		for _, which := range []string{"", " WHERE type='table'", " WHERE type='index'", " WHERE type='view'",
+			" WHERE name='t' OR name='f'"} {
 			edits = append(edits, "UPDATE sqlite_schema SET sql="+sql+which)
 		}
 	}
-	edits = append(edits, "UPDATE sqlite_schema SET name='sqlite_schema'", "UPDATE sqlite_schema SET name=NULL", "UPDATE sqlite_schema SET tbl_name='nothing'",
-		"UPDATE sqlite_schema SET type='view' WHERE type='table'", "UPDATE sqlite_schema SET type='index'", "INSERT INTO sqlite_schema SELECT * FROM sqlite_schema",
+	edits = append(edits, "UPDATE sqlite_schema SET name='sqlite_schema'", "UPDATE sqlite_schema SET name=NULL",
+		"UPDATE sqlite_schema SET tbl_name='nothing'",
+		"UPDATE sqlite_schema SET type='view' WHERE type='table'", "UPDATE sqlite_schema SET type='index'",
+		"INSERT INTO sqlite_schema SELECT * FROM sqlite_schema",
 		"UPDATE sqlite_schema SET rootpage=(SELECT rootpage FROM sqlite_schema WHERE name='t') WHERE name='tv'")
-	for _, shadow := range []string{"f_data SET block", "f_idx SET pgno", "f_docsize SET sz", "f_content SET c0", "f_config SET v", "g_segdir SET root", "g_segdir SET leaves_end_block", "g_docsize SET size", "g_stat SET value", "r_node SET data", "r_rowid SET nodeno", "r_parent SET parentnode"} {
-		for _, value := range []string{"NULL", "x''", "x'00'", "zeroblob(100)", "randomblob(60)", "x'ffffffffffffffffffff'", "9223372036854775807", "-1"} {
+	for _, shadow := range []string{"f_data SET block", "f_idx SET pgno", "f_docsize SET sz", "f_content SET c0",
+		"f_config SET v", "g_segdir SET root", "g_segdir SET leaves_end_block", "g_docsize SET size",
+		"g_stat SET value", "r_node SET data", "r_rowid SET nodeno", "r_parent SET parentnode"} {
+		for _, value := range []string{"NULL", "x''", "x'00'", "zeroblob(100)", "randomblob(60)",
+			"x'ffffffffffffffffffff'", "9223372036854775807", "-1"} {
 			edits = append(edits, "UPDATE "+shadow+"="+value)
 		}
 	}
 	for _, edit := range edits {
 		db := filepath.Join(s.Root, "edited")
 		s.Write(db, s.Read(filepath.Join(s.Root, base)))
-		// The driver is much quicker than a shell for each. What cannot be done to this base is no specimen.
+		// The driver is much quicker than a shell for each. What cannot be done to this base is no
+		// specimen.
 		c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + db + "?mode=rw&_journal_mode=OFF&_writable_schema=1")
 		s.Check(err)
 		_, err = c.(*sqlite3.SQLiteConn).Exec("PRAGMA synchronous=OFF;"+edit, nil)
@@ -187,15 +207,18 @@ func damagedWALs(s *scene) (all []specimen) {
 		}
 		data := bytes.Clone(wal)
 		data[i] ^= 0x41
-		all = append(all, specimen{fmt.Sprintf("WAL byte %d changed", i), base, data}, specimen{fmt.Sprintf("WAL cut at %d", i), base, wal[:i]})
+		all = append(all, specimen{fmt.Sprintf("WAL byte %d changed", i), base, data},
+			specimen{fmt.Sprintf("WAL cut at %d", i), base, wal[:i]})
 	}
-	return append(all, specimen{"garbage for a WAL", base, randomBytes(5000)}, specimen{"garbage with a WAL", randomBytes(5000), wal}, specimen{"short with a WAL", base[:700], wal})
+	return append(all, specimen{"garbage for a WAL", base, randomBytes(5000)}, specimen{"garbage with a WAL",
+		randomBytes(5000), wal}, specimen{"short with a WAL", base[:700], wal})
 }
 
 // hostileBound is how long a specimen may keep us. On a busy machine it gets a second chance.
 const hostileBound = 2 * time.Second
 
-// TestHostileDatabases takes a snapshot of every specimen in this process: a crash would end the test. What is not refused is sound.
+// TestHostileDatabases takes a snapshot of every specimen in this process: a crash would end the
+// test. What is not refused is sound.
 func TestHostileDatabases(t *testing.T) {
 	s := newScene(t)
 	all := specimens(s)
@@ -273,7 +296,8 @@ func (s *scene) snapshotSpecimen(dir string, job specimen) string {
 }
 
 // refusals are the kinds of error with exit status 3 or 5.
-var refusals = []engine.Kind{engine.KindNotDatabase, engine.KindUnreadable, engine.KindHotJournal, engine.KindChanged, engine.KindCorrupt, engine.KindCheckIncomplete}
+var refusals = []engine.Kind{engine.KindNotDatabase, engine.KindUnreadable, engine.KindHotJournal, engine.KindChanged,
+	engine.KindCorrupt, engine.KindCheckIncomplete}
 
 // place puts the specimen where a database would be that was last written long ago.
 func (job specimen) place(db string) error {
@@ -321,7 +345,8 @@ func soundImage(path string, image []byte, level engine.Level) error {
 	return nil
 }
 
-// TestHostileThroughProgram gives some of the specimens to the program itself, to see exit statuses and memory.
+// TestHostileThroughProgram gives some of the specimens to the program itself, to see exit statuses
+// and memory.
 func TestHostileThroughProgram(t *testing.T) {
 	all := specimens(newScene(t))
 	t.Run("sample", func(t *testing.T) {
@@ -332,8 +357,10 @@ func TestHostileThroughProgram(t *testing.T) {
 				s.hidden = true
 				for i := part * 29; i < len(all); i += 59 {
 					s.Check(all[i].place(s.db))
-					s.try(trial{codes: []int{codeDone, codeSource, codeCorrupt}, says: []string{"app.db"}, weigh: true}).modest(2*time.Second, 100)
-					s.try(trial{args: []string{"info", s.db}, prints: true, codes: []int{codeDone, codeSource}, says: []string{"app.db"}, weigh: true}).modest(2*time.Second, 100)
+					s.try(trial{codes: []int{codeDone, codeSource, codeCorrupt}, says: []string{"app.db"},
+						weigh: true}).modest(2*time.Second, 100)
+					s.try(trial{args: []string{"info", s.db}, prints: true, codes: []int{codeDone, codeSource},
+						says: []string{"app.db"}, weigh: true}).modest(2*time.Second, 100)
 					if t.Failed() {
 						t.Fatal(all[i].name)
 					}

@@ -81,8 +81,10 @@ func (p *running) judgeOutput(o *aftermath) {
 		return
 	}
 	switch {
-	case o.code == 0 && slices.Contains(p.trial.args, "-") && slices.Contains([]string{"backup", "snapshot"}, p.trial.args[0]):
-		if err := readStream(o.stdout, stream.ReaderOptions{Unproven: slices.Contains(p.trial.args, "--no-trailer")}); err != nil {
+	case o.code == 0 && slices.Contains(p.trial.args, "-") && slices.Contains([]string{"backup", "snapshot"},
+		p.trial.args[0]):
+		if err := readStream(o.stdout, stream.ReaderOptions{Unproven: slices.Contains(p.trial.args,
+			"--no-trailer")}); err != nil {
 			p.Errorf("exit status 0, and %d bytes that are no stream: %v", len(o.stdout), err)
 		}
 	case o.code == 0:

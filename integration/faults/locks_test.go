@@ -25,7 +25,8 @@ var lockFaults = []matrixRow{
 	{row: 36, name: "clean WAL database, foreign uid", try: foreign(func(s *scene) { s.wal() }, codeDone, 500)},
 	{row: 37, name: "clean WAL database, read-only directory or mount", try: func(s *scene) {
 		s.wal()
-		s.try(trial{under: s.mounted(fmt.Sprintf("mount --bind %s %[1]s && mount -o remount,bind,ro %[1]s", s.source))}).hasRows(500)
+		s.try(trial{under: s.mounted(fmt.Sprintf("mount --bind %s %[1]s && mount -o remount,bind,ro %[1]s",
+			s.source))}).hasRows(500)
 		s.own(0o644)
 		s.Check(os.Chmod(s.source, 0o555))
 		s.try(trial{under: s.user(harness.Nobody)}).hasRows(500)
@@ -77,7 +78,8 @@ var lockFaults = []matrixRow{
 			s.rollback()
 			s.own(0o644)
 			app := s.OpenAs(harness.App, s.db, "PRAGMA locking_mode=EXCLUSIVE;", "BEGIN EXCLUSIVE;")
-			s.try(trial{under: s.user(harness.Nobody), args: s.waiting(), codes: []int{codeBusy}, says: []string{"app.db", "locked"}})
+			s.try(trial{under: s.user(harness.Nobody), args: s.waiting(), codes: []int{codeBusy},
+				says: []string{"app.db", "locked"}})
 			app.Run("COMMIT;")
 			app.Close()
 			s.stillWrites(500)
@@ -96,14 +98,16 @@ var lockFaults = []matrixRow{
 			s.wal()
 			s.own(0o644)
 			app := s.OpenAs(harness.App, s.db, "PRAGMA locking_mode=EXCLUSIVE;", moreRows)
-			s.try(trial{under: s.user(harness.Nobody), args: s.waiting(), codes: []int{codeBusy}, says: []string{"app.db", "locked"}})
+			s.try(trial{under: s.user(harness.Nobody), args: s.waiting(), codes: []int{codeBusy},
+				says: []string{"app.db", "locked"}})
 			app.Close()
 			s.stillWrites(600)
 		})
 	}},
 	{row: 45, name: "hot rollback journal", try: func(s *scene) {
 		s.hot()
-		s.try(trial{args: s.waiting(), codes: []int{codeSource}, says: []string{"app.db", "hot rollback journal", "open it once with its application"}})
+		s.try(trial{args: s.waiting(), codes: []int{codeSource}, says: []string{"app.db", "hot rollback journal",
+			"open it once with its application"}})
 		s.stillWrites(500)
 		s.part("foreign uid", foreign(func(s *scene) { s.hot() }, codeSource, 500))
 	}},
@@ -111,7 +115,8 @@ var lockFaults = []matrixRow{
 		s.hot()
 		s.own(0o644)
 		s.Check(os.Chmod(s.source, 0o555))
-		s.try(trial{under: s.user(harness.Nobody), args: s.waiting(), codes: []int{codeSource}, says: []string{"app.db", "hot rollback journal"}})
+		s.try(trial{under: s.user(harness.Nobody), args: s.waiting(), codes: []int{codeSource},
+			says: []string{"app.db", "hot rollback journal"}})
 		s.Check(os.Chmod(s.source, 0o777))
 		s.stillWrites(500)
 	}},
@@ -120,7 +125,8 @@ var lockFaults = []matrixRow{
 			"truncated": func(s *scene) { s.rollback(); s.Write(s.db+"-journal", nil) },
 			"persisted": func(s *scene) {
 				s.rollback()
-				s.SQLite(s.db, "PRAGMA journal_mode=PERSIST;", "DELETE FROM t WHERE id=1;", "INSERT INTO t(id,v) VALUES(1,'x');")
+				s.SQLite(s.db, "PRAGMA journal_mode=PERSIST;", "DELETE FROM t WHERE id=1;",
+					"INSERT INTO t(id,v) VALUES(1,'x');")
 			},
 		} {
 			s.part(name, func(s *scene) {
@@ -145,13 +151,15 @@ var lockFaults = []matrixRow{
 	}},
 	{row: 51, name: "application starts and commits during a guarded copy", try: guardedCopyDisturbed},
 	{row: 52, name: "VACUUM or journal mode changed meanwhile", try: changedMeanwhile},
-	// SQLite itself makes SQLITE_CORRUPT of an EIO that it meets while it runs a statement (sqlite3VdbeExec).
+	// SQLite itself makes SQLITE_CORRUPT of an EIO that it meets while it runs a statement
+	// (sqlite3VdbeExec).
 	{row: 53, name: "EIO on source read", try: func(s *scene) {
 		for name, state := range map[string]func(s *scene){"rollback": (*scene).tinyRollback, "wal": (*scene).tinyWAL} {
 			s.part(name, func(s *scene) {
 				state(s)
 				s.sweep("pread64", "EIO", true, func(inject []string) *aftermath {
-					return s.try(trial{under: s.strace(append([]string{"-P", s.db}, inject...)...), codes: []int{codeDone, codeSource, codeCorrupt}, says: []string{"app.db"}})
+					return s.try(trial{under: s.strace(append([]string{"-P", s.db}, inject...)...),
+						codes: []int{codeDone, codeSource, codeCorrupt}, says: []string{"app.db"}})
 				})
 			})
 		}
@@ -159,7 +167,8 @@ var lockFaults = []matrixRow{
 	{row: 54, name: "source unreadable", try: func(s *scene) {
 		s.rollback()
 		s.Check(os.Chmod(s.db, 0))
-		s.try(trial{under: s.user(harness.Nobody), codes: []int{codeSource}, says: []string{"app.db", "permission denied"}})
+		s.try(trial{under: s.user(harness.Nobody), codes: []int{codeSource},
+			says: []string{"app.db", "permission denied"}})
 	}},
 	{row: 55, name: "file descriptor limit", try: fewDescriptors},
 	{row: 56, name: "destination is the source", try: sameFile},
@@ -179,7 +188,8 @@ var lockFaults = []matrixRow{
 	{row: 60, name: "out of memory", try: func(s *scene) {
 		s.rollback()
 		for _, mib := range []int{1, 4, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 128} {
-			s.try(trial{under: s.limited(fmt.Sprintf("--data=%d", mib<<20)), codes: []int{-1, 0, 1, 2, 3, 4, 5, 6, 7}, sends: true, silent: true, litter: true})
+			s.try(trial{under: s.limited(fmt.Sprintf("--data=%d", mib<<20)), codes: []int{-1, 0, 1, 2, 3, 4, 5, 6, 7},
+				sends: true, silent: true, litter: true})
 		}
 		s.clearTemp()
 	}},
@@ -188,18 +198,21 @@ var lockFaults = []matrixRow{
 // waiting are the arguments of a backup that gives up early.
 func (s *scene) waiting() []string { return []string{"backup", "--busy-timeout", "300ms", s.db, "-"} }
 
-// foreign backs up, as somebody else, a source that belongs to the application, which can write to it afterwards as before.
+// foreign backs up, as somebody else, a source that belongs to the application, which can write to
+// it afterwards as before.
 func foreign(state func(s *scene), code, rows int) func(s *scene) {
 	return func(s *scene) {
 		state(s)
 		s.own(0o644)
 		time.Sleep(30 * time.Millisecond) // what was written just now cannot be guarded
-		s.try(trial{under: s.user(harness.Nobody), args: s.waiting(), codes: []int{code}, says: []string{"app.db"}}).hasRows(rows)
+		s.try(trial{under: s.user(harness.Nobody), args: s.waiting(), codes: []int{code},
+			says: []string{"app.db"}}).hasRows(rows)
 		s.stillWrites(rows)
 	}
 }
 
-// foreignBesideLive backs up, as somebody else, a source that its application has open and goes on writing to.
+// foreignBesideLive backs up, as somebody else, a source that its application has open and goes on
+// writing to.
 func (s *scene) foreignBesideLive() {
 	s.own(0o644)
 	live := s.OpenAs(harness.App, s.db, moreRows)
@@ -215,18 +228,21 @@ func (s *scene) foreignBesideLive() {
 func (s *scene) staysBusy() {
 	s.Helper()
 	const timeout = time.Second
-	o := s.try(trial{args: []string{"backup", "--busy-timeout", timeout.String(), s.db, "-"}, codes: []int{codeBusy}, says: []string{"app.db", "locked"}})
+	o := s.try(trial{args: []string{"backup", "--busy-timeout", timeout.String(), s.db, "-"}, codes: []int{codeBusy},
+		says: []string{"app.db", "locked"}})
 	if o.elapsed < timeout*9/10 || o.elapsed > timeout+10*time.Second {
 		s.Errorf("busy after %v", o.elapsed)
 	}
 }
 
-// besideWriter takes backups beside a writer: the invariant holds in each, and the writer is never turned away.
+// besideWriter takes backups beside a writer: the invariant holds in each, and the writer is never
+// turned away.
 func besideWriter(s *scene, mode string, backups int) {
 	s.SQLite(s.db, "PRAGMA journal_mode="+mode+";", ledger.Schema)
 	writer := ledger.Start(s.TB, ledger.Order{DB: s.db, BusyTimeout: 30 * time.Second})
 	for range backups {
-		s.try(trial{moves: true, args: []string{"backup", "--busy-timeout", "60s", s.db, "-"}}).holds(ledger.Sum, ledger.Total)
+		s.try(trial{moves: true, args: []string{"backup", "--busy-timeout", "60s", s.db, "-"}}).holds(ledger.Sum,
+			ledger.Total)
 	}
 	if did := writer.Stop(); did.Busy > 0 || did.Commits == 0 {
 		s.Errorf("the writer had %d commits and was turned away %d times", did.Commits, did.Busy)
@@ -237,7 +253,8 @@ func besideWriter(s *scene, mode string, backups int) {
 func (s *scene) big() {
 	s.Helper()
 	s.SQLite(s.db, "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);",
-		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<2500) INSERT INTO t SELECT i, hex(randomblob(4000)) FROM c;")
+		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<2500) INSERT INTO t SELECT i, "+
+			"hex(randomblob(4000)) FROM c;")
 }
 
 // writesWhileReaderStalls: however long the stream takes, the database is free.
@@ -262,12 +279,14 @@ func (s *scene) disturbed(codes []int, says []string, change func()) {
 	p.finish()
 }
 
-// guardedCopyDisturbed: a commit in the middle of a copy without locks is seen, and the copy made anew.
+// guardedCopyDisturbed: a commit in the middle of a copy without locks is seen, and the copy made
+// anew.
 func guardedCopyDisturbed(s *scene) {
 	s.part("once", func(s *scene) {
 		s.SQLite(s.db, "PRAGMA journal_mode=WAL;", rowsSQL(2000))
 		time.Sleep(30 * time.Millisecond)
-		p := s.start(trial{under: s.slowly(s.db, 5), moves: true, args: []string{"backup", "--busy-timeout", "60s", s.db, "-"}})
+		p := s.start(trial{under: s.slowly(s.db, 5), moves: true, args: []string{"backup", "--busy-timeout", "60s",
+			s.db, "-"}})
 		p.copying()
 		s.SQLite(s.db, moreRows)
 		p.finish().hasRows(2100)
@@ -279,11 +298,14 @@ func guardedCopyDisturbed(s *scene) {
 		go func() {
 			defer close(done)
 			for i := 0; !stop.Load(); i++ {
-				s.TrySQLite(0, s.db, ".timeout 10000", fmt.Sprintf("BEGIN IMMEDIATE; UPDATE a SET v=v-3 WHERE id=%d; UPDATE b SET v=v+3 WHERE id=%[1]d; COMMIT;", i%1000+1))
+				s.TrySQLite(0, s.db, ".timeout 10000",
+					fmt.Sprintf("BEGIN IMMEDIATE; UPDATE a SET v=v-3 WHERE id=%d; UPDATE b SET v=v+3 WHERE id=%[1]d; "+
+						"COMMIT;", i%1000+1))
 			}
 		}()
 		for range 20 {
-			s.try(trial{moves: true, codes: []int{codeDone, codeBusy}, says: []string{"app.db"}, args: []string{"backup", "--busy-timeout", "2s", s.db, "-"}}).holds(ledger.Sum, ledger.Total)
+			s.try(trial{moves: true, codes: []int{codeDone, codeBusy}, says: []string{"app.db"},
+				args: []string{"backup", "--busy-timeout", "2s", s.db, "-"}}).holds(ledger.Sum, ledger.Total)
 		}
 		stop.Store(true)
 		<-done
@@ -292,11 +314,13 @@ func guardedCopyDisturbed(s *scene) {
 
 func changedMeanwhile(s *scene) {
 	for _, mode := range []string{"WAL", "DELETE"} {
-		for _, change := range []string{"VACUUM;", "PRAGMA journal_mode=DELETE;", "PRAGMA journal_mode=WAL;", "PRAGMA page_size=1024; VACUUM;", "PRAGMA wal_checkpoint(TRUNCATE);"} {
+		for _, change := range []string{"VACUUM;", "PRAGMA journal_mode=DELETE;", "PRAGMA journal_mode=WAL;",
+			"PRAGMA page_size=1024; VACUUM;", "PRAGMA wal_checkpoint(TRUNCATE);"} {
 			s.part(mode+" "+change, func(s *scene) {
 				s.SQLite(s.db, "PRAGMA journal_mode="+mode+";", rowsSQL(1000))
 				time.Sleep(30 * time.Millisecond)
-				p := s.start(trial{under: s.slowly(s.db, 5), moves: true, codes: []int{codeDone, codeBusy, codeSource}, says: []string{"app.db"}})
+				p := s.start(trial{under: s.slowly(s.db, 5), moves: true, codes: []int{codeDone, codeBusy, codeSource},
+					says: []string{"app.db"}})
 				p.copying()
 				s.TrySQLite(0, s.db, ".timeout 100", change)
 				p.finish().hasRows(1000)
@@ -310,7 +334,8 @@ func fewDescriptors(s *scene) {
 	clean := false
 	// With 6 or 7 the Go runtime cannot start its network poller.
 	for n := 8; n < 40 && !clean; n++ {
-		o := s.try(trial{under: s.limited(fmt.Sprintf("--nofile=%d", n)), codes: []int{codeDone, codeSpace}, says: []string{"too many open files"}})
+		o := s.try(trial{under: s.limited(fmt.Sprintf("--nofile=%d", n)), codes: []int{codeDone, codeSpace},
+			says: []string{"too many open files"}})
 		clean = o.code == codeDone
 	}
 	if !clean {
@@ -325,7 +350,8 @@ func sameFile(s *scene) {
 	s.Check(os.Symlink(s.db, symlink))
 	link := filepath.Join(s.Root, "source-link")
 	s.Check(os.Symlink(s.source, link))
-	for _, dest := range []string{s.db, hardlink, symlink, s.source + "/../source/app.db", filepath.Join(link, "app.db"),
+	for _, dest := range []string{s.db, hardlink, symlink, s.source + "/../source/app.db",
+		filepath.Join(link, "app.db"),
 		s.db + "-wal", s.db + "-shm", s.db + "-journal", filepath.Join(link, "app.db-wal")} {
 		for _, flags := range [][]string{nil, {"--zstd"}} {
 			args := slices.Concat([]string{"backup"}, flags, []string{s.db, dest})
@@ -350,7 +376,8 @@ func listing(s *scene, dir string) (names []string) {
 	return names
 }
 
-// signals sends INT, TERM and HUP while the program waits, copies, checks, sends and waits for its reader.
+// signals sends INT, TERM and HUP while the program waits, copies, checks, sends and waits for its
+// reader.
 func signals(s *scene) {
 	phases := []struct {
 		name string
@@ -371,9 +398,11 @@ func signals(s *scene) {
 			return p
 		}},
 		{"checking", func(s *scene) *running {
-			// An index over something that takes long to compute, and did not when the index was made.
+			// An index over something that takes long to compute, and did not when the index was
+			// made.
 			s.SQLite(s.db, rowsSQL(20000), "CREATE INDEX slow ON t(id + 0);", "PRAGMA writable_schema=ON;",
-				"UPDATE sqlite_schema SET sql = replace(sql, '+ 0', '+ 0 * length(hex(zeroblob(200000 + id)))') WHERE name = 'slow';")
+				"UPDATE sqlite_schema SET sql = replace(sql, '+ 0', '+ 0 * length(hex(zeroblob(200000 + id)))') "+
+					"WHERE name = 'slow';")
 			p := s.start(trial{args: []string{"backup", "--check", "full", s.db, "-"}})
 			image := p.copying()
 			harness.Eventually(p, "the copy is whole", func() bool {

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// tinyRollback makes the source a database of a few pages, so that a sweep over all system calls is short.
+// tinyRollback makes the source a database of a few pages, so that a sweep over all system calls is
+// short.
 func (s *scene) tinyRollback() { s.Helper(); s.SQLite(s.db, "PRAGMA page_size=1024;", rowsSQL(20)) }
 
 func (s *scene) tinyWAL() {
@@ -18,8 +19,9 @@ func (s *scene) tinyWAL() {
 	s.SQLite(s.db, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL;", rowsSQL(20))
 }
 
-// sweep fails the Nth call, for N = 1, 2, 3 ... until runs come through clean; if persistent, also the Nth and all after it. strace
-// counts in each thread, so one run without an injection proves nothing yet, but a few in a row do.
+// sweep fails the Nth call, for N = 1, 2, 3 ... until runs come through clean; if persistent, also
+// the Nth and all after it. strace counts in each thread, so one run without an injection proves
+// nothing yet, but a few in a row do.
 func (s *scene) sweep(call, errno string, persistent bool, run func(inject []string) *aftermath) (injected int) {
 	s.Helper()
 	const limit, enough = 200, 3
@@ -66,11 +68,13 @@ func sweptCommands() []sweptCommand {
 		}},
 		{"file", func(s *scene) trial {
 			s.tinyRollback()
-			return trial{args: append(s.waiting()[:3], s.db, filepath.Join(s.out, "copy.db")), makes: []string{"copy.db", "copy.db.sha256"}}
+			return trial{args: append(s.waiting()[:3], s.db, filepath.Join(s.out, "copy.db")),
+				makes: []string{"copy.db", "copy.db.sha256"}}
 		}},
 		{"compressed file", func(s *scene) trial {
 			s.tinyRollback()
-			return trial{args: append(s.waiting()[:3], "--zstd", "--sidecar", filepath.Join(s.out, "copy.sha256"), s.db, filepath.Join(s.out, "copy.zst")), makes: []string{"copy.zst", "copy.sha256"}}
+			return trial{args: append(s.waiting()[:3], "--zstd", "--sidecar", filepath.Join(s.out, "copy.sha256"), s.db,
+				filepath.Join(s.out, "copy.zst")), makes: []string{"copy.zst", "copy.sha256"}}
 		}},
 		{"restore", func(s *scene) trial {
 			s.tinyRollback()
@@ -85,7 +89,8 @@ func sweptCommands() []sweptCommand {
 		{"pipe", func(s *scene) trial {
 			s.tinyRollback()
 			script := fmt.Sprintf("cat >%s/piped && mv %[1]s/piped %s/complete", s.Root, s.out)
-			return trial{args: []string{"pipe", "--busy-timeout", "300ms", "--grace", "100ms", s.db, "--", "sh", "-c", script}, makes: []string{"complete"}}
+			return trial{args: []string{"pipe", "--busy-timeout", "300ms", "--grace", "100ms", s.db, "--", "sh", "-c",
+				script}, makes: []string{"complete"}}
 		}},
 	}
 }
@@ -95,8 +100,10 @@ var sweptCalls = []struct {
 	calls string
 	paths bool // only on the source
 }{
-	{calls: "pread64"}, {calls: "pwrite64"}, {calls: "fsync"}, {calls: "fdatasync"}, {calls: "ftruncate"}, {calls: "linkat"},
-	{calls: "renameat,renameat2"}, {calls: "unlink,unlinkat,rmdir"}, {calls: "mkdirat"}, {calls: "flock"}, {calls: "statfs,fstatfs"}, {calls: "getdents64"},
+	{calls: "pread64"}, {calls: "pwrite64"}, {calls: "fsync"}, {calls: "fdatasync"}, {calls: "ftruncate"},
+	{calls: "linkat"},
+	{calls: "renameat,renameat2"}, {calls: "unlink,unlinkat,rmdir"}, {calls: "mkdirat"}, {calls: "flock"},
+	{calls: "statfs,fstatfs"}, {calls: "getdents64"},
 	{calls: "openat", paths: true}, {calls: "fcntl", paths: true}, {calls: "fstat,newfstatat", paths: true},
 }
 
@@ -110,14 +117,16 @@ func TestErrorsAtEveryCall(t *testing.T) {
 				tr, total := command.trial(s), 0
 				for _, errno := range []string{"EIO", "ENOSPC", "EINTR", "EACCES", "EMFILE"} {
 					// What is interrupted for ever is tried for ever.
-					total += s.sweep(swept.calls, errno, errno != "EINTR" && errno != "EMFILE", func(inject []string) *aftermath {
-						if swept.paths {
-							inject = append([]string{"-P", s.db}, inject...)
-						}
-						return s.failing(tr, swept.calls, errno, inject)
-					})
+					total += s.sweep(swept.calls, errno, errno != "EINTR" && errno != "EMFILE",
+						func(inject []string) *aftermath {
+							if swept.paths {
+								inject = append([]string{"-P", s.db}, inject...)
+							}
+							return s.failing(tr, swept.calls, errno, inject)
+						})
 				}
-				outcomes.add(0, fmt.Sprintf("%s: an error at the Nth call of %s", command.name, swept.calls), total, s.tally.verdict(t.Failed()))
+				outcomes.add(0, fmt.Sprintf("%s: an error at the Nth call of %s", command.name, swept.calls), total,
+					s.tally.verdict(t.Failed()))
 			})
 		}
 	}
@@ -136,7 +145,8 @@ func (s *scene) failing(tr trial, call, errno string, inject []string) *aftermat
 	tr.litter = strings.Contains(call, "unlink") || call == "getdents64"
 	o := s.try(tr)
 	// What goes to a pipe is not promised to be durable, and EINTR is no failure.
-	if o.code == codeDone && o.injected() > 0 && strings.Contains(call, "sync") && errno != "EINTR" && len(tr.makes) > 0 {
+	if o.code == codeDone && o.injected() > 0 && strings.Contains(call, "sync") && errno != "EINTR" &&
+		len(tr.makes) > 0 {
 		s.Errorf("a failed %s was ignored", call)
 	}
 	if o.code == codeDone && len(tr.makes) > 0 {
@@ -206,7 +216,8 @@ func eachSweptCommand(t *testing.T, loop func(s *scene, name string, tr trial)) 
 // killedCalls are those that leave something on the disk or in a pipe.
 var killedCalls = []string{"pwrite64", "write", "fsync", "ftruncate", "linkat", "unlinkat", "mkdirat", "flock"}
 
-// killAtEachWrite kills a run at its Nth write, for N = 1, 2, 3 ..., and each time lets another one follow, which sweeps up.
+// killAtEachWrite kills a run at its Nth write, for N = 1, 2, 3 ..., and each time lets another one
+// follow, which sweeps up.
 func (s *scene) killAtEachWrite(tr trial) (kills int) {
 	s.Helper()
 	s.try(tr)

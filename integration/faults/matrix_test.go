@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// A matrixRow is one row of the fault matrix: something that goes wrong outside the program, injected for real.
+// A matrixRow is one row of the fault matrix: something that goes wrong outside the program,
+// injected for real.
 type matrixRow struct {
 	row  int // in FAULTS.md
 	name string
@@ -16,7 +17,8 @@ type matrixRow struct {
 }
 
 func allFaults() []matrixRow {
-	return slices.Concat(sourceFaults, lockFaults, outputFaults, streamFaults, otherFaults, neighbourFaults, destinationFaults)
+	return slices.Concat(sourceFaults, lockFaults, outputFaults, streamFaults, otherFaults, neighbourFaults,
+		destinationFaults)
 }
 
 // TestFaults injects every fault of the matrix.
@@ -31,7 +33,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestFaultTable compares the table that people read with what is tested. make faults writes it anew.
+// TestFaultTable compares the table that people read with what is tested. make faults writes it
+// anew.
 func TestFaultTable(t *testing.T) {
 	table, err := os.ReadFile("FAULTS.md")
 	if err != nil {

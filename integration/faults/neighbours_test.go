@@ -14,7 +14,8 @@ import (
 // copiesBesideStranger is how many backups are taken beside a writer that our locks do not reach.
 const copiesBesideStranger = 5
 
-// neighbourFaults are about whoever else uses the source: another name of it, another file system in between, another owner.
+// neighbourFaults are about whoever else uses the source: another name of it, another file system
+// in between, another owner.
 var neighbourFaults = []matrixRow{
 	{row: 112, name: "FUSE between the application and the backup", try: func(s *scene) {
 		for _, mode := range []string{"DELETE", "WAL"} {
@@ -50,7 +51,8 @@ var neighbourFaults = []matrixRow{
 	{row: 116, name: "checkpoint through FUSE", try: func(s *scene) {
 		s.crashed("-wal", "-shm")
 		under, db := s.fuse()()
-		s.try(trial{under: under, args: []string{"checkpoint", db}, codes: []int{codeSource}, says: []string{db, "fuse"}})
+		s.try(trial{under: under, args: []string{"checkpoint", db}, codes: []int{codeSource},
+			says: []string{db, "fuse"}})
 		o := s.try(trial{under: under, args: []string{"snapshot", db, "-"}})
 		o.hasRows(600)
 		o.warns("no checkpoint")
@@ -61,8 +63,10 @@ var neighbourFaults = []matrixRow{
 				s.wal()
 				s.own(0o644)
 				s.Check(os.WriteFile(s.db+suffix, []byte("root's own"), 0o600))
-				s.try(trial{args: s.waiting(), codes: []int{codeSource}, says: []string{"app.db" + suffix, "belongs to uid 0"}})
-				s.try(trial{args: []string{"checkpoint", "--busy-timeout", "300ms", s.db}, codes: []int{codeSource}, says: []string{"app.db" + suffix}})
+				s.try(trial{args: s.waiting(), codes: []int{codeSource}, says: []string{"app.db" + suffix,
+					"belongs to uid 0"}})
+				s.try(trial{args: []string{"checkpoint", "--busy-timeout", "300ms", s.db}, codes: []int{codeSource},
+					says: []string{"app.db" + suffix}})
 			})
 		}
 	}},
@@ -90,7 +94,8 @@ var neighbourFaults = []matrixRow{
 	{row: 120, name: "WAL database cut by bytes and by pages", try: func(s *scene) {
 		for _, cut := range []int64{1, 3000, 4096} {
 			s.part(fmt.Sprint(cut), func(s *scene) {
-				s.crashedOf("PRAGMA journal_mode=WAL; "+rowsSQL(500)+" CREATE TABLE blob(b); INSERT INTO blob VALUES(zeroblob(100000)); PRAGMA wal_checkpoint(TRUNCATE); "+
+				s.crashedOf("PRAGMA journal_mode=WAL; "+rowsSQL(500)+" CREATE TABLE blob(b); INSERT INTO blob "+
+					"VALUES(zeroblob(100000)); PRAGMA wal_checkpoint(TRUNCATE); "+
 					"UPDATE t SET v='x' WHERE id=1;", "-wal", "-shm")
 				info, err := os.Stat(s.db)
 				s.Check(err)
@@ -101,7 +106,8 @@ var neighbourFaults = []matrixRow{
 	}},
 }
 
-// besideStranger takes backups of what a writer writes to by another way: each is right, or refused with a reason.
+// besideStranger takes backups of what a writer writes to by another way: each is right, or refused
+// with a reason.
 func (s *scene) besideStranger(mode string, way func() (under []string, db string)) {
 	s.Helper()
 	s.SQLite(s.db, "PRAGMA journal_mode="+mode+";", ledger.Schema)
@@ -126,34 +132,40 @@ func (s *scene) dir(name string) string {
 	return dir
 }
 
-// alone is a command that runs another one in a mount and a process namespace of its own, after the script: a FUSE server ends with it.
+// alone is a command that runs another one in a mount and a process namespace of its own, after the
+// script: a FUSE server ends with it.
 func (s *scene) alone(script string) []string {
-	return []string{harness.Tool(s.TB, "unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec", script + "\n\"$@\"", "sh"}
+	return []string{harness.Tool(s.TB, "unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh",
+		"-ec", script + "\n\"$@\"", "sh"}
 }
 
 // fuse leads to the source by way of FUSE.
 func (s *scene) fuse() func() (under []string, db string) {
 	through := s.dir("fuse")
 	return func() ([]string, string) {
-		return s.alone(fmt.Sprintf("%s %s %s", harness.Tool(s.TB, "bindfs"), s.source, through)), filepath.Join(through, "app.db")
+		return s.alone(fmt.Sprintf("%s %s %s", harness.Tool(s.TB, "bindfs"), s.source, through)),
+			filepath.Join(through, "app.db")
 	}
 }
 
 // overlay leads to the source by way of overlayfs.
 func (s *scene) overlay(lower, upper string) func() (under []string, db string) {
 	through := s.dir("merged")
-	script := fmt.Sprintf("mount -t overlay overlay -o lowerdir=%s,upperdir=%s,workdir=%s %s", lower, upper, s.dir("work"), through)
+	script := fmt.Sprintf("mount -t overlay overlay -o lowerdir=%s,upperdir=%s,workdir=%s %s", lower, upper,
+		s.dir("work"), through)
 	return func() ([]string, string) { return s.alone(script), filepath.Join(through, "app.db") }
 }
 
-// hanging is a FUSE file system that stops answering soon after something has been written to it, until its end.
+// hanging is a FUSE file system that stops answering soon after something has been written to it,
+// until its end.
 func (s *scene) hanging() (under []string, dir, stopped string, end func()) {
 	dir, real := s.dir("hanging"), s.dir("real")
 	stopped, over := filepath.Join(s.Root, "stopped"), filepath.Join(s.Root, "over")
 	script := []string{
 		fmt.Sprintf("%s -f %s %s & server=$!", harness.Tool(s.TB, "bindfs"), real, dir),
 		fmt.Sprintf("until mountpoint -q %s; do sleep 0.01; done", dir),
-		fmt.Sprintf("(until [ -s %s/.sqlite-checkpoint-*/image.db ]; do sleep 0.001; done; kill -STOP $server; : >%s", real, stopped),
+		fmt.Sprintf("(until [ -s %s/.sqlite-checkpoint-*/image.db ]; do sleep 0.001; done; kill -STOP $server; : >%s",
+			real, stopped),
 		fmt.Sprintf("until [ -e %s ]; do sleep 0.01; done; kill -KILL $server) &", over),
 	}
 	return s.alone(strings.Join(script, "\n")), dir, stopped, func() { s.Write(over, nil) }

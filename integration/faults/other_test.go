@@ -25,7 +25,8 @@ var otherFaults = []matrixRow{
 	}},
 	{row: 104, name: "PASSIVE incomplete", try: func(s *scene) {
 		s.pinned()
-		if got := s.checkpoint(trial{moves: true}, "passive"); got.Complete || got.Busy || got.WALPages == 0 || got.Checkpointed >= got.WALPages {
+		if got := s.checkpoint(trial{moves: true}, "passive"); got.Complete || got.Busy || got.WALPages == 0 ||
+			got.Checkpointed >= got.WALPages {
 			s.Errorf("%+v", got)
 		}
 	}},
@@ -33,7 +34,8 @@ var otherFaults = []matrixRow{
 		for _, mode := range checkpointModes[1:] {
 			s.part(mode, func(s *scene) {
 				s.pinned()
-				got := s.checkpoint(trial{moves: true, codes: []int{codeBusy}, says: []string{"app.db", "blocked"}}, mode, "--busy-timeout", "300ms")
+				got := s.checkpoint(trial{moves: true, codes: []int{codeBusy}, says: []string{"app.db", "blocked"}},
+					mode, "--busy-timeout", "300ms")
 				if got.Complete || !got.Busy || got.WALPages == 0 {
 					s.Errorf("%+v", got)
 				}
@@ -43,7 +45,8 @@ var otherFaults = []matrixRow{
 	{row: 106, name: "TRUNCATE done", try: func(s *scene) {
 		s.wal()
 		s.Open(s.db, moreRows)
-		if got := s.checkpoint(trial{moves: true}, "truncate"); !got.Complete || got.WALPages == 0 || got.Checkpointed != got.WALPages {
+		if got := s.checkpoint(trial{moves: true}, "truncate"); !got.Complete || got.WALPages == 0 ||
+			got.Checkpointed != got.WALPages {
 			s.Errorf("%+v", got)
 		}
 		if info, err := os.Stat(s.db + "-wal"); err != nil || info.Size() != 0 {
@@ -51,12 +54,14 @@ var otherFaults = []matrixRow{
 		}
 	}},
 	{row: 107, name: "checkpoint of a missing file", try: func(s *scene) {
-		s.try(trial{args: []string{"checkpoint", s.db}, codes: []int{codeSource}, says: []string{"app.db", "no such file"}})
+		s.try(trial{args: []string{"checkpoint", s.db}, codes: []int{codeSource},
+			says: []string{"app.db", "no such file"}})
 	}},
 	{row: 108, name: "checkpoint by a foreign uid", try: func(s *scene) {
 		s.crashed("-wal")
 		s.own(0o666)
-		s.try(trial{args: []string{"checkpoint", s.db}, under: s.user(harness.Nobody), codes: []int{codeSource}, says: []string{"app.db", "belongs to uid 65534"}})
+		s.try(trial{args: []string{"checkpoint", s.db}, under: s.user(harness.Nobody), codes: []int{codeSource},
+			says: []string{"app.db", "belongs to uid 65534"}})
 		s.stillWrites(600)
 		s.part("nothing to do", func(s *scene) {
 			s.wal()
@@ -104,7 +109,8 @@ func (s *scene) pinned() {
 	s.Open(s.db, moreRows, "PRAGMA wal_autocheckpoint=0;", moreRows)
 }
 
-// killedCheckpoint: whenever a checkpoint is killed, the application's next open finds nothing lost.
+// killedCheckpoint: whenever a checkpoint is killed, the application's next open finds nothing
+// lost.
 func killedCheckpoint(s *scene) {
 	const limit = 200
 	kills := 0
@@ -112,7 +118,8 @@ func killedCheckpoint(s *scene) {
 		killed := false
 		s.part(fmt.Sprint(n), func(s *scene) {
 			s.crashed("-wal", "-shm")
-			o := s.try(trial{args: []string{"checkpoint", "-m", "truncate", s.db}, moves: true, silent: true, litter: true, codes: []int{-1, 0}, prints: true,
+			o := s.try(trial{args: []string{"checkpoint", "-m", "truncate", s.db}, moves: true, silent: true,
+				litter: true, codes: []int{-1, 0}, prints: true,
 				under: s.killing("pwrite64,ftruncate,fsync,fdatasync,unlink", n)})
 			killed = o.code == -1
 			s.stillWrites(600)
@@ -129,7 +136,8 @@ func killedCheckpoint(s *scene) {
 	}
 }
 
-// infoEverywhere looks at a source in each state of the rows before: it takes no lock, opens nothing for writing, and is quick.
+// infoEverywhere looks at a source in each state of the rows before: it takes no lock, opens
+// nothing for writing, and is quick.
 func infoEverywhere(s *scene) {
 	states := map[string]func(s *scene){
 		"missing":             func(s *scene) {},
@@ -158,7 +166,8 @@ func infoEverywhere(s *scene) {
 	for name, state := range states {
 		s.part(name, func(s *scene) {
 			state(s)
-			info := trial{args: []string{"info", s.db}, codes: []int{codeDone, codeSource}, says: []string{"app.db"}, prints: true, weigh: true}
+			info := trial{args: []string{"info", s.db}, codes: []int{codeDone, codeSource}, says: []string{"app.db"},
+				prints: true, weigh: true}
 			s.try(info).modest(time.Second, 100)
 			info.weigh = false
 			info.under = s.user(harness.Nobody)
@@ -169,7 +178,8 @@ func infoEverywhere(s *scene) {
 	}
 }
 
-// takesNothing wants a trace in which no lock is taken and nothing beside the source is opened but for reading.
+// takesNothing wants a trace in which no lock is taken and nothing beside the source is opened but
+// for reading.
 func (s *scene) takesNothing(trace string) {
 	s.Helper()
 	for line := range strings.Lines(trace) {

@@ -26,14 +26,16 @@ var outputFaults = []matrixRow{
 	{row: 62, name: "no inodes for the copy", try: func(s *scene) {
 		s.rollback()
 		for _, inodes := range []string{"1", "2"} { // the root of the file system is one
-			s.try(trial{under: s.mounted("mount -t tmpfs -o size=64m,nr_inodes=" + inodes + " none " + s.Temp), codes: []int{codeSpace}, says: []string{s.Temp, "no space left"}})
+			s.try(trial{under: s.mounted("mount -t tmpfs -o size=64m,nr_inodes=" + inodes + " none " + s.Temp),
+				codes: []int{codeSpace}, says: []string{s.Temp, "no space left"}})
 		}
 	}},
 	{row: 63, name: "EIO, ENOSPC, EINTR or short write on the Nth write of the copy", try: func(s *scene) {
 		s.tinyRollback()
 		for _, errno := range []string{"EIO", "ENOSPC", "EINTR"} {
 			s.sweep("pwrite64", errno, errno != "EINTR", func(inject []string) *aftermath {
-				return s.try(trial{under: s.strace(inject...), codes: []int{codeDone, codeSpace}, says: []string{s.Temp}})
+				return s.try(trial{under: s.strace(inject...), codes: []int{codeDone, codeSpace},
+					says: []string{s.Temp}})
 			})
 		}
 	}},
@@ -41,7 +43,8 @@ var outputFaults = []matrixRow{
 	{row: 65, name: "file size limit", try: func(s *scene) {
 		s.big()
 		for _, limit := range []int{0, 4096, 100_000, 10 << 20} {
-			s.try(trial{under: s.limited(fmt.Sprintf("--fsize=%d", limit)), codes: []int{codeSpace}, says: []string{s.Temp}})
+			s.try(trial{under: s.limited(fmt.Sprintf("--fsize=%d", limit)), codes: []int{codeSpace},
+				says: []string{s.Temp}})
 		}
 	}},
 	{row: 66, name: "fsync error", try: fsyncErrors},
@@ -55,8 +58,10 @@ var outputFaults = []matrixRow{
 	{row: 69, name: "copy changed between check and stream", try: changedCopy},
 	{row: 70, name: "stdout closed", try: func(s *scene) {
 		s.rollback()
-		s.try(trial{under: []string{"sh", "-c", `exec "$@" >&-`, "sh"}, codes: []int{codeOutput}, says: []string{"standard output is closed"}})
-		s.try(trial{under: []string{"sh", "-c", `exec "$@" <&- >&- `, "sh"}, codes: []int{codeOutput}, says: []string{"standard output is closed"}})
+		s.try(trial{under: []string{"sh", "-c", `exec "$@" >&-`, "sh"}, codes: []int{codeOutput},
+			says: []string{"standard output is closed"}})
+		s.try(trial{under: []string{"sh", "-c", `exec "$@" <&- >&- `, "sh"}, codes: []int{codeOutput},
+			says: []string{"standard output is closed"}})
 	}},
 	{row: 71, name: "stdout is /dev/full", try: func(s *scene) {
 		s.rollback()
@@ -67,7 +72,8 @@ var outputFaults = []matrixRow{
 			args := append(append([]string{"backup"}, flags...), s.db, "-")
 			s.try(trial{args: args, stdout: full, codes: []int{codeOutput}, says: []string{"no space left"}})
 		}
-		s.try(trial{args: []string{"info", s.db}, stdout: full, codes: []int{codeOutput}, says: []string{"standard output", "no space left"}})
+		s.try(trial{args: []string{"info", s.db}, stdout: full, codes: []int{codeOutput},
+			says: []string{"standard output", "no space left"}})
 	}},
 	{row: 72, name: "stdout is a terminal", try: func(s *scene) {
 		s.rollback()
@@ -84,7 +90,8 @@ var outputFaults = []matrixRow{
 		for _, flags := range [][]string{nil, {"--zstd"}, {"--timeout", "1m"}} {
 			r, w, err := os.Pipe()
 			s.Check(err)
-			p := s.start(trial{args: append(append([]string{"backup"}, flags...), s.db, "-"), stdout: w, codes: []int{codeOutput}, says: []string{"the reader has exited or closed the pipe"}})
+			p := s.start(trial{args: append(append([]string{"backup"}, flags...), s.db, "-"), stdout: w,
+				codes: []int{codeOutput}, says: []string{"the reader has exited or closed the pipe"}})
 			w.Close()
 			_, err = io.ReadFull(r, make([]byte, 1000))
 			s.Check(err)
@@ -100,7 +107,8 @@ var outputFaults = []matrixRow{
 				s.rollback()
 				s.Write(filepath.Join(s.out, name), []byte("precious"))
 				for _, flags := range [][]string{{"backup"}, {"backup", "--zstd"}, {"snapshot"}} {
-					s.try(trial{args: append(flags, s.db, filepath.Join(s.out, "copy.db")), codes: []int{codeExists}, says: []string{name, "exists"}})
+					s.try(trial{args: append(flags, s.db, filepath.Join(s.out, "copy.db")), codes: []int{codeExists},
+						says: []string{name, "exists"}})
 				}
 			})
 		}
@@ -122,26 +130,32 @@ var outputFaults = []matrixRow{
 		s.rollback()
 		sidecars := filepath.Join(s.Root, "sidecars")
 		s.Check(os.Mkdir(sidecars, 0o755))
-		// The mount itself is not seen from here, so the program under test looks after itself what is there.
+		// The mount itself is not seen from here, so the program under test looks after itself what
+		// is there.
 		for _, options := range []string{"size=4k", "size=8k,nr_inodes=2", "size=8k,nr_inodes=3"} {
-			script := fmt.Sprintf("mount -t tmpfs -o %s none %s; head -c 4k /dev/zero >%[2]s/filler 2>/dev/null || :", options, sidecars)
+			script := fmt.Sprintf("mount -t tmpfs -o %s none %s; head -c 4k /dev/zero >%[2]s/filler 2>/dev/null || :",
+				options, sidecars)
 			s.try(trial{under: s.mountedLeaving(script, sidecars, "filler"), sends: true, codes: []int{codeSpace},
-				args: []string{"backup", "--no-trailer", "--sidecar", sidecars + "/x.sha256", s.db, "-"}, says: []string{"x.sha256", "no space left"}})
+				args: []string{"backup", "--no-trailer", "--sidecar", sidecars + "/x.sha256", s.db, "-"},
+				says: []string{"x.sha256", "no space left"}})
 		}
 	}},
 	{row: 80, name: "producer fails under restic or borg", try: failingProducer},
 	{row: 81, name: "stdout gives EAGAIN, EINTR or short writes", try: grudgingOutput},
 }
 
-// mountedLeaving is mounted, and afterwards exits with status 99 unless dir has only that file in it.
+// mountedLeaving is mounted, and afterwards exits with status 99 unless dir has only that file in
+// it.
 func (s *scene) mountedLeaving(script, dir, only string) []string {
 	return []string{harness.Tool(s.TB, "unshare"), "--mount", "sh", "-c",
-		fmt.Sprintf(`%s; "$@"; status=$?; [ "$(ls -A %s)" = %s ] || { ls -lA %[2]s >&2; exit 99; }; exit $status`, script, dir, only), "sh"}
+		fmt.Sprintf(`%s; "$@"; status=$?; [ "$(ls -A %s)" = %s ] || { ls -lA %[2]s >&2; exit 99; }; exit $status`,
+			script, dir, only), "sh"}
 }
 
 func noSpace(s *scene) {
 	s.SQLite(s.db, rowsSQL(20000))
-	s.try(trial{under: s.mounted("mount -t tmpfs -o size=2m none " + s.Temp), codes: []int{codeSpace}, says: []string{s.Temp, "needed"}})
+	s.try(trial{under: s.mounted("mount -t tmpfs -o size=2m none " + s.Temp), codes: []int{codeSpace},
+		says: []string{s.Temp, "needed"}})
 	s.part("filled meanwhile", func(s *scene) {
 		s.SQLite(s.db, rowsSQL(40000))
 		under := append(s.mounted("mount -t tmpfs -o size=16m none "+s.Temp), s.slowly(s.db, 1)...)
@@ -163,13 +177,14 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// lostWrites: a write that the disk drops is found where it hits the structure. Inside a row no check can see it, as the
-// README says.
+// lostWrites: a write that the disk drops is found where it hits the structure. Inside a row no
+// check can see it, as the README says.
 func lostWrites(s *scene) {
 	s.rollback()
 	found := 0
 	for n := 1; n < 100; n++ {
-		o := s.try(trial{under: s.strace("-e", "trace=pwrite64", "-e", fmt.Sprintf("inject=pwrite64:retval=4096:when=%d", n)),
+		o := s.try(trial{under: s.strace("-e", "trace=pwrite64", "-e",
+			fmt.Sprintf("inject=pwrite64:retval=4096:when=%d", n)),
 			codes: []int{codeDone, codeCorrupt, codeSpace}, says: []string{".db"}})
 		if o.injected() == 0 {
 			break
@@ -193,7 +208,8 @@ func fsyncErrors(s *scene) {
 		"restore": {args: []string{"restore", image, restored}, makes: []string{"restored.db"}},
 	} {
 		for n := 1; ; n++ {
-			tr.under = s.strace("-e", "trace=fsync,fdatasync", "-e", fmt.Sprintf("inject=fsync,fdatasync:error=EIO:when=%d", n))
+			tr.under = s.strace("-e", "trace=fsync,fdatasync", "-e",
+				fmt.Sprintf("inject=fsync,fdatasync:error=EIO:when=%d", n))
 			tr.codes, tr.says = []int{codeDone, codeSpace}, []string{"input/output error"}
 			o := s.try(tr)
 			s.clearOut()
@@ -217,10 +233,13 @@ func (s *scene) clearOut() {
 
 func oddTemp(s *scene) {
 	s.rollback()
-	s.try(trial{env: []string{"TMPDIR=" + s.Root + "/missing"}, codes: []int{codeSpace}, says: []string{s.Root + "/missing", "no such file"}})
+	s.try(trial{env: []string{"TMPDIR=" + s.Root + "/missing"}, codes: []int{codeSpace},
+		says: []string{s.Root + "/missing", "no such file"}})
 	s.try(trial{env: []string{"TMPDIR=" + s.db}, codes: []int{codeSpace}, says: []string{s.db, "not a directory"}})
-	s.try(trial{args: []string{"backup", "--tmpdir", s.Root + "/missing", s.db, "-"}, codes: []int{codeSpace}, says: []string{s.Root + "/missing"}})
-	s.try(trial{under: s.mounted(fmt.Sprintf("mount --bind %s %[1]s && mount -o remount,bind,ro %[1]s", s.Temp)), codes: []int{codeSpace}, says: []string{s.Temp, "read-only"}})
+	s.try(trial{args: []string{"backup", "--tmpdir", s.Root + "/missing", s.db, "-"}, codes: []int{codeSpace},
+		says: []string{s.Root + "/missing"}})
+	s.try(trial{under: s.mounted(fmt.Sprintf("mount --bind %s %[1]s && mount -o remount,bind,ro %[1]s", s.Temp)),
+		codes: []int{codeSpace}, says: []string{s.Temp, "read-only"}})
 	s.part("traps", func(s *scene) {
 		s.SQLite(s.db, rowsSQL(2000))
 		victim := filepath.Join(s.out, "victim")
@@ -244,7 +263,8 @@ func oddTemp(s *scene) {
 	})
 }
 
-// changedCopy overwrites the copy while it is being sent: what arrives is not what was checked, and says so.
+// changedCopy overwrites the copy while it is being sent: what arrives is not what was checked, and
+// says so.
 func changedCopy(s *scene) {
 	s.big()
 	for _, flags := range [][]string{nil, {"--zstd"}} {
@@ -272,7 +292,8 @@ func changedCopy(s *scene) {
 		if len(o.stdout) == 0 {
 			s.Error("nothing came")
 		}
-		s.try(trial{args: []string{"verify", "-"}, stdin: bytes.NewReader(o.stdout), codes: []int{codeStream}, says: []string{"verify -", "mismatch"}})
+		s.try(trial{args: []string{"verify", "-"}, stdin: bytes.NewReader(o.stdout), codes: []int{codeStream},
+			says: []string{"verify -", "mismatch"}})
 	}
 }
 
@@ -295,7 +316,8 @@ func stalledReader(s *scene) {
 	s.big()
 	for _, flags := range [][]string{nil, {"--zstd"}} {
 		args := append(append([]string{"backup", "--timeout", "3s"}, flags...), s.db, "-")
-		p := s.start(trial{args: args, stall: true, moves: true, sends: true, codes: []int{codeOutput}, says: []string{"no progress at the output"}})
+		p := s.start(trial{args: args, stall: true, moves: true, sends: true, codes: []int{codeOutput},
+			says: []string{"no progress at the output"}})
 		p.sending()
 		s.SQLite(s.db, ".timeout 100", "INSERT INTO t(v) VALUES('free');")
 		if o := p.finish(); o.elapsed < 3*time.Second {
@@ -308,7 +330,8 @@ func fifoWithoutReader(s *scene) {
 	s.rollback()
 	fifo := filepath.Join(s.Root, "fifo")
 	s.Check(syscall.Mkfifo(fifo, 0o644))
-	o := s.try(trial{args: []string{"backup", "--timeout", "500ms", s.db, fifo}, codes: []int{codeOutput}, says: []string{fifo, "no reader"}})
+	o := s.try(trial{args: []string{"backup", "--timeout", "500ms", s.db, fifo}, codes: []int{codeOutput},
+		says: []string{fifo, "no reader"}})
 	if o.elapsed < 500*time.Millisecond {
 		s.Errorf("it gave up after %v", o.elapsed)
 	}
@@ -320,7 +343,8 @@ func fifoWithoutReader(s *scene) {
 	s.Check(readStream(received, stream.ReaderOptions{}))
 }
 
-// sharedFIFO: two streams into one pipe, mixed up or one after the other, are never one whole stream.
+// sharedFIFO: two streams into one pipe, mixed up or one after the other, are never one whole
+// stream.
 func sharedFIFO(s *scene) {
 	s.big()
 	fifo := filepath.Join(s.Root, "fifo")
@@ -346,7 +370,8 @@ func sharedFIFO(s *scene) {
 		a.trial.litter, b.trial.litter = true, true
 		a.finish()
 		b.finish()
-		s.try(trial{args: []string{"verify", "-"}, stdin: &received, codes: []int{codeStream}, says: []string{"verify -"}})
+		s.try(trial{args: []string{"verify", "-"}, stdin: &received, codes: []int{codeStream},
+			says: []string{"verify -"}})
 	}
 	if left := s.left(s.Temp); left > 0 {
 		s.Errorf("%d private directories are left", left)
@@ -358,7 +383,8 @@ func failingProducer(s *scene) {
 	s.rollback()
 	s.patch(3*4096, make([]byte, 4096)...)
 	repo := filepath.Join(s.Root, "repo")
-	env := append(os.Environ(), "RESTIC_PASSWORD=x", "BORG_PASSPHRASE=x", "BORG_BASE_DIR="+s.Root, "HOME="+s.Root, "TMPDIR="+s.Temp, "RESTIC_CACHE_DIR="+filepath.Join(s.Root, "cache"))
+	env := append(os.Environ(), "RESTIC_PASSWORD=x", "BORG_PASSPHRASE=x", "BORG_BASE_DIR="+s.Root, "HOME="+s.Root,
+		"TMPDIR="+s.Temp, "RESTIC_CACHE_DIR="+filepath.Join(s.Root, "cache"))
 	shell := func(line string) (string, error) {
 		cmd := exec.Command("bash", "-c", "set -o pipefail; "+line)
 		cmd.Env = env
@@ -370,7 +396,8 @@ func failingProducer(s *scene) {
 	restic, borg := harness.Tool(s.TB, "bin/restic"), harness.Tool(s.TB, "borg")
 	for _, c := range []struct{ init, backup, list, empty string }{
 		{restic + " -r " + repo + ".restic init",
-			restic + " -r " + repo + ".restic backup --stdin-filename app.db --stdin-from-command -- " + s.Program + " backup " + s.db + " -",
+			restic + " -r " + repo + ".restic backup --stdin-filename app.db --stdin-from-command -- " + s.Program +
+				" backup " + s.db + " -",
 			restic + " -r " + repo + ".restic snapshots --json", "[]"},
 		{borg + " init -e none " + repo + ".borg",
 			borg + " create --content-from-command " + repo + ".borg::app -- " + s.Program + " backup " + s.db + " -",
@@ -392,7 +419,8 @@ func failingProducer(s *scene) {
 	before.MustMatch(s.TB, s.source)
 }
 
-// grudgingOutput writes to descriptors that somebody made non-blocking, and that take little at a time.
+// grudgingOutput writes to descriptors that somebody made non-blocking, and that take little at a
+// time.
 func grudgingOutput(s *scene) {
 	s.big()
 	for _, flags := range [][]string{nil, {"--zstd"}, {"--timeout", "1m"}} {
@@ -416,7 +444,8 @@ func grudgingOutput(s *scene) {
 		for _, when := range []string{"1", "2", "1+2", "2+3"} {
 			f, err := os.Create(path)
 			s.Check(err)
-			o := s.try(trial{stdout: f, under: s.strace("-P", path, "-e", "trace=write", "-e", "inject=write:error=EINTR:when="+when)})
+			o := s.try(trial{stdout: f, under: s.strace("-P", path, "-e", "trace=write", "-e",
+				"inject=write:error=EINTR:when="+when)})
 			s.Check(f.Close())
 			if err := readStream(s.Read(path), stream.ReaderOptions{}); err != nil {
 				s.Errorf("after EINTR at %s: %v", when, err)
@@ -428,8 +457,8 @@ func grudgingOutput(s *scene) {
 	})
 }
 
-// grudging runs the program with stdout on w, reads little at a time from r, and wants a whole stream. The mode of
-// w, which others share, must stay as it is.
+// grudging runs the program with stdout on w, reads little at a time from r, and wants a whole
+// stream. The mode of w, which others share, must stay as it is.
 func (s *scene) grudging(args []string, r, w int) {
 	s.Helper()
 	reader, writer := os.NewFile(uintptr(r), "reader"), os.NewFile(uintptr(w), "writer")

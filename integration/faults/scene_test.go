@@ -16,7 +16,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// A scene is where a fault happens: a source in a directory of its own, a temporary directory, and one for output.
+// A scene is where a fault happens: a source in a directory of its own, a temporary directory, and
+// one for output.
 type scene struct {
 	*harness.Bench
 	source, out string // directories
@@ -46,13 +47,14 @@ func (s *scene) part(name string, try func(s *scene)) {
 	})
 }
 
-// strace is a command that runs another one under strace with these options, stopped at no call but those looked for.
+// strace is a command that runs another one under strace with these options, stopped at no call but
+// those looked for.
 func (s *scene) strace(options ...string) []string {
 	return s.straceAll(append(options, "--seccomp-bpf")...)
 }
 
-// killing is a command that kills another one at its Nth call. With --seccomp-bpf strace 6.1 would deliver the signal at the
-// first one or never.
+// killing is a command that kills another one at its Nth call. With --seccomp-bpf strace 6.1 would
+// deliver the signal at the first one or never.
 func (s *scene) killing(calls string, n int) []string {
 	return s.straceAll("-e", "trace="+calls, "-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", calls, n))
 }
@@ -64,12 +66,14 @@ func (s *scene) straceAll(options ...string) []string {
 
 // slowly makes every read of path take so many milliseconds.
 func (s *scene) slowly(path string, milliseconds int) []string {
-	return s.strace("-P", path, "-e", "trace=pread64", "-e", fmt.Sprintf("inject=pread64:delay_enter=%d", milliseconds*1000))
+	return s.strace("-P", path, "-e", "trace=pread64", "-e", fmt.Sprintf("inject=pread64:delay_enter=%d",
+		milliseconds*1000))
 }
 
 // user is a command that runs another one as a user.
 func (s *scene) user(uid int) []string {
-	return []string{harness.Tool(s.TB, "setpriv"), fmt.Sprintf("--reuid=%d", uid), fmt.Sprintf("--regid=%d", uid), "--clear-groups"}
+	return []string{harness.Tool(s.TB, "setpriv"), fmt.Sprintf("--reuid=%d", uid), fmt.Sprintf("--regid=%d", uid),
+		"--clear-groups"}
 }
 
 // mounted is a command that runs another one in a mount namespace of its own, after the script.

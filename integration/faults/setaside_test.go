@@ -38,7 +38,8 @@ func (r *replacement) trial(under []string) trial {
 	for _, suffix := range []string{"", "-wal"} {
 		r.Write(r.db+suffix, r.Read(r.scene.db+suffix))
 	}
-	return trial{args: []string{"restore", "--set-aside", r.image, r.db}, under: under, codes: []int{codeDone, codeBusy, codeSpace}, says: []string{r.db}}
+	return trial{args: []string{"restore", "--set-aside", r.image, r.db}, under: under, codes: []int{codeDone, codeBusy,
+		codeSpace}, says: []string{r.db}}
 }
 
 // aside are the databases that were set aside.
@@ -72,7 +73,8 @@ func (r *replacement) rows(db string) string {
 	return r.SQLite(db, "SELECT count(*) FROM t;")
 }
 
-// TestSetAsideAtEveryError fails every call that moves something or makes it durable, one after the other.
+// TestSetAsideAtEveryError fails every call that moves something or makes it durable, one after the
+// other.
 func TestSetAsideAtEveryError(t *testing.T) {
 	for _, call := range []string{"fsync", "linkat", "unlinkat", "fcntl"} {
 		t.Run(call, func(t *testing.T) {
@@ -84,7 +86,8 @@ func TestSetAsideAtEveryError(t *testing.T) {
 				}
 				return r.judge(r.try(r.trial(r.strace(inject...))))
 			})
-			outcomes.add(0, "restore --set-aside: an error at the Nth call of "+call, total, r.tally.verdict(t.Failed()))
+			outcomes.add(0, "restore --set-aside: an error at the Nth call of "+call, total,
+				r.tally.verdict(t.Failed()))
 		})
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
 
-// TestSoak takes backups beside writers and a restless application that is killed now and then: 200 of each kind in the long
-// form (make soak), fewer otherwise.
+// TestSoak takes backups beside writers and a restless application that is killed now and then: 200
+// of each kind in the long form (make soak), fewer otherwise.
 func TestSoak(t *testing.T) {
 	backups := 20
 	if n, err := strconv.Atoi(os.Getenv("SOAK")); err == nil {
@@ -29,7 +29,8 @@ func TestSoak(t *testing.T) {
 			begin, left := time.Now(), backups
 			with := soak.run(func() bool { left--; return left >= 0 }, true)
 			elapsed := time.Since(begin)
-			control := soak.run(func() bool { elapsed -= time.Second; time.Sleep(time.Second); return elapsed > 0 }, false)
+			control := soak.run(func() bool { elapsed -= time.Second; time.Sleep(time.Second); return elapsed > 0 },
+				false)
 			t.Logf("with us: %+v; without: %+v; %s", with, control, s.tally.verdict(t.Failed()))
 			if c.mode == "WAL" && !c.modes && with.Busy > control.Busy {
 				t.Errorf("writers were turned away %d times, and %d without us", with.Busy, control.Busy)
@@ -63,7 +64,8 @@ func (s *soak) run(more func() bool, backup bool) (sum ledger.Tally) {
 			restless = ledger.Start(s.TB, order)
 		}
 		if backup {
-			s.try(trial{moves: true, args: []string{"backup", "--busy-timeout", "60s", s.db, "-"}}).holds(ledger.Sum, ledger.Total)
+			s.try(trial{moves: true, args: []string{"backup", "--busy-timeout", "60s", s.db, "-"}}).holds(ledger.Sum,
+				ledger.Total)
 		}
 	}
 	restless.Stop()

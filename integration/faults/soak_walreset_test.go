@@ -12,16 +12,17 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// TestSoakWALReset checkpoints, in every mode and without a pause, beside applications whose SQLite is
-// Debian's, which has the WAL-reset bug: for seconds, for half a minute in the long form. Every commit
-// must be there in the end.
+// TestSoakWALReset checkpoints, in every mode and without a pause, beside applications whose SQLite
+// is Debian's, which has the WAL-reset bug: for seconds, for half a minute in the long form. Every
+// commit must be there in the end.
 func TestSoakWALReset(t *testing.T) {
 	length := 3 * time.Second
 	if n, err := strconv.Atoi(os.Getenv("SOAK")); err == nil {
 		length = time.Duration(n) * 150 * time.Millisecond
 	}
 	s := newScene(t)
-	s.SQLite(s.db, "PRAGMA journal_mode=WAL;", "CREATE TABLE t(who INTEGER, n INTEGER, filler BLOB, PRIMARY KEY(who, n));")
+	s.SQLite(s.db, "PRAGMA journal_mode=WAL;",
+		"CREATE TABLE t(who INTEGER, n INTEGER, filler BLOB, PRIMARY KEY(who, n));")
 	version := s.SQLite(s.db, "SELECT sqlite_version();")
 	deadline := time.Now().Add(length)
 	var all sync.WaitGroup

@@ -120,19 +120,22 @@ var sourceFaults = []matrixRow{
 	}},
 	{row: 22, name: "unknown FTS tokenizer", try: func(s *scene) {
 		s.SQLite(s.db, rowsSQL(20), "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello');",
-			"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE f USING fts4(v, tokenize=icu)' WHERE name='f';")
+			"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE f USING fts4(v, "+
+				"tokenize=icu)' WHERE name='f';")
 		s.checkedAs("structural", "unknown tokenizer")
 		for _, level := range []string{"quick", "full"} {
 			s.refusedBy([]string{"--check", level}, codeCorrupt, "app.db", "tokenizer")
 		}
 	}},
 	{row: 23, name: "unparsable schema row", try: func(s *scene) {
-		s.SQLite(s.db, rowsSQL(20), "PRAGMA writable_schema=ON; INSERT INTO sqlite_schema VALUES('table','x','x',2,'CREATE GARBAGE');")
+		s.SQLite(s.db, rowsSQL(20),
+			"PRAGMA writable_schema=ON; INSERT INTO sqlite_schema VALUES('table','x','x',2,'CREATE GARBAGE');")
 		s.refused(codeCorrupt, "app.db", "malformed database schema (x)")
 	}},
 	{row: 24, name: "CHECK bomb", try: func(s *scene) {
 		s.SQLite(s.db, "CREATE TABLE t(v); INSERT INTO t VALUES(1);",
-			"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE TABLE t(v, CHECK(length(hex(zeroblob(400000000)))>0))';")
+			"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql='CREATE TABLE t(v, "+
+				"CHECK(length(hex(zeroblob(400000000)))>0))';")
 		for _, level := range []string{"auto", "full"} {
 			s.try(trial{args: []string{"backup", "--check", level, s.db, "-"}, weigh: true}).modest(2*time.Second, 100)
 		}
@@ -158,15 +161,18 @@ var sourceFaults = []matrixRow{
 		s.Check(os.Truncate(s.db, size))
 		s.patch(28, 0, size>>12>>16, size>>12>>8&0xff, size>>12&0xff)
 		before := s.sketch()
-		s.try(trial{under: s.mounted("mount -t tmpfs -o size=64m none " + s.Temp), moves: true, codes: []int{codeSpace}, says: []string{s.Temp, "20 GiB needed"}, weigh: true}).modest(2*time.Second, 100)
+		s.try(trial{under: s.mounted("mount -t tmpfs -o size=64m none " + s.Temp), moves: true, codes: []int{codeSpace},
+			says: []string{s.Temp, "20 GiB needed"}, weigh: true}).modest(2*time.Second, 100)
 		s.stillLooks(before)
 	}},
 	{row: 29, name: "over 1 GiB, 64 KiB pages", try: hugeSource},
 	{row: 30, name: "page sizes, reserved bytes, auto_vacuum, UTF-16", try: shapes},
 	{row: 31, name: "odd file names", try: oddlyNamed},
 	{row: 32, name: "URI or memory as path", try: func(s *scene) {
-		for _, name := range []string{"file:x?mode=rwc", ":memory:", "file::memory:?cache=shared", "file:///etc/passwd"} {
-			s.try(trial{dir: s.source, args: []string{"backup", name, "-"}, codes: []int{codeSource}, says: []string{name, "no such file"}})
+		for _, name := range []string{"file:x?mode=rwc", ":memory:", "file::memory:?cache=shared",
+			"file:///etc/passwd"} {
+			s.try(trial{dir: s.source, args: []string{"backup", name, "-"}, codes: []int{codeSource},
+				says: []string{name, "no such file"}})
 		}
 	}},
 	{row: 33, name: "hardlinked source", try: func(s *scene) {
@@ -193,7 +199,8 @@ func (s *scene) refused(code int, says ...string) *aftermath {
 
 func (s *scene) refusedBy(flags []string, code int, says ...string) *aftermath {
 	s.Helper()
-	return s.try(trial{args: slices.Concat([]string{"backup"}, flags, []string{s.db, "-"}), codes: []int{code}, says: says})
+	return s.try(trial{args: slices.Concat([]string{"backup"}, flags, []string{s.db, "-"}), codes: []int{code},
+		says: says})
 }
 
 func (s *scene) refusedAs(codes []int, says ...string) *aftermath {
@@ -214,7 +221,8 @@ func (s *scene) checkedAs(level, warning string) {
 // hasQuickRows is hasRows for a database that only quick_check finds nothing wrong with.
 func (o *aftermath) hasQuickRows(n int) {
 	o.Helper()
-	if got := o.SQLite(o.save(o.stdout), "PRAGMA quick_check;", "SELECT count(*) FROM t;"); got != fmt.Sprintf("ok\n%d", n) {
+	if got := o.SQLite(o.save(o.stdout), "PRAGMA quick_check;", "SELECT count(*) FROM t;"); got != fmt.Sprintf("ok\n%d",
+		n) {
 		o.Errorf("the image says %q", got)
 	}
 }
@@ -248,7 +256,8 @@ func deviceAsSource(s *scene) {
 	s.Check(err)
 	defer listener.Close()
 	for _, path := range []string{"/dev/null", "/dev/zero", "/dev/tty", s.db} {
-		o := s.try(trial{args: []string{"backup", path, "-"}, codes: []int{codeSource}, says: []string{path, "not a regular file"}})
+		o := s.try(trial{args: []string{"backup", path, "-"}, codes: []int{codeSource},
+			says: []string{path, "not a regular file"}})
 		if o.elapsed > 10*time.Second {
 			s.Errorf("it took %v", o.elapsed)
 		}
@@ -272,18 +281,23 @@ func (s *scene) stillLooks(before string) {
 
 // hugeSource crosses the page with the lock bytes, which holds no data.
 func hugeSource(s *scene) {
-	s.SQLite(s.db, "PRAGMA page_size=65536; PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF; CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);",
-		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<11) INSERT INTO t SELECT i, zeroblob(100000000) FROM c;")
+	s.SQLite(s.db,
+		"PRAGMA page_size=65536; PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF; CREATE TABLE t(id INTEGER PRIMARY "+
+			"KEY, v BLOB);",
+		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<11) INSERT INTO t SELECT i, "+
+			"zeroblob(100000000) FROM c;")
 	copied := filepath.Join(s.Root, "copy.db") // a picture of it would take long
 	before := s.sketch()
-	o := s.try(trial{args: []string{"backup", s.db, copied}, moves: true, under: s.limited(fmt.Sprintf("--data=%d", 256<<20))})
+	o := s.try(trial{args: []string{"backup", s.db, copied}, moves: true,
+		under: s.limited(fmt.Sprintf("--data=%d", 256<<20))})
 	s.stillLooks(before)
 	if o.code == 0 {
 		s.sameButCounters(s.db, copied)
 	}
 }
 
-// sameButCounters compares two databases page by page, without the fields of the header that the backup API sets anew.
+// sameButCounters compares two databases page by page, without the fields of the header that the
+// backup API sets anew.
 func (s *scene) sameButCounters(a, b string) {
 	s.Helper()
 	fa, err := os.Open(a)
@@ -318,11 +332,14 @@ func shapes(s *scene) {
 	for size := 512; size <= 65536; size *= 2 {
 		all = append(all, []string{fmt.Sprintf("PRAGMA page_size=%d;", size)})
 	}
-	all = append(all, []string{"PRAGMA auto_vacuum=1;"}, []string{"PRAGMA auto_vacuum=2;"}, []string{"PRAGMA encoding='UTF-16le';"},
-		[]string{"PRAGMA encoding='UTF-16be';"}, []string{"PRAGMA journal_mode=WAL;"}, []string{".filectrl reserve_bytes 32"})
+	all = append(all, []string{"PRAGMA auto_vacuum=1;"}, []string{"PRAGMA auto_vacuum=2;"},
+		[]string{"PRAGMA encoding='UTF-16le';"},
+		[]string{"PRAGMA encoding='UTF-16be';"}, []string{"PRAGMA journal_mode=WAL;"},
+		[]string{".filectrl reserve_bytes 32"})
 	for i, shape := range all {
 		s.db = filepath.Join(s.source, fmt.Sprintf("%d.db", i))
-		s.SQLite(s.db, append(shape, rowsSQL(500), "DELETE FROM t WHERE id % 3 = 0;", "VACUUM;", "DELETE FROM t WHERE id % 5 = 0;")...)
+		s.SQLite(s.db, append(shape, rowsSQL(500), "DELETE FROM t WHERE id % 3 = 0;", "VACUUM;",
+			"DELETE FROM t WHERE id % 5 = 0;")...)
 		o := s.try(trial{})
 		image := s.save(o.stdout[:max(0, len(o.stdout)-256)])
 		s.sameButCounters(s.db, image)
@@ -330,7 +347,8 @@ func shapes(s *scene) {
 }
 
 func oddlyNamed(s *scene) {
-	names := []string{"a?mode=rwc", "a#b", "a%41b", "a&b", "a;b", "a=b", "a b", "é", "new\nline", "-leading", "\xff\xfe", "quo'te\"", "back\\slash", "file:x", ":memory:"}
+	names := []string{"a?mode=rwc", "a#b", "a%41b", "a&b", "a;b", "a=b", "a b", "é", "new\nline", "-leading",
+		"\xff\xfe", "quo'te\"", "back\\slash", "file:x", ":memory:"}
 	for _, name := range names {
 		s.Check(os.RemoveAll(s.source))
 		s.Check(os.Mkdir(s.source, 0o755))
@@ -342,5 +360,6 @@ func oddlyNamed(s *scene) {
 			s.try(trial{dir: s.source, args: []string{"backup", path, "-"}}).hasRows(50)
 		}
 	}
-	s.try(trial{dir: s.source, args: []string{"backup", "--", "-leading", "-"}, codes: []int{codeSource}, says: []string{"-leading", "no such file"}})
+	s.try(trial{dir: s.source, args: []string{"backup", "--", "-leading", "-"}, codes: []int{codeSource},
+		says: []string{"-leading", "no such file"}})
 }

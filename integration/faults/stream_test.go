@@ -40,7 +40,8 @@ var streamFaults = []matrixRow{
 	}},
 	{row: 87, name: "two streams concatenated", try: func(s *scene) {
 		raw, compressed := s.streams()
-		for _, data := range [][]byte{slices.Concat(raw, raw), slices.Concat(compressed, compressed), slices.Concat(raw, compressed), slices.Concat(compressed, raw)} {
+		for _, data := range [][]byte{slices.Concat(raw, raw), slices.Concat(compressed, compressed),
+			slices.Concat(raw, compressed), slices.Concat(compressed, raw)} {
 			s.noStream(data, "data after the end")
 		}
 	}},
@@ -53,8 +54,10 @@ var streamFaults = []matrixRow{
 		s.patch(3*4096, make([]byte, 4096)...)
 		o := s.try(trial{args: []string{"backup", "--check", "none", s.db, "-"}})
 		s.try(trial{args: []string{"verify", "-"}, stdin: bytes.NewReader(o.stdout)})
-		s.try(trial{args: []string{"verify", "--check", "quick", "-"}, stdin: bytes.NewReader(o.stdout), codes: []int{codeCorrupt}, says: []string{"verify -"}})
-		s.try(trial{args: []string{"restore", "-", filepath.Join(s.out, "new.db")}, stdin: bytes.NewReader(o.stdout), codes: []int{codeCorrupt}, says: []string{"new.db"}})
+		s.try(trial{args: []string{"verify", "--check", "quick", "-"}, stdin: bytes.NewReader(o.stdout),
+			codes: []int{codeCorrupt}, says: []string{"verify -"}})
+		s.try(trial{args: []string{"restore", "-", filepath.Join(s.out, "new.db")}, stdin: bytes.NewReader(o.stdout),
+			codes: []int{codeCorrupt}, says: []string{"new.db"}})
 	}},
 	{row: 93, name: "wrong sidecar", try: wrongSidecars},
 	{row: 94, name: "unknown format version or fields", try: func(s *scene) {
@@ -93,10 +96,13 @@ var streamFaults = []matrixRow{
 		raw, _ := s.streams()
 		target := filepath.Join(s.out, "new.db")
 		args := []string{"restore", "-", target}
-		s.try(trial{args: args, stdin: bytes.NewReader(raw), codes: []int{codeSpace}, says: []string{s.out, "read-only"},
+		s.try(trial{args: args, stdin: bytes.NewReader(raw), codes: []int{codeSpace},
+			says:  []string{s.out, "read-only"},
 			under: s.mounted(fmt.Sprintf("mount --bind %s %[1]s && mount -o remount,bind,ro %[1]s", s.out))})
-		s.try(trial{args: args, stdin: bytes.NewReader(raw), codes: []int{codeSpace}, says: []string{s.out, "permission denied"}, under: s.user(harness.Nobody)})
-		s.try(trial{args: []string{"restore", "-", filepath.Join(s.out, "missing", "new.db")}, stdin: bytes.NewReader(raw), codes: []int{codeSpace}, says: []string{"missing", "no such file"}})
+		s.try(trial{args: args, stdin: bytes.NewReader(raw), codes: []int{codeSpace},
+			says: []string{s.out, "permission denied"}, under: s.user(harness.Nobody)})
+		s.try(trial{args: []string{"restore", "-", filepath.Join(s.out, "missing", "new.db")},
+			stdin: bytes.NewReader(raw), codes: []int{codeSpace}, says: []string{"missing", "no such file"}})
 		s.part("file system without links", noLinks)
 	}},
 	{row: 101, name: "restored database in WAL mode", try: func(s *scene) {
@@ -105,7 +111,8 @@ var streamFaults = []matrixRow{
 		target := filepath.Join(s.out, "new.db")
 		s.try(trial{args: []string{"restore", "-", target}, stdin: bytes.NewReader(raw), makes: []string{"new.db"}})
 		for _, args := range [][]string{{"verify", "-"}, {"info", target}} {
-			if o := s.try(trial{args: args, stdin: bytes.NewReader(raw)}); !strings.Contains(string(o.stdout), "WAL mode") {
+			if o := s.try(trial{args: args, stdin: bytes.NewReader(raw)}); !strings.Contains(string(o.stdout),
+				"WAL mode") {
 				s.Errorf("%s does not say WAL mode: %s", args[0], o.stdout)
 			}
 		}
@@ -120,7 +127,8 @@ var streamFaults = []matrixRow{
 			s.try(trial{args: command, codes: []int{codeUsage}, says: []string{s.source, "is a directory"}})
 		}
 		for _, line := range []string{" verify -", " restore - " + target} {
-			if o := s.onTerminal(s.Program + line); o.code != codeUsage || !strings.Contains(string(o.stdout), "it is a terminal") {
+			if o := s.onTerminal(s.Program + line); o.code != codeUsage || !strings.Contains(string(o.stdout),
+				"it is a terminal") {
 				s.Errorf("exit status %d: %s", o.code, o.stdout)
 			}
 		}
@@ -136,7 +144,8 @@ func (s *scene) streams() (raw, compressed []byte) {
 	return raw, compressed
 }
 
-// noStream wants what it is given to be refused, by verify and by restore, from stdin and from a file.
+// noStream wants what it is given to be refused, by verify and by restore, from stdin and from a
+// file.
 func (s *scene) noStream(data []byte, cause string) {
 	s.Helper()
 	target := filepath.Join(s.out, "new.db")
@@ -271,7 +280,8 @@ func trailers(s *scene) {
 	s.noStream(slices.Concat(compressed, compressed[len(compressed)-stream.TrailerSize-8:]), "data after the end")
 	s.part("inside", func(s *scene) {
 		line := string(raw[len(raw)-stream.TrailerSize:])
-		s.SQLite(s.db, rowsSQL(10), fmt.Sprintf("INSERT INTO t(v) VALUES('%s');", line), fmt.Sprintf("INSERT INTO t(v) VALUES('%s');", strings.Repeat(line, 40)))
+		s.SQLite(s.db, rowsSQL(10), fmt.Sprintf("INSERT INTO t(v) VALUES('%s');", line),
+			fmt.Sprintf("INSERT INTO t(v) VALUES('%s');", strings.Repeat(line, 40)))
 		for _, flags := range [][]string{nil, {"--zstd"}} {
 			data := s.try(trial{args: slices.Concat([]string{"backup"}, flags, []string{s.db, "-"})}).stdout
 			s.try(trial{args: []string{"verify", "-"}, stdin: bytes.NewReader(data)})
@@ -279,14 +289,17 @@ func trailers(s *scene) {
 	})
 }
 
-// wrongLengths edits the length in the trailer, and the fields of the database header that say where the image ends.
+// wrongLengths edits the length in the trailer, and the fields of the database header that say
+// where the image ends.
 func wrongLengths(s *scene) {
 	raw, _ := s.streams()
 	size := fmt.Sprintf(" size=%d", len(raw)-stream.TrailerSize)
-	for _, wrong := range []string{"0", "-1", "1", "9223372036854775808", "9223372036854775807", "18446744073709551615", "+" + size[6:], "0" + size[6:], size[6:] + "0", ""} {
+	for _, wrong := range []string{"0", "-1", "1", "9223372036854775808", "9223372036854775807", "18446744073709551615",
+		"+" + size[6:], "0" + size[6:], size[6:] + "0", ""} {
 		s.noStream(edited(raw, size, " size="+wrong), "")
 	}
-	for _, wrong := range [][]byte{{0, 0, 0, 0}, {0, 0, 0, 1}, {0xff, 0xff, 0xff, 0xfe}, {0xff, 0xff, 0xff, 0xff}, {0x80, 0, 0, 0}} {
+	for _, wrong := range [][]byte{{0, 0, 0, 0}, {0, 0, 0, 1}, {0xff, 0xff, 0xff, 0xfe}, {0xff, 0xff, 0xff, 0xff},
+		{0x80, 0, 0, 0}} {
 		data := bytes.Clone(raw)
 		copy(data[28:], wrong)
 		s.modestly(data)
@@ -303,18 +316,22 @@ func (s *scene) modestly(data []byte) {
 	s.Helper()
 	target := filepath.Join(s.out, "new.db")
 	for _, args := range [][]string{{"verify", "-"}, {"verify", "--check", "quick", "-"}, {"restore", "-", target}} {
-		s.try(trial{args: args, stdin: bytes.NewReader(data), codes: []int{codeStream, codeSpace}, weigh: true}).modest(5*time.Second, 200)
+		s.try(trial{args: args, stdin: bytes.NewReader(data), codes: []int{codeStream, codeSpace},
+			weigh: true}).modest(5*time.Second, 200)
 	}
 }
 
 func bombs(s *scene) {
 	raw, _ := s.streams()
 	image := raw[:len(raw)-stream.TrailerSize]
-	bomb := s.zstdFrame(append(bytes.Clone(image), make([]byte, 512<<20)...), zstd.WithEncoderCRC(true), zstd.WithEncoderConcurrency(1))
+	bomb := s.zstdFrame(append(bytes.Clone(image), make([]byte, 512<<20)...), zstd.WithEncoderCRC(true),
+		zstd.WithEncoderConcurrency(1))
 	s.modestly(bomb)
 	s.modestly(slices.Concat(s.zstdFrame(image), bomb))
 	// A frame that asks for a window of 3.75 TB, of 2 GB, and one that declares 2^63 bytes.
-	for _, header := range []string{"\x28\xb5\x2f\xfd\x00\xff", "\x28\xb5\x2f\xfd\x00\xa8", "\x28\xb5\x2f\xfd\xe0\x00\x00\x00\x00\x00\x00\x00\x80", "\x28\xb5\x2f\xfd\xe0\xff\xff\xff\xff\xff\xff\xff\xff"} {
+	for _, header := range []string{"\x28\xb5\x2f\xfd\x00\xff", "\x28\xb5\x2f\xfd\x00\xa8",
+		"\x28\xb5\x2f\xfd\xe0\x00\x00\x00\x00\x00\x00\x00\x80",
+		"\x28\xb5\x2f\xfd\xe0\xff\xff\xff\xff\xff\xff\xff\xff"} {
 		s.modestly(slices.Concat([]byte(header), image))
 		s.modestly(slices.Concat([]byte(header), s.zstdFrame(image)[6:]))
 	}
@@ -331,11 +348,13 @@ func wrongSidecars(s *scene) {
 	for _, wrong := range []string{
 		"", "\n", hex, hex + "\n", right + right, right + "\n",
 		hex + " *copy.db\n", hex + " copy.db\n",
-		strings.ToUpper(hex) + "  copy.db\n", hex + "  copy.db\r\n", hex[1:] + "  copy.db\n", "SHA256 (copy.db) = " + hex + "\n", strings.Repeat("x", 1<<20),
+		strings.ToUpper(hex) + "  copy.db\n", hex + "  copy.db\r\n", hex[1:] + "  copy.db\n", "SHA256 (copy.db) = " +
+			hex + "\n", strings.Repeat("x", 1<<20),
 		strings.Repeat("0", 64) + "  copy.db\n",
 	} {
 		s.Write(sidecar, []byte(wrong))
-		for _, args := range [][]string{{"verify", copied}, {"verify", "--sidecar", sidecar, copied}, {"restore", copied, filepath.Join(s.out, "new.db")}} {
+		for _, args := range [][]string{{"verify", copied}, {"verify", "--sidecar", sidecar, copied},
+			{"restore", copied, filepath.Join(s.out, "new.db")}} {
 			s.try(trial{args: args, codes: []int{codeStream}, says: []string{"copy.db"}})
 		}
 	}
@@ -345,8 +364,10 @@ func wrongSidecars(s *scene) {
 		s.try(trial{args: []string{"verify", "--sidecar", sidecar, copied}})
 	}
 	s.Check(os.Remove(sidecar))
-	s.try(trial{args: []string{"verify", copied}, codes: []int{codeStream}, says: []string{"copy.db", "no trailer", "--sha256", "--sidecar", "--unproven"}})
-	s.try(trial{args: []string{"verify", "--sidecar", sidecar, copied}, codes: []int{codeSource}, says: []string{"copy.db.sha256", "no such file"}})
+	s.try(trial{args: []string{"verify", copied}, codes: []int{codeStream}, says: []string{"copy.db", "no trailer",
+		"--sha256", "--sidecar", "--unproven"}})
+	s.try(trial{args: []string{"verify", "--sidecar", sidecar, copied}, codes: []int{codeSource},
+		says: []string{"copy.db.sha256", "no such file"}})
 }
 
 // targetTaken wants a restore refused because of what block has put in its way.
@@ -355,8 +376,10 @@ func (s *scene) targetTaken(block func(path string) error, inTheWay string) {
 	raw, _ := s.streams()
 	target := filepath.Join(s.out, "new.db")
 	s.Check(block(target))
-	s.try(trial{args: []string{"restore", "-", target}, stdin: bytes.NewReader(raw), codes: []int{codeExists}, says: []string{inTheWay, "exists"}})
-	s.try(trial{args: []string{"restore", s.save(raw), target}, codes: []int{codeExists}, says: []string{inTheWay, "exists"}})
+	s.try(trial{args: []string{"restore", "-", target}, stdin: bytes.NewReader(raw), codes: []int{codeExists},
+		says: []string{inTheWay, "exists"}})
+	s.try(trial{args: []string{"restore", s.save(raw), target}, codes: []int{codeExists},
+		says: []string{inTheWay, "exists"}})
 }
 
 // targetAppears makes the target, or a file that belongs to it, when the restore has begun.
@@ -366,7 +389,8 @@ func (s *scene) targetAppears(suffix string) {
 	target := filepath.Join(s.out, "new.db")
 	r, w, err := os.Pipe()
 	s.Check(err)
-	p := s.start(trial{args: []string{"restore", "-", target}, stdin: r, codes: []int{codeExists}, says: []string{"new.db" + suffix, "exists"}})
+	p := s.start(trial{args: []string{"restore", "-", target}, stdin: r, codes: []int{codeExists},
+		says: []string{"new.db" + suffix, "exists"}})
 	r.Close()
 	_, err = w.Write(raw[:len(raw)-1])
 	s.Check(err)
@@ -388,7 +412,8 @@ func noLinks(s *scene) {
 	raw, _ := s.streams()
 	target := filepath.Join(s.out, "new.db")
 	for _, call := range []string{"linkat", "linkat,renameat2"} {
-		o := s.try(trial{args: []string{"restore", "-", target}, stdin: bytes.NewReader(raw), codes: []int{codeDone, codeSpace}, makes: []string{"new.db"},
+		o := s.try(trial{args: []string{"restore", "-", target}, stdin: bytes.NewReader(raw),
+			codes: []int{codeDone, codeSpace}, makes: []string{"new.db"},
 			says:  []string{"new.db", "a rename that replaces nothing"},
 			under: s.strace("-e", "trace="+call, "-e", "inject="+call+":error=EPERM")})
 		if want := strings.Contains(call, ","); o.injected() == 0 || (o.code != codeDone) != want {
@@ -398,7 +423,8 @@ func noLinks(s *scene) {
 	}
 }
 
-// syncOrder shows by a trace that a name appears only for durable bytes, and is itself durable before success is told.
+// syncOrder shows by a trace that a name appears only for durable bytes, and is itself durable
+// before success is told.
 func syncOrder(s *scene) {
 	raw, _ := s.streams()
 	for name, c := range map[string]struct {
@@ -409,7 +435,8 @@ func syncOrder(s *scene) {
 		"backup":  {[]string{"backup", s.db, filepath.Join(s.out, "new.db")}, []string{"new.db", "new.db.sha256"}},
 		"zstd":    {[]string{"backup", "--zstd", s.db, filepath.Join(s.out, "new.db")}, []string{"new.db"}},
 	} {
-		o := s.try(trial{args: c.args, makes: c.makes, under: s.strace("-y", "-e", "trace=fsync,fdatasync,linkat,renameat2,renameat,rename,write,pwrite64,exit_group")})
+		o := s.try(trial{args: c.args, makes: c.makes, under: s.strace("-y", "-e",
+			"trace=fsync,fdatasync,linkat,renameat2,renameat,rename,write,pwrite64,exit_group")})
 		for _, made := range c.makes {
 			s.durable(name, o.trace, made)
 		}
@@ -417,7 +444,8 @@ func syncOrder(s *scene) {
 	}
 }
 
-// durable wants, in a trace with paths: fsync of the file, link to its name, fsync of the directory.
+// durable wants, in a trace with paths: fsync of the file, link to its name, fsync of the
+// directory.
 func (s *scene) durable(name, trace, made string) {
 	s.Helper()
 	link := strings.Index(trace, fmt.Sprintf("<%s>, %q", s.out, made))

@@ -18,8 +18,8 @@ type faultTable struct {
 	lines map[string]string
 }
 
-// add notes an outcome. The loops over all system calls have no row in the matrix, and come at the end; calls that a command
-// never makes are left out.
+// add notes an outcome. The loops over all system calls have no row in the matrix, and come at the
+// end; calls that a command never makes are left out.
 func (r *faultTable) add(row int, name string, injected int, outcome string) {
 	if row == 0 && injected == 0 {
 		return
@@ -43,9 +43,10 @@ func (r *faultTable) write() error {
 	}
 	text := `# What goes wrong, and what comes of it
 
-Every fault is injected for real, by make test: with strace, full and read-only file systems, limits, other users, signals.
-A row holds if the source was untouched (names, bytes, times, owners and modes of its directory), nothing was left behind, nothing or no whole
-stream came out of a run that failed, its exit status was the right one, and one line said which path and why.
+Every fault is injected for real, by make test: with strace, full and read-only file systems, limits,
+other users, signals. A row holds if the source was untouched (names, bytes, times, owners and modes of
+its directory), nothing was left behind, nothing or no whole stream came out of a run that failed, its
+exit status was the right one, and one line said which path and why.
 
 | row | fault | injected | outcome |
 |---:|---|---:|---|

@@ -33,8 +33,9 @@ const (
 	codeExists  = 9
 )
 
-// A trial is one run of the program, what is done to it, and what must come of it. Unless it says otherwise the source is
-// untouched, nothing is left in the temporary and output directories, and nothing comes out of a run that fails.
+// A trial is one run of the program, what is done to it, and what must come of it. Unless it says
+// otherwise the source is untouched, nothing is left in the temporary and output directories, and
+// nothing comes out of a run that fails.
 type trial struct {
 	args   []string // default: backup DB -
 	under  []string // a program that runs ours: strace, setpriv, ...
@@ -123,7 +124,8 @@ func (p *running) command() *exec.Cmd {
 	p.Helper()
 	argv := slices.Concat(p.trial.under, []string{p.Program}, p.trial.args)
 	if p.trial.weigh {
-		// What the system says of a process includes what it was before exec: this one, which is large.
+		// What the system says of a process includes what it was before exec: this one, which is
+		// large.
 		p.weights = filepath.Join(p.Root, fmt.Sprintf("weights.%d", p.traces.Add(1)))
 		argv = slices.Concat([]string{harness.Tool(p.TB, "time"), "-q", "-o", p.weights, "-f", "%U %S %M"}, argv)
 	}

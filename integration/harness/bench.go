@@ -15,13 +15,15 @@ import (
 	"time"
 )
 
-// patience is what a test waits where the program is promised to take a second: the machine may be busy.
+// patience is what a test waits where the program is promised to take a second: the machine may be
+// busy.
 const patience = 10 * time.Second
 
 // Hang is when a test gives up.
 const Hang = 2 * time.Minute
 
-// A Bench is where a test runs the program: a directory to work in, and a temp directory. Every user may use both.
+// A Bench is where a test runs the program: a directory to work in, and a temp directory. Every
+// user may use both.
 type Bench struct {
 	testing.TB
 	Root, Dir, Temp string   // Dir and Temp are in Root
@@ -41,7 +43,8 @@ func NewBench(t testing.TB) *Bench {
 func UntidyBench(t testing.TB, program string) *Bench {
 	t.Helper()
 	root := PublicDir(t)
-	b := &Bench{TB: t, Root: root, Dir: filepath.Join(root, "work"), Temp: filepath.Join(root, "temp"), Program: program}
+	b := &Bench{TB: t, Root: root, Dir: filepath.Join(root, "work"), Temp: filepath.Join(root, "temp"),
+		Program: program}
 	for dir, mode := range map[string]os.FileMode{b.Dir: 0o755, b.Temp: 0o777} {
 		b.Check(os.Mkdir(dir, mode))
 		b.Check(os.Chmod(dir, mode)) // whatever the umask says
@@ -163,14 +166,16 @@ func Status(state *os.ProcessState) int {
 	return state.ExitCode()
 }
 
-// checkLines holds the program to what restic, which reads its child's stderr line by line, can bear.
+// checkLines holds the program to what restic, which reads its child's stderr line by line, can
+// bear.
 func (b *Bench) checkLines(cmd *exec.Cmd, o Outcome) {
 	b.Helper()
 	if !slices.Contains(cmd.Args, b.Program) {
 		return
 	}
 	for line := range strings.Lines(o.Stderr) {
-		if len(line) > 48<<10 || line[0] != '{' && len(line) > 1<<10 || strings.ContainsAny(line, "\r\x1b") || !strings.HasSuffix(line, "\n") {
+		if len(line) > 48<<10 || line[0] != '{' && len(line) > 1<<10 || strings.ContainsAny(line, "\r\x1b") ||
+			!strings.HasSuffix(line, "\n") {
 			o.Errorf("%s: a line on stderr that is no short line: %q", o.Command, line)
 		}
 	}

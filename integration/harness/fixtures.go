@@ -11,7 +11,8 @@ import (
 // NewDatabase makes one of rows rows, a little over 300 bytes each.
 func (b *Bench) NewDatabase(name string, rows int) {
 	b.Helper()
-	b.SQLite(name, "CREATE TABLE t(id INTEGER PRIMARY KEY, x);", fmt.Sprintf("INSERT INTO t(x) SELECT randomblob(300) FROM generate_series(1, %d);", rows))
+	b.SQLite(name, "CREATE TABLE t(id INTEGER PRIMARY KEY, x);",
+		fmt.Sprintf("INSERT INTO t(x) SELECT randomblob(300) FROM generate_series(1, %d);", rows))
 }
 
 // NewCorrupt makes one with pages that hold nothing, more than there is room for in a report.
@@ -32,11 +33,16 @@ func (b *Bench) NewCorrupt(name string) {
 func (b *Bench) Collate(name string) {
 	b.Helper()
 	driver := &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
-		return c.RegisterCollation("LOCALIZED", func(x, y string) int { return strings.Compare(strings.ToLower(x), strings.ToLower(y)) })
+		return c.RegisterCollation("LOCALIZED", func(x, y string) int {
+			return strings.Compare(strings.ToLower(x),
+				strings.ToLower(y))
+		})
 	}}
 	conn, err := driver.Open("file:" + b.Path(name) + "?mode=rw")
 	b.Check(err)
 	defer conn.Close()
-	_, err = conn.(*sqlite3.SQLiteConn).Exec("CREATE TABLE c(x COLLATE LOCALIZED); INSERT INTO c VALUES('b'),('A'); CREATE INDEX j ON c(x)", nil)
+	_,
+		err = conn.(*sqlite3.SQLiteConn).Exec("CREATE TABLE c(x COLLATE LOCALIZED); INSERT INTO c VALUES('b'),('A'); "+
+		"CREATE INDEX j ON c(x)", nil)
 	b.Check(err)
 }

@@ -16,7 +16,8 @@ func (b *Bench) NewLedger(name, mode string) string {
 	return b.Path(name)
 }
 
-// StartWriter has a process write to a ledger as fast as it can, or with pauses, until the test ends. It waits for nobody.
+// StartWriter has a process write to a ledger as fast as it can, or with pauses, until the test
+// ends. It waits for nobody.
 func StartWriter(t testing.TB, db string, pause time.Duration) ledger.Writer {
 	t.Helper()
 	return ledger.Start(t, ledger.Order{DB: db, Pause: pause})

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Settle waits until whatever was written before is old enough for a token of it to prove something.
+// Settle waits until whatever was written before is old enough for a token of it to prove
+// something.
 func Settle(t testing.TB) {
 	t.Helper()
 	now := time.Now()

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// ResticRepository makes a repository where RESTIC_REPOSITORY says, with the password of RESTIC_PASSWORD. It is a copy:
-// restic init takes seconds of processor time.
+// ResticRepository makes a repository where RESTIC_REPOSITORY says, with the password of
+// RESTIC_PASSWORD. It is a copy: restic init takes seconds of processor time.
 func (b *Bench) ResticRepository() {
 	b.Helper()
 	b.Check(os.CopyFS(b.Path("repository"), os.DirFS(emptyRepository(b))))

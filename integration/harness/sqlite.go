@@ -9,7 +9,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// app is the user that the databases of these tests belong to where it matters; nobody is another one.
+// app is the user that the databases of these tests belong to where it matters; nobody is another
+// one.
 const (
 	App    = 1000
 	Nobody = 65534

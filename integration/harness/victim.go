@@ -23,7 +23,8 @@ func Send(signal syscall.Signal) func(pid int) error {
 	return func(pid int) error { return syscall.Kill(pid, signal) }
 }
 
-// Hunt looks for the victim among the processes with that variable, and hits it. It tells whether it was in time.
+// Hunt looks for the victim among the processes with that variable, and hits it. It tells whether
+// it was in time.
 func (b *Bench) Hunt(v Victim, mark string, ended <-chan struct{}) bool {
 	b.Helper()
 	executable, err := filepath.EvalSymlinks(v.Program)
@@ -68,7 +69,8 @@ func (b *Bench) growing() []string {
 	return found
 }
 
-// find returns the first process of that executable and with that variable, which is not a guard; 0 if there is none.
+// find returns the first process of that executable and with that variable, which is not a guard; 0
+// if there is none.
 func find(executable, variable string) int {
 	for _, pid := range Marked(variable) {
 		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
@@ -107,7 +109,8 @@ func Marked(variable string) (pids []int) {
 	return pids
 }
 
-// PrivateCopy is a path to the copy of which the process has taken the name away: it is complete, and on its way.
+// PrivateCopy is a path to the copy of which the process has taken the name away: it is complete,
+// and on its way.
 func PrivateCopy(pid int) string {
 	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, fd := range fds {

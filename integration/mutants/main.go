@@ -1,5 +1,5 @@
-// Mutants breaks the program on purpose, in a copy of the tree, one row of its table at a time: the test that the row names must
-// turn red. It is make that sets GOFLAGS.
+// Mutants breaks the program on purpose, in a copy of the tree, one row of its table at a time: the
+// test that the row names must turn red. It is make that sets GOFLAGS.
 //
 //	make mutants
 //	make mutants MUTANTS='fsync|link'      only those whose test or description matches
@@ -43,7 +43,8 @@ func run(only *regexp.Regexp) (alive int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(tree)
-	if out, err := exec.Command("sh", "-c", `tar -c --exclude=./.git . | tar -x -C "$0"`, tree).CombinedOutput(); err != nil {
+	if out, err := exec.Command("sh", "-c", `tar -c --exclude=./.git . | tar -x -C "$0"`,
+		tree).CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("copy the tree: %w\n%s", err, out)
 	}
 	tried := 0
@@ -79,7 +80,8 @@ func (m mutant) survives(tree string) string {
 	}
 	pkg, test, _ := strings.Cut(m.test, " ")
 	// In a PID namespace of its own, whose end takes along what a broken program leaves running.
-	cmd := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "go", "test", "-count=1", "-run", pattern(test), pkg)
+	cmd := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "go", "test", "-count=1", "-run", pattern(test),
+		pkg)
 	cmd.Dir = tree
 	out, err := cmd.CombinedOutput()
 	switch {
@@ -91,7 +93,8 @@ func (m mutant) survives(tree string) string {
 	return ""
 }
 
-// pattern is the regular expression for exactly one test, and for all subtests whose names begin with what follows a slash.
+// pattern is the regular expression for exactly one test, and for all subtests whose names begin
+// with what follows a slash.
 func pattern(test string) string {
 	top, sub, nested := strings.Cut(test, "/")
 	if !nested {
@@ -100,7 +103,8 @@ func pattern(test string) string {
 	return "^" + top + "$/^" + strings.ReplaceAll(sub, "/", "$/^")
 }
 
-// apply finds the one place in the tree for the change, and returns the file and what it then contains.
+// apply finds the one place in the tree for the change, and returns the file and what it then
+// contains.
 func (m mutant) apply(tree string) (file string, changed []byte, err error) {
 	count := 0
 	for _, dir := range sources {
@@ -127,7 +131,8 @@ func (m mutant) apply(tree string) (file string, changed []byte, err error) {
 	return file, changed, nil
 }
 
-// replace counts how often the old lines are in text, and puts the new ones in the place of the last.
+// replace counts how often the old lines are in text, and puts the new ones in the place of the
+// last.
 func (m mutant) replace(text string) (changed string, count int) {
 	lines, old := strings.Split(text, "\n"), strings.Split(m.old, "\n")
 	for at := 0; at+len(old) <= len(lines); at++ {

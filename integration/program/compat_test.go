@@ -7,12 +7,15 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// The keys and types that scripts written for the Python original rely on. A number is a count, a float has decimals.
+// The keys and types that scripts written for the Python original rely on. A number is a count, a
+// float has decimals.
 var (
 	backupKeys     = map[string]any{"source": "", "destination": "", "size_bytes": 0, "sha256": ""}
-	checkpointKeys = map[string]any{"mode": "", "busy": false, "wal_pages": 0, "checkpointed_pages": 0, "fully_checkpointed": false}
-	infoKeys       = map[string]any{"path": "", "size_bytes": 0, "journal_mode": "", "wal_file_exists": false, "wal_size_bytes": 0,
-		"page_size": 0, "page_count": 0, "freelist_count": 0}
+	checkpointKeys = map[string]any{"mode": "", "busy": false, "wal_pages": 0, "checkpointed_pages": 0,
+		"fully_checkpointed": false}
+	infoKeys = map[string]any{"path": "", "size_bytes": 0, "journal_mode": "", "wal_file_exists": false,
+		"wal_size_bytes": 0,
+		"page_size":      0, "page_count": 0, "freelist_count": 0}
 )
 
 // mustHave fails the test unless the object has all of these keys, with values of these types.
@@ -55,7 +58,8 @@ func TestOriginalCommands(t *testing.T) {
 		{[]string{"--json", "bk", "--pages-per-step", "5", "app.db", "b2.db"}, isBackup(t, "b2.db")},
 		{[]string{"bk", "app.db", "b3.db", "--pages-per-step", "100", "--json"}, isBackup(t, "b3.db")},
 		{[]string{"--json", "snapshot", "app.db", "b4.db"}, isSnapshot(t, "PASSIVE", "b4.db")},
-		{[]string{"snap", "--json", "-m", "truncate", "--pages-per-step", "1", "app.db", "b5.db"}, isSnapshot(t, "TRUNCATE", "b5.db")},
+		{[]string{"snap", "--json", "-m", "truncate", "--pages-per-step", "1", "app.db", "b5.db"},
+			isSnapshot(t, "TRUNCATE", "b5.db")},
 		{[]string{"--json", "info", "app.db"}, isInfo(t)},
 		{[]string{"info", "app.db", "--json"}, isInfo(t)},
 	} {
@@ -76,7 +80,8 @@ func isCheckpoint(t *testing.T, mode string) func(harness.Answer) {
 	return func(a harness.Answer) {
 		t.Helper()
 		mustHave(a, t, checkpointKeys)
-		a.MustBe(t, harness.Answer{"command": "checkpoint", "database": "app.db", "mode": mode, "busy": false, "fully_checkpointed": true})
+		a.MustBe(t, harness.Answer{"command": "checkpoint", "database": "app.db", "mode": mode, "busy": false,
+			"fully_checkpointed": true})
 		if a["wal_pages"].(float64) == 0 || a["wal_pages"] != a["checkpointed_pages"] {
 			t.Errorf("%s: %v of %v pages", mode, a["checkpointed_pages"], a["wal_pages"])
 		}
@@ -107,6 +112,7 @@ func isInfo(t *testing.T) func(harness.Answer) {
 	return func(a harness.Answer) {
 		t.Helper()
 		mustHave(a, t, infoKeys)
-		a.MustBe(t, harness.Answer{"command": "info", "path": "app.db", "journal_mode": "wal", "wal_file_exists": true, "page_size": 4096})
+		a.MustBe(t, harness.Answer{"command": "info", "path": "app.db", "journal_mode": "wal", "wal_file_exists": true,
+			"page_size": 4096})
 	}
 }

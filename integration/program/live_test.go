@@ -9,7 +9,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
 
-// One hundred copies of a database that never holds still: all of them consistent, and the writer does not notice.
+// One hundred copies of a database that never holds still: all of them consistent, and the writer
+// does not notice.
 func TestBackupsBesideWriter(t *testing.T) {
 	const backups = 100
 	b := harness.NewBench(t)
@@ -18,7 +19,8 @@ func TestBackupsBesideWriter(t *testing.T) {
 	w := harness.StartWriter(t, db, 0)
 	for i := range backups {
 		sequence := ledger.WALSequence(db)
-		harness.Eventually(t, "the writer starts its WAL over", func() bool { return ledger.WALSequence(db) != sequence })
+		harness.Eventually(t, "the writer starts its WAL over",
+			func() bool { return ledger.WALSequence(db) != sequence })
 		b.Run("backup", "--no-sidecar", "app.db", fmt.Sprintf("copy%d.db", i)).Exits(0)
 	}
 	did := w.Stop()
@@ -41,8 +43,8 @@ func writeAlone(b *harness.Bench, db string) ledger.Tally {
 	return w.Stop()
 }
 
-// mustDiffer fails the test unless the copies, taken one after the other, are consistent, in order, and 90 of 100
-// different.
+// mustDiffer fails the test unless the copies, taken one after the other, are consistent, in order,
+// and 90 of 100 different.
 func mustDiffer(b *harness.Bench, backups int, did ledger.Tally) {
 	b.Helper()
 	seen, last := map[int]bool{}, 0

@@ -1,4 +1,5 @@
-// Package program runs the program as its users do: its commands, signals, writers beside it, restic above it, consumers of its streams.
+// Package program runs the program as its users do: its commands, signals, writers beside it,
+// restic above it, consumers of its streams.
 package program
 
 import (

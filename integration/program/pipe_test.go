@@ -23,7 +23,8 @@ import (
 // breaks is how often each way to break a stream is tried against each kind of consumer.
 const breaks = 200
 
-// pipeRows make a database of some 1.6 MB. All that can be on its way at a time, in pipes and buffers, is half of that.
+// pipeRows make a database of some 1.6 MB. All that can be on its way at a time, in pipes and
+// buffers, is half of that.
 const pipeRows = 5_000
 
 // committer is the role of a consumer that takes the end of its input for the end of the stream.
@@ -49,8 +50,9 @@ var committers = []struct {
 	{"program", []string{"env", testkit.RoleVariable + "=" + committer, os.Args[0]}},
 }
 
-// However the stream breaks, a consumer that commits at the end of its input never does, and nobody and nothing
-// survives. What it writes goes into a named pipe that the test reads, so every break is in the middle of the stream.
+// However the stream breaks, a consumer that commits at the end of its input never does, and nobody
+// and nothing survives. What it writes goes into a named pipe that the test reads, so every break
+// is in the middle of the stream.
 func TestPipeBreaks(t *testing.T) {
 	source := harness.NewBench(t)
 	source.NewDatabase("app.db", pipeRows)
@@ -100,7 +102,8 @@ func TestPipeCommits(t *testing.T) {
 	}
 }
 
-// A pipeRun is a run of pipe whose consumer writes what it reads to a named pipe, where the test reads it.
+// A pipeRun is a run of pipe whose consumer writes what it reads to a named pipe, where the test
+// reads it.
 type pipeRun struct {
 	*harness.Process
 	mark string
@@ -121,7 +124,8 @@ func startPipe(b *harness.Bench, db string, argv []string) *pipeRun {
 	return r
 }
 
-// read takes so many bytes. What follows is far more than what can be on its way, so the stream is not at its end.
+// read takes so many bytes. What follows is far more than what can be on its way, so the stream is
+// not at its end.
 func (r *pipeRun) read(n int64) {
 	r.Helper()
 	_, err := io.CopyN(io.Discard, r.out, n)
@@ -137,15 +141,16 @@ func cutCopy(pid int) error {
 	return os.Truncate(path, 0)
 }
 
-// terminate waits, too: the program can be in the middle of anything when a signal arrives, and end well.
+// terminate waits, too: the program can be in the middle of anything when a signal arrives, and end
+// well.
 func (r *pipeRun) terminate() {
 	r.Helper()
 	r.Signal(syscall.SIGTERM)
 	<-r.Ended
 }
 
-// killGuard kills the guard, the one child of the main process, and waits for its death: until then the main process goes on,
-// and were its reader to go on, too, the stream could still become whole.
+// killGuard kills the guard, the one child of the main process, and waits for its death: until then
+// the main process goes on, and were its reader to go on, too, the stream could still become whole.
 func (r *pipeRun) killGuard() {
 	r.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", r.Cmd.Process.Pid))
@@ -164,8 +169,8 @@ func (r *pipeRun) killGuard() {
 	r.Fatal("there is no guard")
 }
 
-// mustBreak fails the test if the consumer has committed, or anything is left. Everything that is still on its way is read, so
-// that nobody waits for us.
+// mustBreak fails the test if the consumer has committed, or anything is left. Everything that is
+// still on its way is read, so that nobody waits for us.
 func (r *pipeRun) mustBreak(code int) {
 	r.Helper()
 	if _, err := io.Copy(io.Discard, r.out); err != nil {

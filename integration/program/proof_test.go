@@ -36,10 +36,12 @@ func TestFileRoundTrip(t *testing.T) {
 	b.NewDatabase("a.db", 1000)
 	did := b.Run("--json", "backup", "a.db", "b.db").Exits(0).JSON()
 	digest := fmt.Sprintf("%x", sha256.Sum256(b.Read("b.db")))
-	did.MustBe(t, harness.Answer{"size_bytes": len(b.Read("b.db")), "sha256": digest, "stream_sha256": digest, "format": "image", "check": "quick"})
+	did.MustBe(t, harness.Answer{"size_bytes": len(b.Read("b.db")), "sha256": digest, "stream_sha256": digest,
+		"format": "image", "check": "quick"})
 	b.Run("--json", "verify", "b.db").Exits(0).JSON().MustBe(t, harness.Answer{"sha256": digest, "proven": true})
 	b.Finish(b.Other("sha256sum", "-c", "b.db.sha256")).Exits(0)
-	b.Run("--json", "restore", "b.db", "c.db").Exits(0).JSON().MustBe(t, harness.Answer{"sha256": digest, "proven": true, "checked": "quick"})
+	b.Run("--json", "restore", "b.db", "c.db").Exits(0).JSON().MustBe(t, harness.Answer{"sha256": digest,
+		"proven": true, "checked": "quick"})
 	if !bytes.Equal(b.Read("b.db"), b.Read("c.db")) {
 		t.Error("c.db is not b.db")
 	}

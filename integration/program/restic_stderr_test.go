@@ -24,13 +24,16 @@ func oddNames() []string {
 		}
 	}
 	return []string{
-		"carriage\rreturn", "two\nlines\n", "\x1b[2J\x1b[31mclear\a", "tab\tbell\a\b\v", "\xff\xfe not UTF-8", "\u202egnol\u2028", "-", " ", "\\n", `"}`,
-		strings.Repeat("x", longest), strings.Repeat("\r", longest), strings.Repeat("\n", longest), strings.Repeat("\x01", longest), strings.Repeat("é", longest/2),
+		"carriage\rreturn", "two\nlines\n", "\x1b[2J\x1b[31mclear\a", "tab\tbell\a\b\v", "\xff\xfe not UTF-8",
+		"\u202egnol\u2028", "-", " ", "\\n", `"}`,
+		strings.Repeat("x", longest), strings.Repeat("\r", longest), strings.Repeat("\n", longest),
+		strings.Repeat("\x01", longest), strings.Repeat("é", longest/2),
 		string(noise),
 	}
 }
 
-// Whatever the database is called and whatever becomes of it, stderr has short lines only. outcome.checkLines is the judge.
+// Whatever the database is called and whatever becomes of it, stderr has short lines only.
+// outcome.checkLines is the judge.
 func TestStderrWithOddNames(t *testing.T) {
 	b := harness.NewBench(t)
 	b.NewDatabase("good", 10)
@@ -42,11 +45,14 @@ func TestStderrWithOddNames(t *testing.T) {
 				b.Check(os.Link(b.Path(source), b.Path(name)))
 			}
 			for _, args := range [][]string{
-				{"backup", "--", name, "-"}, {"--json", "snapshot", "--", name, "-"}, {"--json", "info", "--", name}, {"verify", "--", name},
-				{"backup", "--", "good", name + "/" + name}, {"--json", "pipe", "--", "good", name}, {"--json", "--" + name}, {"restore", "good", "--", name},
+				{"backup", "--", name, "-"}, {"--json", "snapshot", "--", name, "-"}, {"--json", "info", "--", name},
+				{"verify", "--", name},
+				{"backup", "--", "good", name + "/" + name}, {"--json", "pipe", "--", "good", name},
+				{"--json", "--" + name}, {"restore", "good", "--", name},
 			} {
 				o := b.Run(args...)
-				if good := source == "good" && len(name) < 250 && args[len(args)-1] == "-" && name != "-"; good != (o.Code == 0) && good {
+				if good := source == "good" && len(name) < 250 && args[len(args)-1] == "-" &&
+					name != "-"; good != (o.Code == 0) && good {
 					t.Errorf("%q: exit status %d\n%s", args, o.Code, o.Stderr)
 				}
 				if o.Code != 0 && o.Stderr == "" {
@@ -77,8 +83,9 @@ func TestResticNeverHangs(t *testing.T) {
 		"usage, long":       {args: []string{"backup", "--" + strings.Repeat("x", 100_000), "app.db", "-"}},
 		"missing":           {args: []string{"backup", "missing.db", "-"}},
 		"long name missing": {args: []string{"--json", "backup", strings.Repeat("\r", 4000), "-"}},
-		"no database":       {prep: func(b *harness.Bench) { b.Write("text", []byte("text\n")) }, args: []string{"snapshot", "text", "-"}},
-		"directory":         {args: []string{"backup", ".", "-"}},
+		"no database": {prep: func(b *harness.Bench) { b.Write("text", []byte("text\n")) },
+			args: []string{"snapshot", "text", "-"}},
+		"directory": {args: []string{"backup", ".", "-"}},
 		"locked": {
 			prep: func(b *harness.Bench) {
 				b.SQLite("locked.db", "CREATE TABLE t(x);")
@@ -86,17 +93,21 @@ func TestResticNeverHangs(t *testing.T) {
 			},
 			args: []string{"backup", "--busy-timeout", "100ms", "locked.db", "-"},
 		},
-		"corrupt":          {prep: func(b *harness.Bench) { b.NewCorrupt("corrupt.db") }, args: []string{"--json", "backup", "corrupt.db", "-"}},
-		"check incomplete": {prep: func(b *harness.Bench) { b.SQLite("c.db", "CREATE TABLE t(x);"); b.Collate("c.db") }, args: []string{"backup", "--check", "full", "c.db", "-"}},
-		"no tmpdir":        {args: []string{"backup", "--tmpdir", "missing", "app.db", "-"}},
-		"unusable tmpdir":  {args: []string{"backup", "--tmpdir", "/proc/self", "app.db", "-"}},
-		"no space":         {wrap: []string{harness.Tool(t, "prlimit"), "--fsize=1000000"}, args: []string{"backup", "app.db", "-"}},
-		"sidecar exists":   {prep: func(b *harness.Bench) { b.Write("s", nil) }, args: []string{"backup", "--sidecar", "s", "app.db", "-"}},
-		"report":           {args: []string{"--report", "missing/report", "backup", "app.db", "-"}},
-		"killed":           {args: []string{"backup", "app.db", "-"}, hit: harness.Send(syscall.SIGKILL)},
-		"terminated":       {args: []string{"backup", "app.db", "-"}, hit: harness.Send(syscall.SIGTERM), late: true},
-		"copy cut":         {args: []string{"backup", "app.db", "-"}, hit: cutCopy},
-		"copy cut, zstd":   {args: []string{"--json", "backup", "--zstd", "app.db", "-"}, hit: cutCopy},
+		"corrupt": {prep: func(b *harness.Bench) { b.NewCorrupt("corrupt.db") },
+			args: []string{"--json", "backup", "corrupt.db", "-"}},
+		"check incomplete": {prep: func(b *harness.Bench) { b.SQLite("c.db", "CREATE TABLE t(x);"); b.Collate("c.db") },
+			args: []string{"backup", "--check", "full", "c.db", "-"}},
+		"no tmpdir":       {args: []string{"backup", "--tmpdir", "missing", "app.db", "-"}},
+		"unusable tmpdir": {args: []string{"backup", "--tmpdir", "/proc/self", "app.db", "-"}},
+		"no space": {wrap: []string{harness.Tool(t, "prlimit"), "--fsize=1000000"},
+			args: []string{"backup", "app.db", "-"}},
+		"sidecar exists": {prep: func(b *harness.Bench) { b.Write("s", nil) }, args: []string{"backup", "--sidecar",
+			"s", "app.db", "-"}},
+		"report":         {args: []string{"--report", "missing/report", "backup", "app.db", "-"}},
+		"killed":         {args: []string{"backup", "app.db", "-"}, hit: harness.Send(syscall.SIGKILL)},
+		"terminated":     {args: []string{"backup", "app.db", "-"}, hit: harness.Send(syscall.SIGTERM), late: true},
+		"copy cut":       {args: []string{"backup", "app.db", "-"}, hit: cutCopy},
+		"copy cut, zstd": {args: []string{"--json", "backup", "--zstd", "app.db", "-"}, hit: cutCopy},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,7 +118,8 @@ func TestResticNeverHangs(t *testing.T) {
 					c.prep(b)
 				}
 				b.ResticRepository()
-				argv := slices.Concat([]string{restic, "backup", "--stdin-filename", "app.db", "--stdin-from-command", "--"}, c.wrap, []string{harness.Binary}, c.args)
+				argv := slices.Concat([]string{restic, "backup", "--stdin-filename", "app.db", "--stdin-from-command",
+					"--"}, c.wrap, []string{harness.Binary}, c.args)
 				if underRestic(b, argv, c.hit, c.late) {
 					return
 				}
@@ -144,7 +156,8 @@ func underRestic(b *harness.Bench, argv []string, hit func(pid int) error, late 
 	}
 	harness.Eventually(b, "no process survives", func() bool { return len(harness.Marked(mark)) == 0 })
 	var snapshots []any
-	b.Check(json.Unmarshal([]byte(b.Finish(b.Other(argv[0], "snapshots", "--json", "--no-lock")).Exits(0).Stdout), &snapshots))
+	b.Check(json.Unmarshal([]byte(b.Finish(b.Other(argv[0], "snapshots", "--json", "--no-lock")).Exits(0).Stdout),
+		&snapshots))
 	if len(snapshots) > 0 {
 		b.Errorf("%q: there is a snapshot: %v\n%s", argv, snapshots, p.Stderr.String())
 	}

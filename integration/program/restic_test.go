@@ -12,8 +12,11 @@ import (
 
 // Both ways into restic, and back: Debian's, which reads stdin, and a current one, which starts us.
 var resticWays = []struct{ name, restic, backup string }{
-	{"stdin", "restic", `sqlite-checkpoint snapshot --json app.db - 2>report | "$RESTIC" backup --stdin --stdin-filename app.db`},
-	{"command", "bin/restic", `"$RESTIC" backup --stdin-filename app.db --stdin-from-command -- sqlite-checkpoint snapshot --json --report report app.db - 2>&1`},
+	{"stdin", "restic",
+		`sqlite-checkpoint snapshot --json app.db - 2>report | "$RESTIC" backup --stdin --stdin-filename app.db`},
+	{"command", "bin/restic",
+		`"$RESTIC" backup --stdin-filename app.db --stdin-from-command -- \
+			sqlite-checkpoint snapshot --json --report report app.db - 2>&1`},
 }
 
 func TestRestic(t *testing.T) {
@@ -31,7 +34,8 @@ func TestRestic(t *testing.T) {
 			b.Bash(`"$RESTIC" dump latest app.db >plain.db`).Exits(0)
 			restored := b.Commits("new.db")
 			if restored < before || restored > after {
-				t.Errorf("%d commits in the copy; there were %d before the backup and %d after", restored, before, after)
+				t.Errorf("%d commits in the copy; there were %d before the backup and %d after", restored, before,
+					after)
 			}
 			if plain := b.Commits("plain.db"); plain != restored {
 				t.Errorf("%d commits in the plain dump, %d in the restored database", plain, restored)
@@ -49,7 +53,8 @@ func mustBeReported(b *harness.Bench, name string) {
 	var report harness.Answer
 	b.Check(json.Unmarshal([]byte(lines[len(lines)-1]), &report))
 	data := b.Read(name)
-	report.At("backup").MustBe(b, harness.Answer{"size_bytes": len(data), "sha256": fmt.Sprintf("%x", sha256.Sum256(data))})
+	report.At("backup").MustBe(b, harness.Answer{"size_bytes": len(data), "sha256": fmt.Sprintf("%x",
+		sha256.Sum256(data))})
 }
 
 // A backup that fails leaves no snapshot behind, if restic started us.
@@ -62,7 +67,8 @@ func TestResticFailure(t *testing.T) {
 	b.Open("locked.db", "BEGIN EXCLUSIVE;")
 	for _, db := range []string{"corrupt.db", "missing.db", "locked.db"} {
 		for _, command := range []string{"backup", "snapshot"} {
-			o := b.Bash(`"$RESTIC" backup --stdin-filename app.db --stdin-from-command -- sqlite-checkpoint ` + command + ` --busy-timeout 100ms ` + db + ` -`)
+			o := b.Bash(`"$RESTIC" backup --stdin-filename app.db --stdin-from-command -- sqlite-checkpoint ` +
+				command + ` --busy-timeout 100ms ` + db + ` -`)
 			if o.Code == 0 {
 				t.Errorf("%s of %s: restic exits 0\n%s", command, db, o.Stderr)
 			}

@@ -34,7 +34,8 @@ func copying(p *harness.Process) bool {
 
 func checking(p *harness.Process) bool {
 	image := p.Image()
-	return harness.Size(image) == harness.Size(p.Path("app.db")) && p.Opened(func(path string) bool { return path == image }, true)
+	return harness.Size(image) == harness.Size(p.Path("app.db")) &&
+		p.Opened(func(path string) bool { return path == image }, true)
 }
 
 // sending: the copy has no name any more.
@@ -60,13 +61,16 @@ func stages(stream []byte) []stage {
 	return []stage{
 		{name: "waiting", args: []string{"backup", "--busy-timeout", "5m", "app.db", "-"}, at: waiting, prep: lock},
 		{name: "copying", args: []string{"backup", "--pages-per-step", "1", "app.db", "-"}, at: copying},
-		{name: "copying, to a file", args: []string{"snapshot", "--pages-per-step", "1", "app.db", "copy.db"}, at: copying},
+		{name: "copying, to a file", args: []string{"snapshot", "--pages-per-step", "1", "app.db", "copy.db"},
+			at: copying},
 		{name: "checking", args: []string{"backup", "--check", "full", "app.db", "-"}, at: checking},
 		{name: "checking, for a file", args: []string{"backup", "--check", "full", "app.db", "copy.db"}, at: checking},
 		{name: "sending", args: []string{"backup", "app.db", "-"}, at: sending},
 		{name: "sending, compressed", args: []string{"backup", "--zstd", "app.db", "-"}, at: sending},
-		{name: "a pipe without a reader", args: []string{"backup", "app.db", "pipe"}, at: sending, prep: func(b *harness.Bench) { b.Check(unix.Mkfifo(b.Path("pipe"), 0o600)) }},
-		{name: "checkpoint", args: []string{"checkpoint", "-m", "truncate", "--busy-timeout", "5m", "wal.db"}, at: folding, prep: reader},
+		{name: "a pipe without a reader", args: []string{"backup", "app.db", "pipe"}, at: sending,
+			prep: func(b *harness.Bench) { b.Check(unix.Mkfifo(b.Path("pipe"), 0o600)) }},
+		{name: "checkpoint", args: []string{"checkpoint", "-m", "truncate", "--busy-timeout", "5m", "wal.db"},
+			at: folding, prep: reader},
 		{name: "verify", args: []string{"verify", "--check", "quick", "-"}, at: landing, feed: half},
 		{name: "restore", args: []string{"restore", "-", "new.db"}, at: landing, feed: half},
 	}
@@ -124,7 +128,8 @@ func caught(b *harness.Bench, s stage) *harness.Process {
 	return nil
 }
 
-// SIGKILL cannot be cleaned up after; the next run in the same place does it, but not while the dead could still be the living.
+// SIGKILL cannot be cleaned up after; the next run in the same place does it, but not while the
+// dead could still be the living.
 func TestKilled(t *testing.T) {
 	source := harness.NewBench(t)
 	source.NewDatabase("app.db", bigRows)
@@ -166,7 +171,8 @@ func TestReaderLeaves(t *testing.T) {
 	}
 	b.Bash(`sqlite-checkpoint backup app.db - >/dev/full`).Exits(7)
 	b.Bash(`sqlite-checkpoint backup app.db - >&-`).Exits(7)
-	b.Finish(b.Other(harness.Tool(t, "script"), "-qec", "sqlite-checkpoint backup app.db - 2>error", "/dev/null")).Exits(2)
+	b.Finish(b.Other(harness.Tool(t, "script"), "-qec", "sqlite-checkpoint backup app.db - 2>error",
+		"/dev/null")).Exits(2)
 	if message := b.Read("error"); len(message) == 0 {
 		t.Error("a terminal is refused without a word")
 	}
@@ -197,5 +203,6 @@ func TestConcurrentBackups(t *testing.T) {
 	if found := len(harness.Names(t, b.Path("copies"))); found != 2*each {
 		t.Errorf("%d files, want %d copies and as many digests", found, each)
 	}
-	b.Bash(`cd copies && cat *.sha256 | sha256sum --quiet -c && [ "$(cut -c1-64 *.sha256 | sort -u | wc -l)" = 1 ]`).Exits(0)
+	b.Bash(`cd copies && cat *.sha256 | sha256sum --quiet -c &&
+		[ "$(cut -c1-64 *.sha256 | sort -u | wc -l)" = 1 ]`).Exits(0)
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// decodeYAML decodes the one document of a YAML file. A Kubernetes object is checked against Kubernetes' own types on the way.
+// decodeYAML decodes the one document of a YAML file. A Kubernetes object is checked against
+// Kubernetes' own types on the way.
 func decodeYAML(t testing.TB, path string, into any, strict bool) {
 	t.Helper()
 	path, err := filepath.Abs(path)
@@ -167,7 +168,8 @@ func once(argv []string) []string {
 	return argv
 }
 
-// A modesty says what a container may have beyond the least: the files of all users, and other writable volumes than /tmp.
+// A modesty says what a container may have beyond the least: the files of all users, and other
+// writable volumes than /tmp.
 type modesty struct {
 	root     bool
 	writable []string
@@ -258,8 +260,9 @@ func readDockerfile(t *testing.T) (i image) {
 	return i
 }
 
-// The image has nothing but the program: no shell, no /proc, no /dev, no /etc/passwd. It backs up a live database that it
-// cannot write, and takes the way back, with its temp directory as the only place to write to.
+// The image has nothing but the program: no shell, no /proc, no /dev, no /etc/passwd. It backs up a
+// live database that it cannot write, and takes the way back, with its temp directory as the only
+// place to write to.
 func TestDockerFromScratch(t *testing.T) {
 	i := readDockerfile(t)
 	if i.from != "scratch" || i.user != "65534:65534" || len(i.copies) != 1 {
@@ -274,7 +277,8 @@ func TestDockerFromScratch(t *testing.T) {
 	b.Open("root/data/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
 	before := testkit.TakePicture(t, b.Path("root/data"))
 	in := func(stdin string, args ...string) harness.Outcome {
-		cmd := exec.Command(harness.Tool(t, "chroot"), slices.Concat([]string{"--userspec=" + i.user, b.Path("root")}, i.entrypoint, args)...)
+		cmd := exec.Command(harness.Tool(t, "chroot"), slices.Concat([]string{"--userspec=" + i.user, b.Path("root")},
+			i.entrypoint, args)...)
 		cmd.Env, cmd.Stdin = i.env, strings.NewReader(stdin)
 		return b.Finish(cmd)
 	}
@@ -286,8 +290,10 @@ func TestDockerFromScratch(t *testing.T) {
 	in(stream[:len(stream)/2], "verify", "-").Exits(8)
 	b.Bash("mkdir -p root/proc root/dev && touch root/dev/null").Exits(0)
 	const mounts = `mount -t proc proc root/proc; mount --bind /dev/null root/dev/null; exec "$@"`
-	piped := b.Other(slices.Concat([]string{harness.Tool(t, "unshare"), "--mount", "bash", "-euc", mounts, "bash", "env", "-i"}, i.env,
-		[]string{harness.Tool(t, "chroot"), "--userspec=" + i.user, b.Path("root")}, i.entrypoint, []string{"pipe", "/data/app.db", "--"}, i.entrypoint, []string{"verify", "-"})...)
+	piped := b.Other(slices.Concat([]string{harness.Tool(t, "unshare"), "--mount", "bash", "-euc", mounts, "bash",
+		"env", "-i"}, i.env,
+		[]string{harness.Tool(t, "chroot"), "--userspec=" + i.user, b.Path("root")}, i.entrypoint,
+		[]string{"pipe", "/data/app.db", "--"}, i.entrypoint, []string{"verify", "-"})...)
 	b.Finish(piped).Exits(0)
 	before.MustMatch(t, b.Path("root/data"))
 	if rows := b.SQLite("root/tmp/new.db", "SELECT count(*) FROM t; PRAGMA integrity_check;"); rows != "101\nok" {

@@ -51,7 +51,8 @@ func TestCopiesUnits(t *testing.T) {
 	for _, name := range []string{"sqlite-checkpoint-copies@.service", "sqlite-checkpoint-copies@.timer"} {
 		s.Write(name, []byte(s.example(name)))
 		instance := "./" + strings.Replace(name, "@", "@"+s.escaped(), 1)
-		if o := s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "verify", instance)).Exits(0); o.Stdout+o.Stderr != "" {
+		if o := s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "verify",
+			instance)).Exits(0); o.Stdout+o.Stderr != "" {
 			t.Errorf("%s: %s%s", o.Command, o.Stdout, o.Stderr)
 		}
 	}
@@ -67,7 +68,8 @@ func TestCopiesService(t *testing.T) {
 	unit := s.example("sqlite-checkpoint-copies@.service")
 	dir := s.Path("lib/sqlite-checkpoint/copies")
 	s.Check(os.MkdirAll(dir, 0o755))
-	s.Bash(fmt.Sprintf("mkdir cache && chown -R %d lib && chown -R %d app && chmod -R go= app", harness.Nobody, harness.App)).Exits(0)
+	s.Bash(fmt.Sprintf("mkdir cache && chown -R %d lib && chown -R %d app && chmod -R go= app", harness.Nobody,
+		harness.App)).Exits(0)
 	s.Write("calls", nil)
 	s.Check(os.Chmod(s.Path("calls"), 0o666))
 	instance := strings.NewReplacer("%f", s.Path("app/app.db"), "%S", s.Path("lib"))

@@ -114,7 +114,8 @@ func TestDirectoryRecipeContained(t *testing.T) {
 	s.mustComeBack([]string{"directory.sh", "restic-contained-restore", "app", "back"}, "11")
 }
 
-// The manifest is as modest as the others, and its command and its way back work where no namespace can be created.
+// The manifest is as modest as the others, and its command and its way back work where no namespace
+// can be created.
 func TestKubernetesDirectory(t *testing.T) {
 	const manifest = "kubernetes-directory.yaml"
 	var w workload

@@ -16,8 +16,9 @@ const directoryUnit = "sqlite-checkpoint-directory@.service"
 // maxDirectoryExposure is maxExposure for a service that mounts as root.
 const maxDirectoryExposure = 30
 
-// The service's command with the service's capabilities alone, on read-only file systems, with the system calls that its
-// filter refuses failing, backs an application's directory up; a second time nothing is copied.
+// The service's command with the service's capabilities alone, on read-only file systems, with the
+// system calls that its filter refuses failing, backs an application's directory up; a second time
+// nothing is copied.
 func TestSystemdDirectoryService(t *testing.T) {
 	s := newSite(t)
 	unit := s.example(directoryUnit)
@@ -27,9 +28,11 @@ func TestSystemdDirectoryService(t *testing.T) {
 	s.Check(os.WriteFile(s.Path("app/file"), nil, 0o600))
 	s.Check(os.Chmod(s.Path("app"), 0o750|os.ModeSetgid))
 	s.Bash(fmt.Sprintf("chown -R %d:%[1]d app", harness.App)).Exits(0)
-	escaped := strings.TrimSpace(s.Finish(s.Other(harness.Tool(s, "systemd-escape"), "--path", s.Path("app"))).Exits(0).Stdout)
+	escaped := strings.TrimSpace(s.Finish(s.Other(harness.Tool(s, "systemd-escape"), "--path",
+		s.Path("app"))).Exits(0).Stdout)
 	instance := "./" + strings.Replace(directoryUnit, "@", "@"+escaped, 1)
-	if o := s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "verify", instance)).Exits(0); o.Stdout+o.Stderr != "" {
+	if o := s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "verify",
+		instance)).Exits(0); o.Stdout+o.Stderr != "" {
 		t.Errorf("%s: %s%s", o.Command, o.Stdout, o.Stderr)
 	}
 	score := s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "security", "--no-pager", "--offline=true",
@@ -45,7 +48,8 @@ func TestSystemdDirectoryService(t *testing.T) {
 		s.Finish(s.Other(append(s.rootSandbox(unit), argv...)...)).Exits(0)
 	}
 	before.MustMatch(t, s.Path("app"))
-	if report := string(s.Read("lib/sqlite-checkpoint/" + escaped + ".json")); !strings.Contains(report, `"unchanged":1`) {
+	if report := string(s.Read("lib/sqlite-checkpoint/" + escaped + ".json")); !strings.Contains(report,
+		`"unchanged":1`) {
 		t.Errorf("the second run copied again: %s", report)
 	}
 	s.Bash("restic restore latest --target back && sqlite-checkpoint verify back$PWD/app").Exits(0)

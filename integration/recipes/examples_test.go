@@ -16,15 +16,16 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// A store is a bench on which the scripts of examples are run as they are: "app.db" is the database, and the programs
-// that the scripts call are the real ones.
+// A store is a bench on which the scripts of examples are run as they are: "app.db" is the
+// database, and the programs that the scripts call are the real ones.
 type store struct {
 	*harness.Bench
 	bin string
 	env []string
 }
 
-// newStore makes one where the scripts find these programs and the usual ones. A name is tool's: bin/restic becomes restic.
+// newStore makes one where the scripts find these programs and the usual ones. A name is tool's:
+// bin/restic becomes restic.
 func newStore(t testing.TB, rows int, programs ...string) *store {
 	t.Helper()
 	s := &store{Bench: harness.NewBench(t)}
@@ -66,7 +67,8 @@ func (s *store) spawn(argv, env []string) *exec.Cmd {
 	return cmd
 }
 
-// try runs a command, whose output is its own affair, and returns its exit status and what it printed.
+// try runs a command, whose output is its own affair, and returns its exit status and what it
+// printed.
 func (s *store) try(argv ...string) (code int, stdout, stderr string) {
 	s.Helper()
 	var out, err bytes.Buffer
@@ -116,7 +118,8 @@ func (s *store) mustBeAbsent(names ...string) {
 	}
 }
 
-// interrupt runs a command and hits the victim in it. It tells whether the victim was hit in the middle.
+// interrupt runs a command and hits the victim in it. It tells whether the victim was hit in the
+// middle.
 func (s *store) interrupt(v harness.Victim, argv ...string) bool {
 	s.Helper()
 	mark := fmt.Sprintf("SQLITE_CHECKPOINT_TEST_MARK=%x", rand.Uint64())
@@ -135,7 +138,8 @@ func (s *store) interrupt(v harness.Victim, argv ...string) bool {
 	return hit
 }
 
-// scripts are those that have a verb for each way out and back. Others are hooks, which have tests of their own.
+// scripts are those that have a verb for each way out and back. Others are hooks, which have tests
+// of their own.
 func scripts(t testing.TB) (found []string) {
 	t.Helper()
 	all, err := filepath.Glob("../examples/*.sh")

@@ -1,4 +1,5 @@
-// Package recipes runs what people are told to type or to install: the README, examples/, schedulers, containers, other backup programs.
+// Package recipes runs what people are told to type or to install: the README, examples/,
+// schedulers, containers, other backup programs.
 package recipes
 
 import (

@@ -17,7 +17,8 @@ func TestProofService(t *testing.T) {
 	for _, name := range []string{"sqlite-checkpoint-proof@.service", "sqlite-checkpoint-proof@.timer"} {
 		s.Write(name, []byte(s.example(name)))
 		instance := "./" + strings.Replace(name, "@", "@"+s.escaped(), 1)
-		if o := s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "verify", instance)).Exits(0); o.Stdout+o.Stderr != "" {
+		if o := s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "verify",
+			instance)).Exits(0); o.Stdout+o.Stderr != "" {
 			t.Errorf("%s: %s%s", o.Command, o.Stdout, o.Stderr)
 		}
 	}

@@ -19,7 +19,8 @@ type readmeLine struct {
 	text   string
 }
 
-// readmeLines are all lines of its sh blocks, without comments. A line that ends in a backslash goes on.
+// readmeLines are all lines of its sh blocks, without comments. A line that ends in a backslash
+// goes on.
 func readmeLines(t testing.TB) (lines []readmeLine) {
 	t.Helper()
 	inside, begun := false, ""
@@ -72,7 +73,8 @@ func elsewhere(t *testing.T, line string) (by string) {
 		if known.line != line {
 			continue
 		}
-		if strings.HasPrefix(known.by, "Test") && !testExists(t, known.by) || !strings.HasPrefix(known.by, "Test") && !fileHas(t, known.by, line) {
+		if strings.HasPrefix(known.by, "Test") && !testExists(t, known.by) || !strings.HasPrefix(known.by, "Test") &&
+			!fileHas(t, known.by, line) {
 			t.Errorf("%s: %s does not run it", line, known.by)
 		}
 		return known.by
@@ -101,8 +103,8 @@ func fileHas(t *testing.T, name, text string) bool {
 	return strings.Contains(string(data), text)
 }
 
-// Every command line of the README is run, in the order in which a reader would, in one directory with a live database, a restic
-// and a borg repository, a host and a remote.
+// Every command line of the README is run, in the order in which a reader would, in one directory
+// with a live database, a restic and a borg repository, a host and a remote.
 func TestREADME(t *testing.T) {
 	r := newReader(t)
 	for _, line := range readmeLines(t) {
@@ -160,14 +162,16 @@ func (r *reader) withTools(cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// mustHaveRestored looks at the database that a line has brought back: it has the row that was only in the WAL.
+// mustHaveRestored looks at the database that a line has brought back: it has the row that was only
+// in the WAL.
 func (r *reader) mustHaveRestored(line string) {
 	r.Helper()
 	match := regexp.MustCompile(`sqlite-checkpoint restore .*?(\S+)$`).FindStringSubmatch(line)
 	if match == nil {
 		return
 	}
-	if rows := r.SQLite(strings.TrimPrefix(match[1], "/"), "SELECT count(*) FROM t; PRAGMA integrity_check;"); rows != "1001\nok" {
+	if rows := r.SQLite(strings.TrimPrefix(match[1], "/"),
+		"SELECT count(*) FROM t; PRAGMA integrity_check;"); rows != "1001\nok" {
 		r.Errorf("%s: %s has %q", line, match[1], rows)
 	}
 }
@@ -193,13 +197,15 @@ func TestREADMECommands(t *testing.T) {
 	b := harness.NewBench(t)
 	b.NewDatabase("app.db", 10)
 	text := readme(t)
-	for _, command := range []string{"snapshot DB DEST", "backup DB DEST", "pipe DB -- CMD...", "shadow DIR... -- CMD...", "watch PATH... -- CMD...",
+	for _, command := range []string{"snapshot DB DEST", "backup DB DEST", "pipe DB -- CMD...",
+		"shadow DIR... -- CMD...", "watch PATH... -- CMD...",
 		"verify SRC", "restore SRC DB", "checkpoint DB", "info DB"} {
 		if !strings.Contains(text, "\n"+command+" ") {
 			t.Errorf("README.md does not explain %q", command)
 		}
 	}
-	for command, args := range map[string][]string{"checkpoint": {"app.db"}, "backup": {"app.db", "copy.db"}, "info": {"app.db"}} {
+	for command, args := range map[string][]string{"checkpoint": {"app.db"}, "backup": {"app.db", "copy.db"},
+		"info": {"app.db"}} {
 		result := b.Run(append([]string{"--json", command}, args...)...).Exits(0).JSON()
 		match := regexp.MustCompile(`(?m)^` + command + ` +(command .*)$`).FindStringSubmatch(text)
 		if match == nil {

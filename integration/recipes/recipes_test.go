@@ -60,18 +60,21 @@ var recipes = []recipe{
 	{
 		name: "borg/pipe", programs: []string{"borg"}, setup: borgStore,
 		prepare: [][]string{{"borg", "init", "--encryption", "none"}},
-		backup:  []string{"borg.sh", "backup-pipe", "app.db", "a"}, verify: []string{"borg.sh", "verify", "app.db", "a"},
+		backup:  []string{"borg.sh", "backup-pipe", "app.db", "a"}, verify: []string{"borg.sh", "verify", "app.db",
+			"a"},
 		restore: []string{"borg.sh", "restore", "app.db", "a", "new.db"}, empty: noArchive,
 	},
 	{
 		name: "borg/named pipe", programs: []string{"borg"}, setup: borgStore,
 		prepare: [][]string{{"borg", "init", "--encryption", "none"}},
-		backup:  []string{"borg.sh", "backup-fifo", "app.db", "a"}, verify: []string{"borg.sh", "verify", "app.db", "a"},
+		backup:  []string{"borg.sh", "backup-fifo", "app.db", "a"}, verify: []string{"borg.sh", "verify", "app.db",
+			"a"},
 		restore: []string{"borg.sh", "restore", "app.db", "a", "new.db"}, empty: noArchive,
 	},
 	{
 		name: "ssh", setup: sshStore,
-		backup: []string{"ssh.sh", "backup", "app.db", "far.db.zst"}, verify: []string{"ssh.sh", "verify", "far.db.zst"},
+		backup: []string{"ssh.sh", "backup", "app.db", "far.db.zst"}, verify: []string{"ssh.sh", "verify",
+			"far.db.zst"},
 		restore: []string{"ssh.sh", "restore", "far.db.zst", "new.db"}, empty: nothingFar,
 	},
 	{
@@ -81,36 +84,45 @@ var recipes = []recipe{
 	},
 	{
 		name: "rclone", programs: []string{"rclone"}, setup: rcloneStore,
-		backup: []string{"rclone.sh", "backup", "app.db", "here:out/a.db"}, verify: []string{"rclone.sh", "verify", "here:out/a.db"},
+		backup: []string{"rclone.sh", "backup", "app.db", "here:out/a.db"}, verify: []string{"rclone.sh", "verify",
+			"here:out/a.db"},
 		restore: []string{"rclone.sh", "restore", "here:out/a.db", "new.db"},
 	},
 	{
 		name: "age", programs: []string{"age", "age-keygen"}, setup: ageStore,
-		backup: []string{"age.sh", "backup", "app.db", "a.age", "PUBLIC"}, verify: []string{"age.sh", "verify", "a.age", "key.txt"},
-		restore: []string{"age.sh", "restore", "a.age", "key.txt", "new.db"}, empty: func(s *store) { s.mustBeAbsent("a.age") },
+		backup: []string{"age.sh", "backup", "app.db", "a.age", "PUBLIC"}, verify: []string{"age.sh", "verify", "a.age",
+			"key.txt"},
+		restore: []string{"age.sh", "restore", "a.age", "key.txt", "new.db"},
+		empty:   func(s *store) { s.mustBeAbsent("a.age") },
 	},
 	{
 		name: "disk", setup: outDir,
 		backup: []string{"disk.sh", "backup", "app.db", "out/a.db"}, verify: []string{"disk.sh", "verify", "out/a.db"},
-		restore: []string{"disk.sh", "restore", "out/a.db", "new.db"}, more: [][]string{{"disk.sh", "plain-verify", "out/a.db"}},
-		empty: func(s *store) { s.mustBeAbsent("out/a.db", "out/a.db.sha256") }, toFile: true,
+		restore: []string{"disk.sh", "restore", "out/a.db", "new.db"},
+		more:    [][]string{{"disk.sh", "plain-verify", "out/a.db"}},
+		empty:   func(s *store) { s.mustBeAbsent("out/a.db", "out/a.db.sha256") }, toFile: true,
 	},
 	{
 		name: "disk, compressed", programs: []string{"zstd"}, setup: outDir,
-		backup: []string{"disk.sh", "backup-zstd", "app.db", "out/a.zst"}, verify: []string{"disk.sh", "verify", "out/a.zst"},
+		backup: []string{"disk.sh", "backup-zstd", "app.db", "out/a.zst"}, verify: []string{"disk.sh", "verify",
+			"out/a.zst"},
 		restore: []string{"disk.sh", "restore", "out/a.zst", "new.db"},
 		more:    [][]string{{"disk.sh", "plain-restore", "out/a.zst", "plain.db"}},
 		empty:   func(s *store) { s.mustBeAbsent("out/a.zst", "out/a.zst.sha256") },
 	},
 	{
 		name: "disk, pv", programs: []string{"pv"}, setup: outDir,
-		backup: []string{"disk.sh", "backup-pv", "app.db", "out/a.db"}, verify: []string{"disk.sh", "verify", "out/a.db"},
-		restore: []string{"disk.sh", "restore", "out/a.db", "new.db"}, empty: func(s *store) { s.mustBeAbsent("out/a.db") },
+		backup: []string{"disk.sh", "backup-pv", "app.db", "out/a.db"}, verify: []string{"disk.sh", "verify",
+			"out/a.db"},
+		restore: []string{"disk.sh", "restore", "out/a.db", "new.db"},
+		empty:   func(s *store) { s.mustBeAbsent("out/a.db") },
 	},
 	{
 		name:   "named pipe",
-		backup: []string{"fifo.sh", "backup", "app.db", "a.copy"}, verify: []string{"sqlite-checkpoint", "verify", "a.copy"},
-		restore: []string{"fifo.sh", "restore", "a.copy", "new.db"}, empty: func(s *store) { s.mustBeAbsent("a.copy", "a.copy.unproven") },
+		backup: []string{"fifo.sh", "backup", "app.db", "a.copy"}, verify: []string{"sqlite-checkpoint", "verify",
+			"a.copy"},
+		restore: []string{"fifo.sh", "restore", "a.copy", "new.db"},
+		empty:   func(s *store) { s.mustBeAbsent("a.copy", "a.copy.unproven") },
 	},
 }
 
@@ -160,7 +172,8 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
-// One repository, databases of one name from two directories and two hosts: each comes back from its own snapshots.
+// One repository, databases of one name from two directories and two hosts: each comes back from
+// its own snapshots.
 func TestRecipeResticSharedRepository(t *testing.T) {
 	s := newStore(t, 10, "bin/restic")
 	resticStore(s)
@@ -169,17 +182,20 @@ func TestRecipeResticSharedRepository(t *testing.T) {
 	s.do("restic.sh", "backup", "app.db")
 	s.do("restic.sh", "backup", "other/app.db")
 	path := s.Path("app.db")
-	s.do("bash", "-c", "sqlite-checkpoint backup other/app.db - | restic backup --host elsewhere --stdin --stdin-filename "+path)
+	s.do("bash", "-c",
+		"sqlite-checkpoint backup other/app.db - | restic backup --host elsewhere --stdin --stdin-filename "+path)
 	s.do("restic.sh", "restore", "app.db", "new.db")
 	s.mustEqual("new.db")
 }
 
-// The program killed in the middle of the stream: the script fails, and what the consumer has is nothing, or no database.
+// The program killed in the middle of the stream: the script fails, and what the consumer has is
+// nothing, or no database.
 func TestRecipesKilled(t *testing.T) {
 	for _, r := range recipes {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			s := interrupted(t, r, harness.Victim{Program: harness.Binary, Hit: harness.Send(syscall.SIGKILL), Copying: r.toFile})
+			s := interrupted(t, r, harness.Victim{Program: harness.Binary, Hit: harness.Send(syscall.SIGKILL),
+				Copying: r.toFile})
 			if r.empty != nil {
 				r.empty(s)
 			}
@@ -205,7 +221,8 @@ func interrupted(t *testing.T, r recipe, v harness.Victim) *store {
 	return nil
 }
 
-// ssh killed in the middle: the far end cannot tell that from an end, and has to find out by itself.
+// ssh killed in the middle: the far end cannot tell that from an end, and has to find out by
+// itself.
 func TestSSHKilled(t *testing.T) {
 	for _, r := range recipes {
 		if !strings.HasPrefix(r.name, "ssh") {
@@ -267,7 +284,8 @@ func sshStore(s *store) {
 	s.set("BACKUP_HOST", "host")
 }
 
-// nothingFar fails the test unless the far end, which finds out a little later, clears everything away.
+// nothingFar fails the test unless the far end, which finds out a little later, clears everything
+// away.
 func nothingFar(s *store) {
 	s.Helper()
 	harness.Eventually(s, "the far side has nothing", func() bool { return len(harness.Names(s, s.Path("far"))) == 0 })

@@ -16,8 +16,9 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// A site is a machine as the examples know it: a live database with a row that is only in its WAL, a restic repository, a
-// directory for copies and reports. Its paths stand for those that all examples share.
+// A site is a machine as the examples know it: a live database with a row that is only in its WAL,
+// a restic repository, a directory for copies and reports. Its paths stand for those that all
+// examples share.
 type site struct {
 	*harness.Bench
 	live  *harness.Session
@@ -80,7 +81,8 @@ func (s *site) snapshots() int {
 // mustHave brings the newest snapshot of a stream back.
 func (s *site) mustHave(name string) {
 	s.Helper()
-	s.Bash("rm -f new.db* && restic dump --path '" + name + "' latest '" + name + "' | sqlite-checkpoint restore - new.db").Exits(0)
+	s.Bash("rm -f new.db* && restic dump --path '" + name + "' latest '" + name +
+		"' | sqlite-checkpoint restore - new.db").Exits(0)
 	s.mustBeWhole("new.db")
 }
 
@@ -100,7 +102,8 @@ func (s *site) mustBeWhole(db string) {
 	}
 }
 
-// mustBackUp runs a command that makes a snapshot of the stream name, and fails without one if there is no database.
+// mustBackUp runs a command that makes a snapshot of the stream name, and fails without one if
+// there is no database.
 func (s *site) mustBackUp(name, command string, run func(command string) harness.Outcome) {
 	s.Helper()
 	run(command).Exits(0)
@@ -113,8 +116,8 @@ func (s *site) mustBackUp(name, command string, run func(command string) harness
 	}
 }
 
-// mustBackUpChanges runs a watch --once: it makes a snapshot of what was committed, and of nothing else, and when it fails, the
-// next run makes up for it.
+// mustBackUpChanges runs a watch --once: it makes a snapshot of what was committed, and of nothing
+// else, and when it fails, the next run makes up for it.
 func (s *site) mustBackUpChanges(argv []string) {
 	s.Helper()
 	argv = once(strings.Split(s.paths.Replace(strings.Join(argv, "\x00")), "\x00"))
@@ -145,7 +148,8 @@ func TestSchedulersSayWhatWasChecked(t *testing.T) {
 		"sqlite-checkpoint-copies@.timer", "crontab-copies", "Dockerfile", "kubernetes-cronjob.yaml",
 		"kubernetes-sidecar.yaml", "sqlite-checkpoint-watch.service", directoryUnit, "kubernetes-directory.yaml",
 		"sqlite-checkpoint-proof@.service", "sqlite-checkpoint-proof@.timer", "alerts.yaml",
-		"docker-compose.yaml", "kubernetes-daemonset.yaml", "kubernetes-indexed-job.yaml", "sqlite-checkpoint.nomad.hcl",
+		"docker-compose.yaml", "kubernetes-daemonset.yaml", "kubernetes-indexed-job.yaml",
+		"sqlite-checkpoint.nomad.hcl",
 		"autorestic.yaml", "backrest-hook", "borgmatic.yaml", "resticprofile.yaml",
 	} {
 		data, err := os.ReadFile("../examples/" + name)
@@ -160,8 +164,9 @@ func TestSchedulersSayWhatWasChecked(t *testing.T) {
 	}
 }
 
-// maxExposure is the highest score of systemd-analyze security that will do, in tenths: 0 is a service that can do nothing, 100
-// one that can do all. What remains is the network, which most repositories need, and the right to read every file.
+// maxExposure is the highest score of systemd-analyze security that will do, in tenths: 0 is a
+// service that can do nothing, 100 one that can do all. What remains is the network, which most
+// repositories need, and the right to read every file.
 const maxExposure = 18
 
 func TestSystemdUnits(t *testing.T) {
@@ -176,7 +181,8 @@ func TestSystemdUnits(t *testing.T) {
 			t.Errorf("%s: %s%s", o.Command, o.Stdout, o.Stderr)
 		}
 	}
-	score := analyze("security", "--no-pager", "--offline=true", fmt.Sprintf("--threshold=%d", maxExposure), "./sqlite-checkpoint@.service")
+	score := analyze("security", "--no-pager", "--offline=true", fmt.Sprintf("--threshold=%d", maxExposure),
+		"./sqlite-checkpoint@.service")
 	lines := strings.Split(strings.TrimSpace(score.Exits(0).Stdout), "\n")
 	t.Log(lines[len(lines)-1])
 	analyze("security", "--no-pager", "--offline=true", "--threshold=1", "./sqlite-checkpoint@.service").Exits(1)
@@ -186,7 +192,8 @@ func TestSystemdUnits(t *testing.T) {
 // escaped is the instance of the units for the site's database.
 func (s *site) escaped() string {
 	s.Helper()
-	return strings.TrimSpace(s.Finish(s.Other(harness.Tool(s, "systemd-escape"), "--path", s.Path("app/app.db"))).Exits(0).Stdout)
+	return strings.TrimSpace(s.Finish(s.Other(harness.Tool(s, "systemd-escape"), "--path",
+		s.Path("app/app.db"))).Exits(0).Stdout)
 }
 
 // setting is the value of one that a unit has once.
@@ -206,13 +213,15 @@ func settings(unit, name string) (values []string) {
 	return values
 }
 
-// The service's command in a sandbox like the service's: nobody, with the one capability, on read-only file systems, and
-// system calls that its filter refuses fail. The database belongs to the application, which lets no one else read it.
+// The service's command in a sandbox like the service's: nobody, with the one capability, on
+// read-only file systems, and system calls that its filter refuses fail. The database belongs to
+// the application, which lets no one else read it.
 func TestSystemdService(t *testing.T) {
 	s := newSite(t)
 	unit := s.example("sqlite-checkpoint@.service")
 	s.Check(os.MkdirAll(s.Path("lib/sqlite-checkpoint"), 0o755))
-	s.Bash(fmt.Sprintf("mkdir -p cache && chown -R %d repository cache lib && chown -R %d app && chmod -R go= app", harness.Nobody, harness.App)).Exits(0)
+	s.Bash(fmt.Sprintf("mkdir -p cache && chown -R %d repository cache lib && chown -R %d app && chmod -R go= app",
+		harness.Nobody, harness.App)).Exits(0)
 	s.Write("calls", nil)
 	s.Check(os.Chmod(s.Path("calls"), 0o666))
 	instance := strings.NewReplacer("%f", s.Path("app/app.db"), "%i", s.escaped(), "%S", s.Path("lib"))
@@ -254,13 +263,19 @@ func (s *site) sandboxed(unit, command string) []string {
 	mounts := `for dir in repository cache lib "$TMPDIR" calls; do mount --bind "$dir" "$dir"; done
 mount --bind app app; mount -o remount,bind,ro app; mount -o remount,bind,ro /; ! touch app/x 2>/dev/null; exec "$@"`
 	allowed := s.allowed(settings(unit, "SystemCallFilter"))
-	seen := slices.DeleteFunc(slices.Clone(allowed), func(call string) bool { return call == "mmap" || call == "mprotect" })
+	seen := slices.DeleteFunc(slices.Clone(allowed), func(call string) bool {
+		return call == "mmap" ||
+			call == "mprotect"
+	})
 	return []string{
 		harness.Tool(s, "unshare"), "--mount", "bash", "-euc", mounts, "bash",
-		harness.Tool(s, "setpriv"), fmt.Sprint("--reuid=", harness.Nobody), fmt.Sprint("--regid=", harness.Nobody), "--clear-groups", "--no-new-privs",
-		"--securebits=+no_setuid_fixup", "--bounding-set=" + capability, "--inh-caps=" + capability, "--ambient-caps=" + capability,
+		harness.Tool(s, "setpriv"), fmt.Sprint("--reuid=", harness.Nobody), fmt.Sprint("--regid=", harness.Nobody),
+		"--clear-groups", "--no-new-privs",
+		"--securebits=+no_setuid_fixup", "--bounding-set=" + capability, "--inh-caps=" + capability, "--ambient-caps=" +
+			capability,
 		harness.Tool(s, "strace"), "-f", "-qq", "-A", "-o", s.Path("calls"),
-		"-e", "trace=!?" + strings.Join(seen, ",?"), "-e", "signal=none", "-e", "inject=!?" + strings.Join(allowed, ",?") + ":error=EPERM",
+		"-e", "trace=!?" + strings.Join(seen, ",?"), "-e", "signal=none", "-e", "inject=!?" +
+			strings.Join(allowed, ",?") + ":error=EPERM",
 		"sh", "-c", "exec " + command,
 	}
 }
@@ -286,7 +301,8 @@ func (s *site) allowed(filters []string) []string {
 // group expands one of systemd's sets of system calls.
 func (s *site) group(name string) (calls []string) {
 	s.Helper()
-	list := s.Finish(exec.Command(harness.Tool(s, "systemd-analyze"), "--no-pager", "syscall-filter", name)).Exits(0).Stdout
+	list := s.Finish(exec.Command(harness.Tool(s, "systemd-analyze"), "--no-pager", "syscall-filter",
+		name)).Exits(0).Stdout
 	for line := range strings.Lines(list) {
 		switch call := strings.TrimSpace(line); {
 		case !strings.HasPrefix(line, "    ") || strings.HasPrefix(call, "#"):
@@ -302,8 +318,8 @@ func (s *site) group(name string) (calls []string) {
 	return calls
 }
 
-// mustNeedNoOtherCall looks at what strace saw: the refused calls, which are for the log, and memory that was to be
-// executable and writable, which MemoryDenyWriteExecute= would refuse.
+// mustNeedNoOtherCall looks at what strace saw: the refused calls, which are for the log, and
+// memory that was to be executable and writable, which MemoryDenyWriteExecute= would refuse.
 func (s *site) mustNeedNoOtherCall() {
 	s.Helper()
 	refused := map[string]int{}
@@ -311,7 +327,8 @@ func (s *site) mustNeedNoOtherCall() {
 		if match := regexp.MustCompile(`(\w+)\(.*\(INJECTED\)`).FindStringSubmatch(line); match != nil {
 			refused[match[1]]++
 		}
-		if strings.Contains(line, "PROT_WRITE|PROT_EXEC") || strings.Contains(line, "mprotect(") && strings.Contains(line, "PROT_EXEC") {
+		if strings.Contains(line, "PROT_WRITE|PROT_EXEC") || strings.Contains(line, "mprotect(") &&
+			strings.Contains(line, "PROT_EXEC") {
 			s.Errorf("executable memory: %s", line)
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// startSSH starts an sshd of the test's own, with the current user as its only one, whose commands run in the directory far,
-// with the programs that make builds in their PATH. It returns a directory for PATH: the ssh in it is the real one, which
-// knows that sshd as "host".
+// startSSH starts an sshd of the test's own, with the current user as its only one, whose commands
+// run in the directory far, with the programs that make builds in their PATH. It returns a
+// directory for PATH: the ssh in it is the real one, which knows that sshd as "host".
 func startSSH(t testing.TB, far string) (path string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -39,7 +39,8 @@ UserKnownHostsFile /dev/null
 StrictHostKeyChecking no
 LogLevel ERROR
 `, port, dir))
-	write(t, filepath.Join(dir, "ssh"), 0o700, fmt.Sprintf("#!/bin/sh\nexec %s -F %s/ssh_config \"$@\"\n", harness.Tool(t, "ssh"), dir))
+	write(t, filepath.Join(dir, "ssh"), 0o700, fmt.Sprintf("#!/bin/sh\nexec %s -F %s/ssh_config \"$@\"\n",
+		harness.Tool(t, "ssh"), dir))
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // sshd wants it, and leaves it to its service to make
 		t.Fatal(err)
 	}
@@ -70,7 +71,8 @@ func idlePort(t testing.TB) int {
 
 func keygen(t testing.TB, path string) {
 	t.Helper()
-	if out, err := exec.Command(harness.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", path).CombinedOutput(); err != nil {
+	if out, err := exec.Command(harness.Tool(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f",
+		path).CombinedOutput(); err != nil {
 		t.Fatalf("ssh-keygen: %v\n%s", err, out)
 	}
 }

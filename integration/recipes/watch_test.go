@@ -66,8 +66,8 @@ func TestWatchService(t *testing.T) {
 	s.mustBeWhole("back" + s.Path("app/app.db"))
 }
 
-// A directory with a set-group-ID bit gets a staged one with that bit, which RestrictSUIDSGID= would refuse. Every other
-// service has it.
+// A directory with a set-group-ID bit gets a staged one with that bit, which RestrictSUIDSGID=
+// would refuse. Every other service has it.
 func TestServicesMakeSetgidDirectories(t *testing.T) {
 	units, err := filepath.Glob("../examples/*.service")
 	if err != nil || len(units) == 0 {

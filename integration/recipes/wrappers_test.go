@@ -16,7 +16,8 @@ func TestHooksBorgmatic(t *testing.T) {
 	s.Write("bad.yaml", []byte(s.broken(text)))
 	borgmatic := func(argv ...string) harness.Outcome {
 		cmd := s.Other(argv...)
-		cmd.Env = append(cmd.Env, "HOME="+s.Dir, "BORG_BASE_DIR="+s.Dir, "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes")
+		cmd.Env = append(cmd.Env, "HOME="+s.Dir, "BORG_BASE_DIR="+s.Dir,
+			"BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes")
 		return s.Finish(cmd)
 	}
 	borgmatic("borg", "init", "--encryption", "none", "borg").Exits(0)

@@ -128,7 +128,8 @@ func TestShadowUnprivileged(t *testing.T) {
 	s.chown(harness.Nobody)
 	t.Setenv("RESTIC", harness.Tool(t, "bin/restic"))
 	unprivileged := func(script string) harness.Outcome {
-		return s.Finish(harness.As(harness.Nobody, s.Other("bash", "-euo", "pipefail", "-c", "export HOME=$PWD\n"+script)))
+		return s.Finish(harness.As(harness.Nobody, s.Other("bash", "-euo", "pipefail", "-c",
+			"export HOME=$PWD\n"+script)))
 	}
 	unprivileged(`"$RESTIC" init; sqlite-checkpoint shadow srv/app -- "$RESTIC" backup "$PWD/srv/app"`).Exits(0)
 	s.Bash(`"$RESTIC" restore latest --target restored

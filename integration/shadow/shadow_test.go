@@ -178,7 +178,8 @@ func TestShadowUnchanged(t *testing.T) {
 		(! grep srv/app diff)
 		"$RESTIC" snapshots --json | grep -o '"paths":[^]]*' | sort -u | wc -l | grep -x 1`).Exits(0)
 
-	s.Wrap = []string{harness.Tool(t, "strace"), "-f", "-y", "-o", s.Bench.Path("trace"), "-e", "trace=read,pread64,openat"}
+	s.Wrap = []string{harness.Tool(t, "strace"), "-f", "-y", "-o", s.Bench.Path("trace"), "-e",
+		"trace=read,pread64,openat"}
 	s.Run(append(backup, "true")...).Exits(0)
 	trace := string(s.Bench.Read("trace"))
 	read := regexp.MustCompile(`(?m)\bp?read(?:64)?\(\d+<[^>]*\.db>.* = (\d+)$`).FindAllStringSubmatch(trace, -1)
@@ -245,8 +246,8 @@ func TestShadowHolds(t *testing.T) {
 	}
 }
 
-// A database that appears where nothing was staged has been seen unverified, and so has one that a file became which
-// CMD could see.
+// A database that appears where nothing was staged has been seen unverified, and so has one that a
+// file became which CMD could see.
 func TestShadowAppeared(t *testing.T) {
 	s := newShadowed(harness.NewBench(t), 2, 20)
 	s.add("dir0/sub0/empty", nil)

@@ -13,9 +13,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// LeakChecked wraps the tests of a package: goroutines, descriptors, child processes and temporary files must be gone when they
-// have passed. They get a temporary directory of their own, which every user can write to. Where there is no /proc, descriptors
-// and children are not looked for.
+// LeakChecked wraps the tests of a package: goroutines, descriptors, child processes and temporary
+// files must be gone when they have passed. They get a temporary directory of their own, which
+// every user can write to. Where there is no /proc, descriptors and children are not looked for.
 func LeakChecked(m *testing.M) interface{ Run() int } { return checked{m} }
 
 type checked struct{ m *testing.M }
@@ -42,7 +42,8 @@ func (c checked) Run() int {
 	if code != 0 {
 		return code
 	}
-	for _, err := range []error{goleak.Find(), compare(before, descriptors()), none("child process", children()), none("temporary file", names(temp))} {
+	for _, err := range []error{goleak.Find(), compare(before, descriptors()), none("child process", children()),
+		none("temporary file", names(temp))} {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "left behind:", err)
 			code = 1
@@ -51,8 +52,9 @@ func (c checked) Run() int {
 	return code
 }
 
-// stopIgnoring has those of the signals that this process ignores, as nohup has it do, end the processes that it starts. What is
-// caught, and never looked at, is still without effect here, but unlike what is ignored it is not handed on.
+// stopIgnoring has those of the signals that this process ignores, as nohup has it do, end the
+// processes that it starts. What is caught, and never looked at, is still without effect here, but
+// unlike what is ignored it is not handed on.
 func stopIgnoring(signals ...os.Signal) {
 	for _, s := range signals {
 		if signal.Ignored(s) {

@@ -12,8 +12,9 @@ import (
 	"testing"
 )
 
-// A Picture is a directory as an observer sees it: names, bytes, times, owners, modes, inodes. The directory itself is
-// in it under ".", whose modification time betrays even a file that came and went.
+// A Picture is a directory as an observer sees it: names, bytes, times, owners, modes, inodes. The
+// directory itself is in it under ".", whose modification time betrays even a file that came and
+// went.
 type Picture map[string]string
 
 // TakePicture describes everything below dir without following symbolic links.

@@ -14,8 +14,8 @@ const RoleVariable = "SQLITE_CHECKPOINT_TEST_ROLE"
 
 const argumentVariable = RoleVariable + "_ARGUMENT"
 
-// Roles are what a test binary can do in a process of its own, as an application does. Standard input
-// is at EOF when the process is to end.
+// Roles are what a test binary can do in a process of its own, as an application does. Standard
+// input is at EOF when the process is to end.
 type Roles map[string]func(argument string) error
 
 // Play ends the process if it was started in a role. TestMain calls it first.
@@ -56,7 +56,8 @@ type Player struct {
 	out *bufio.Scanner
 }
 
-// StartRole starts the test binary in a role, and returns when it is ready. The test kills it at the latest.
+// StartRole starts the test binary in a role, and returns when it is ready. The test kills it at
+// the latest.
 func StartRole(t testing.TB, role, argument string) *Player {
 	t.Helper()
 	p := &Player{TB: t, cmd: exec.Command("/proc/self/exe")}

@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// RunShell gives statements, dot commands on a line each, to a shell of their own and returns what it prints, messages at the end.
+// RunShell gives statements, dot commands on a line each, to a shell of their own and returns what
+// it prints, messages at the end.
 func RunShell(cmd *exec.Cmd, statements ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = lines(statements), &stdout, &stderr
@@ -47,7 +48,8 @@ func (s *Shell) Run(statements ...string) (string, error) {
 	return printed, err
 }
 
-// Try runs statements and returns what they print, messages included. It fails if the shell has ended.
+// Try runs statements and returns what they print, messages included. It fails if the shell has
+// ended.
 func (s *Shell) Try(statements ...string) (string, error) {
 	const mark = "=== done ==="
 	if _, err := io.Copy(s.in, lines(append(statements, ".print "+mark))); err != nil {
@@ -66,7 +68,8 @@ func (s *Shell) Try(statements ...string) (string, error) {
 	}
 }
 
-// Close ends the session as an application ends: the last one to do so folds the WAL back and removes it.
+// Close ends the session as an application ends: the last one to do so folds the WAL back and
+// removes it.
 func (s *Shell) Close() {
 	s.in.Close()
 	s.cmd.Wait()

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Laptop reports whether a test may be skipped for what is missing here: everywhere but where CI is set, as .ci/run does.
+// Laptop reports whether a test may be skipped for what is missing here: everywhere but where CI is
+// set, as .ci/run does.
 func Laptop() bool { return os.Getenv("CI") == "" }
 
 // NeedsRoot skips a test that only root can run, and fails it where CI is set.
@@ -18,7 +19,8 @@ func NeedsRoot(t testing.TB) {
 	}
 }
 
-// Tool is the absolute path of a program that is installed. Without it the test is skipped, and fails where CI is set.
+// Tool is the absolute path of a program that is installed. Without it the test is skipped, and
+// fails where CI is set.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/local/sbin", "/usr/sbin", "/sbin") {

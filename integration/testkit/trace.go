@@ -9,8 +9,8 @@ import (
 // padding is what strace puts before a result, to align it.
 var padding = regexp.MustCompile(`\) += `)
 
-// WholeCalls puts together what strace -f tears in two when another thread's call comes between: a call is one line, at the place
-// where it ended.
+// WholeCalls puts together what strace -f tears in two when another thread's call comes between: a
+// call is one line, at the place where it ended.
 func WholeCalls(trace string) string {
 	const tears, resumes, resumed = " <unfinished ...>", "<... ", " resumed>"
 	begun := map[string]string{} // by process or thread ID

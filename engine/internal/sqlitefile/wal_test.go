@@ -58,8 +58,18 @@ func TestWALEndsAtTheFirstWrongFrame(t *testing.T) {
 		{"magic", func(wal []byte) []byte { wal[0] ^= 1; return wal }, 0},
 		{"byte order", func(wal []byte) []byte { wal[3] ^= 1; return wal }, 0},
 		{"salt of the header", func(wal []byte) []byte { wal[16] ^= 1; return wal }, 0},
-		{"other version", func(wal []byte) []byte { wal[7]++; waltest.Seal(wal, pageSize, binary.LittleEndian); return wal }, 0},
-		{"other page size", func(wal []byte) []byte { wal[10] *= 2; waltest.Seal(wal, pageSize, binary.LittleEndian); return wal }, 0},
+		{"other version", func(wal []byte) []byte {
+			wal[7]++
+			waltest.Seal(wal, pageSize,
+				binary.LittleEndian)
+			return wal
+		}, 0},
+		{"other page size", func(wal []byte) []byte {
+			wal[10] *= 2
+			waltest.Seal(wal, pageSize,
+				binary.LittleEndian)
+			return wal
+		}, 0},
 		{"page 0", func(wal []byte) []byte {
 			binary.BigEndian.PutUint32(wal[at(7, 0):], 0)
 			waltest.Seal(wal, pageSize, binary.LittleEndian)
@@ -168,7 +178,8 @@ func TestWALIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer live.Close()
-	if _, err := live.Run("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x); INSERT INTO t VALUES(1);",
+	if _, err := live.Run("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(x);",
+		"INSERT INTO t VALUES(1);",
 		"PRAGMA wal_checkpoint(PASSIVE);"); err != nil {
 		t.Fatal(err)
 	}

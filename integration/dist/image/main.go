@@ -1,4 +1,5 @@
-// Command image writes an OCI image layout with nothing in it but a static program, for several architectures:
+// Command image writes an OCI image layout with nothing in it but a static program, for several
+// architectures:
 //
 //	image VERSION CREATED DIR amd64=PROGRAM arm64=PROGRAM
 //
@@ -61,7 +62,8 @@ func run(version, created, dir string, programs []string) error {
 	return err
 }
 
-// build makes the image of one architecture: one layer, a user who is nobody, and the program as its entry point.
+// build makes the image of one architecture: one layer, a user who is nobody, and the program as
+// its entry point.
 func build(version, arch, path string, when time.Time) (v1.Image, error) {
 	layer, err := newLayer(path, when)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package ledger makes databases whose contents prove that a copy of them is consistent, and processes that
-// write to them without a pause.
+// Package ledger makes databases whose contents prove that a copy of them is consistent, and
+// processes that write to them without a pause.
 package ledger
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// Schema makes a database of two tables. Each commit of a writer moves an amount from a to b: the sum over both
-// never changes, and that over b tells how many commits there were.
+// Schema makes a database of two tables. Each commit of a writer moves an amount from a to b: the
+// sum over both never changes, and that over b tells how many commits there were.
 const Schema = `
 CREATE TABLE a(id INTEGER PRIMARY KEY, v INTEGER, filler BLOB);
 CREATE TABLE b(id INTEGER PRIMARY KEY, v INTEGER, filler BLOB);

@@ -155,7 +155,8 @@ func isBusy(err error) bool {
 	return errors.As(err, &e) && (e.Code == sqlite3.ErrBusy || e.Code == sqlite3.ErrLocked)
 }
 
-// WALSequence counts how often the WAL was started over: https://www.sqlite.org/fileformat2.html#walformat
+// WALSequence counts how often the WAL was started over:
+// https://www.sqlite.org/fileformat2.html#walformat
 func WALSequence(db string) uint32 {
 	file, err := os.Open(db + "-wal")
 	if err != nil {

@@ -1,5 +1,6 @@
-// Command manifest reads YAML files and prints each of their documents as one line of JSON. A Kubernetes object is decoded into
-// Kubernetes' own types, and a field that those do not know, or a field given twice, fails.
+// Command manifest reads YAML files and prints each of their documents as one line of JSON. A
+// Kubernetes object is decoded into Kubernetes' own types, and a field that those do not know, or a
+// field given twice, fails.
 package main
 
 import (

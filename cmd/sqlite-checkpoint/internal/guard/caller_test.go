@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(testkit.LeakChecked(m).Run())
 }
 
-// A call is what the caller does: it runs script in a shell, with so many bytes of input, or with /dev/null as stdin.
+// A call is what the caller does: it runs script in a shell, with so many bytes of input, or with
+// /dev/null as stdin.
 type call struct {
 	Script         string
 	Argv           []string // instead

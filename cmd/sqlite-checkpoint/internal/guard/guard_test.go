@@ -74,7 +74,8 @@ func startReady(t *testing.T, c call) *run {
 	return r
 }
 
-// finish waits until the caller and everything that has descriptor 9 is gone, and returns what was written there.
+// finish waits until the caller and everything that has descriptor 9 is gone, and returns what was
+// written there.
 func (r *run) finish(status int) string {
 	r.Helper()
 	r.said.SetReadDeadline(time.Now().Add(time.Minute))
@@ -98,7 +99,8 @@ func (r *run) finish(status int) string {
 	return string(rest)
 }
 
-// killSurvivors ends whatever still works in the directory of the run: it would keep the test waiting.
+// killSurvivors ends whatever still works in the directory of the run: it would keep the test
+// waiting.
 func (r *run) killSurvivors() {
 	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
 	for _, link := range links {
@@ -109,7 +111,8 @@ func (r *run) killSurvivors() {
 	}
 }
 
-// What CMD does in these: it reads a little, says so, and then waits: everything happens in the middle of the stream.
+// What CMD does in these: it reads a little, says so, and then waits: everything happens in the
+// middle of the stream.
 const (
 	half   = `head -c 1000 >part; echo ready >&9; `
 	rest   = `cat >>part && mv part final; `
@@ -169,8 +172,9 @@ func TestPipelineTerminated(t *testing.T) {
 	}
 }
 
-// When a session leader dies, the kernel continues the stopped processes of groups that become orphaned, and those
-// that ignore HUP go on: they must be dead by then, or they see the end of the pipe that the leader wrote to.
+// When a session leader dies, the kernel continues the stopped processes of groups that become
+// orphaned, and those that ignore HUP go on: they must be dead by then, or they see the end of the
+// pipe that the leader wrote to.
 func TestSessionKilled(t *testing.T) {
 	const readers = `mkfifo f; for i in $(seq 200); do (while read -r x; do :; done; : >final) <f & done; `
 	script := `export s='set -m; trap "" HUP; ` + readers +

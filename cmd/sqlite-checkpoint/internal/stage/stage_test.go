@@ -43,7 +43,8 @@ func (f fixture) must(err error) {
 
 func (f fixture) sqlite(name, statements string) string {
 	f.Helper()
-	out, err := testkit.RunShell(exec.Command(testkit.Tool(f, "sqlite3"), "-batch", "-bail", "-init", "/dev/null", f.path(name)), statements)
+	out, err := testkit.RunShell(exec.Command(testkit.Tool(f, "sqlite3"), "-batch", "-bail", "-init", "/dev/null",
+		f.path(name)), statements)
 	if err != nil {
 		f.Fatalf("%v\n%s", err, out)
 	}
@@ -61,7 +62,8 @@ func (f fixture) database(name string) string {
 // rows fails the test if the copy has another number of them.
 func (f fixture) rows(copied string, want int) {
 	f.Helper()
-	out, err := exec.Command(testkit.Tool(f, "sqlite3"), "file:"+copied+"?immutable=1", "SELECT count(*) FROM t").CombinedOutput()
+	out, err := exec.Command(testkit.Tool(f, "sqlite3"), "file:"+copied+"?immutable=1",
+		"SELECT count(*) FROM t").CombinedOutput()
 	if err != nil || string(out) != fmt.Sprintln(want) {
 		f.Errorf("%v: %s, want %d rows", err, out, want)
 	}

@@ -49,7 +49,8 @@ func TestDelay(t *testing.T) {
 	defer out.Close()
 	cmd := exec.Command("env", "--default-signal=TSTP", os.Args[0])
 	cmd.Env, cmd.Stdout = append(os.Environ(), variable+"=1"), out
-	// In a group of its own, which has a parent in its session: SIGTSTP does not stop an orphaned group.
+	// In a group of its own, which has a parent in its session: SIGTSTP does not stop an orphaned
+	// group.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

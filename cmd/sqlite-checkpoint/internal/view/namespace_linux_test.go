@@ -34,7 +34,8 @@ func TestMountUnprivileged(t *testing.T) {
 	tr.want(tr.run(v, `cat live/app.db live/dir/dir/* live/dir/other
 		echo; stat -c %u:%g live live/app.db live/other live/link | uniq
 		id -u; grep CapEff /proc/self/status; ls -A staged`),
-		"staged/app.dblive/dir/dir/livestaged/dir/dir/x.dblive/dir/other\n65534:65534\n65534\nCapEff:\t0000000000000000")
+		"staged/app.dblive/dir/dir/livestaged/dir/dir/x.dblive/dir/other\n"+
+			"65534:65534\n65534\nCapEff:\t0000000000000000")
 }
 
 // Where the system refuses, it is known before anything is done.
