@@ -151,7 +151,9 @@ func TestUnknownFunction(t *testing.T) {
 func damageRoot(t *testing.T, db, table string) {
 	t.Helper()
 	var page, size int64
-	if _, err := fmt.Sscan(sqlite(t, db, "SELECT rootpage FROM sqlite_schema WHERE name='"+table+"'; PRAGMA page_size;"), &page, &size); err != nil {
+	if _,
+		err := fmt.Sscan(sqlite(t, db, "SELECT rootpage FROM sqlite_schema WHERE name='"+table+"'; PRAGMA page_size;"),
+		&page, &size); err != nil {
 		t.Fatal(err)
 	}
 	f, err := os.OpenFile(db, os.O_WRONLY, 0)

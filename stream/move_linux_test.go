@@ -91,9 +91,11 @@ func TestMove(t *testing.T) {
 		shown func(t *testing.T) *os.File
 		read  int // bytes
 	}{
-		"whole":     {func(t *testing.T) *os.File { return nil }, imageHeaderLen},
-		"half":      {func(t *testing.T) *os.File { return inFile(t, t.TempDir(), image[:part], os.O_RDONLY) }, imageHeaderLen + len(image) - part},
-		"no splice": {func(t *testing.T) *os.File { return inFile(t, t.TempDir(), image, os.O_WRONLY) }, imageHeaderLen + len(image)},
+		"whole": {func(t *testing.T) *os.File { return nil }, imageHeaderLen},
+		"half": {func(t *testing.T) *os.File { return inFile(t, t.TempDir(), image[:part], os.O_RDONLY) },
+			imageHeaderLen + len(image) - part},
+		"no splice": {func(t *testing.T) *os.File { return inFile(t, t.TempDir(), image, os.O_WRONLY) },
+			imageHeaderLen + len(image)},
 		"closed": {func(t *testing.T) *os.File {
 			f := inFile(t, t.TempDir(), image, os.O_RDONLY)
 			f.Close()
@@ -132,8 +134,10 @@ func TestMoveReader(t *testing.T) {
 			want    error
 		}{
 			"leaves": {0, func(r *os.File, _ func(error)) { r.Read(make([]byte, 1000)); r.Close() }, ErrBrokenPipe},
-			"stalls": {100 * time.Millisecond, func(r *os.File, _ func(error)) { r.Read(make([]byte, 1000)) }, ErrStalled},
-			"cancel": {0, func(r *os.File, cancel func(error)) { r.Read(make([]byte, 1000)); cancel(errFailed) }, errFailed},
+			"stalls": {100 * time.Millisecond, func(r *os.File, _ func(error)) { r.Read(make([]byte, 1000)) },
+				ErrStalled},
+			"cancel": {0, func(r *os.File, cancel func(error)) { r.Read(make([]byte, 1000)); cancel(errFailed) },
+				errFailed},
 		} {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
@@ -202,7 +206,8 @@ func TestWidePipe(t *testing.T) {
 	}
 }
 
-// TestMoveChecksHeader: an image that no reader could find the end of is refused before its first byte is sent.
+// TestMoveChecksHeader: an image that no reader could find the end of is refused before its first
+// byte is sent.
 func TestMoveChecksHeader(t *testing.T) {
 	image := append(largeImage(t, 1<<20, zeros), make([]byte, 4096)...)
 	s, r := openTestFIFO(t, t.Context(), 0)

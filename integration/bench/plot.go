@@ -64,9 +64,10 @@ func (s *store) plot() []byte {
 	curves := s.curves()
 	c.fit(curves)
 	c.printf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" `+
-		`font-family="system-ui, 'DejaVu Sans', Helvetica, Arial, sans-serif" font-size="14" fill="%s">`, width, height, ink)
+		`font-family="system-ui, 'DejaVu Sans', Helvetica, Arial, sans-serif" font-size="14" fill="%s">`, width, height,
+		ink)
 	c.printf(`<rect width="%d" height="%d" rx="8" fill="#ffffff"/>`, width, height)
-	c.printf(`<text x="76" y="34" font-size="18" font-weight="600">`+
+	c.printf(`<text x="76" y="34" font-size="18" font-weight="600">` +
 		`A checked and digested snapshot into a pipe: wall time by size</text>`)
 	c.printf(`<text x="76" y="56" fill="%s">`+
 		`both axes logarithmic; medians, with the fastest and the slowest run</text>`, faint)
