@@ -9,8 +9,8 @@ import (
 )
 
 // checkAuxFiles checks, for root, the files that SQLite would open beside the database and chown to
-// its owner: whoever can write to the directory could put a link to another user's file there, or
-// that file itself.
+// its owner: a user who can write to the directory could put another user's file there, or a link
+// to it.
 func (s *sourceFile) checkAuxFiles() error {
 	if os.Geteuid() != 0 {
 		return nil

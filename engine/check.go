@@ -63,8 +63,9 @@ const maxPattern = 1000
 // openImage opens a private image for a check.
 //
 // The connection is read-only on purpose: only then does the check not run the CHECK constraints of
-// a hostile schema. Generated columns are computed, so no value may be much longer than the image:
-// none that is stored is. Mapping the file is safe because nobody else can cut it short.
+// a hostile schema. Generated columns are computed, so values are limited to about the length of
+// the image, which no stored value exceeds. Mapping the file is safe because no other process can
+// truncate it.
 func openImage(ctx context.Context, image *os.File) (*conn, error) {
 	info, err := image.Stat()
 	if err != nil {

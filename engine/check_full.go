@@ -83,8 +83,7 @@ func stops(err error) bool {
 	return err != nil && !errors.As(err, &found)
 }
 
-// merge puts the parts' findings together. What is found both in the structure and in a table is
-// told once.
+// merge joins the findings of the parts, without duplicates.
 func merge(results []error) error {
 	var all []string
 	var cancelled error

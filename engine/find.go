@@ -264,7 +264,7 @@ func (f *finder) skip(below string, why SkipReason, err error) {
 	f.found.Skipped = append(f.found.Skipped, Skipped{f.path(below), why, err})
 }
 
-// skipError skips an entry that could not be read, unless it has gone meanwhile.
+// skipError skips an entry that could not be read, unless it no longer exists.
 func (f *finder) skipError(below string, err error) {
 	switch {
 	case errors.Is(err, unix.ENOENT):

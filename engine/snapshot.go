@@ -190,9 +190,9 @@ func (s *Snapshot) Read(p []byte) (int, error) { return s.image.Read(p) }
 
 // WriteTo writes what has not been read of the image. A w that is an [io.ReaderFrom] gets an
 // [io.SectionReader] of the file, and may have the kernel send the file's pages themselves. That is
-// safe as nobody writes to the file or truncates it from now on: it is private and open only here,
-// and Close removes it without truncating it. A page that a pipe or a socket still refers to then
-// stays as it is until it is read, even after this process has ended.
+// safe because the file is not written to or truncated from now on: it is private and open only
+// here, and Close removes it without truncating it. A page that a pipe or a socket still refers to
+// then stays as it is until it is read, even after this process has ended.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, s.image) }
 
 // An imageReader is the file of a private copy.

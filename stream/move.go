@@ -34,8 +34,8 @@ func (w *Writer) move(r io.Reader) (n int64, err error) {
 	return n, err
 }
 
-// movable returns the file behind r, and the offset there, if the whole image can be moved: nobody
-// here needs its bytes. Otherwise file is nil.
+// movable returns the file behind r, and the offset there, if the whole image can be moved,
+// because this process does not need its bytes. Otherwise file is nil.
 func (w *Writer) movable(r io.Reader) (image *io.SectionReader, file syscall.RawConn, offset int64) {
 	image, ok := r.(*io.SectionReader)
 	_, capable := w.dst.w.(mover)

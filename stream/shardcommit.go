@@ -12,9 +12,9 @@ import (
 // stagedTrailer is the name of the trailer while it is aside.
 const stagedTrailer = "content"
 
-// Commit puts what differs into place. Without a difference it writes nothing. There is no trailer
-// from before the first change until after the last one is durable, so that an interruption is
-// seen.
+// Commit moves the shards that differ into place; if none does, it changes nothing. From before the
+// first change until the last one is durable the directory has no trailer, so that a reader notices
+// an interruption. It fails with [ErrImageSize] unless the whole stream was written.
 func (s *ShardSink) Commit() error {
 	if s.left > 0 || len(s.trailer) != TrailerSize {
 		return fmt.Errorf("%w: the stream has not ended", ErrImageSize)
@@ -138,7 +138,7 @@ func (s *ShardSink) remove(superfluous []shardNumber) error {
 		}
 		s.stats.Removed++
 		if first := int64(n) / shardsPerDir * shardsPerDir; last && first >= s.stats.Count {
-			s.dir.Rmdir(n.dir()) // fails if anything else is in it, which nobody minds
+			s.dir.Rmdir(n.dir()) // fails if it is not empty, which is fine
 		}
 	}
 	if len(superfluous) == 0 {

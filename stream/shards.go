@@ -12,18 +12,17 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// What is wrong with a directory of shards.
+// What can be wrong with a directory of shards.
 var (
 	// ErrShardsLocked means that another process writes to the directory.
 	ErrShardsLocked = errors.New("another backup writes to it")
 	// ErrNotShards means that a directory to write shards to has other files.
 	ErrNotShards = errors.New("neither empty nor a directory of shards")
-	// ErrForeignFile means that a directory of shards has a file that is no shard where one could
-	// be.
+	// ErrForeignFile means that a directory of shards has another file under the name of a shard.
 	ErrForeignFile = errors.New("not a shard")
 	// ErrTooManyShards means that a stream needs more shards than there are names for.
 	ErrTooManyShards = errors.New("too many shards")
-	// ErrIncomplete means that a directory of shards has no trailer: a backup is at work, or was
+	// ErrIncomplete means that a directory of shards has no trailer: a backup is running, or was
 	// interrupted.
 	ErrIncomplete = errors.New("incomplete: a backup was interrupted, or is still running")
 )
@@ -66,7 +65,7 @@ func OpenShards(dir *atomicfile.Place) (*Shards, error) {
 // Close releases the lock.
 func (s *Shards) Close() error { return s.lock.Close() }
 
-// check fails if there is anything in the directory that is not ours to replace.
+// check fails if the directory contains anything but shards.
 func (s *Shards) check() error {
 	if _, err := s.dir.Lstat(shardTrailerDir); err == nil {
 		return scanShards(s.dir, maxShards, nil)
@@ -85,7 +84,7 @@ func (s *Shards) check() error {
 	return nil
 }
 
-// isIgnored reports whether a name is nobody's: the * of a shell leaves out names with a dot, and
+// isIgnored reports whether a name is ignored: the * of a shell leaves out names with a dot, and
 // lost+found is the file system's.
 func isIgnored(name string) bool { return strings.HasPrefix(name, ".") || name == "lost+found" }
 
@@ -132,7 +131,7 @@ func scanName(dir *atomicfile.Place, name string, count int64, superfluous func(
 	return scanShardDir(sub, n*shardsPerDir, count, superfluous)
 }
 
-// foreignLink explains the failure to open something that is of another kind than it should be.
+// foreignLink explains the failure to open what is not a file or directory, as it should be.
 func foreignLink(err error) error {
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
 		return fmt.Errorf("%w: %w", ErrForeignFile, err)

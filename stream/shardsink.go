@@ -11,7 +11,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// ShardStats say what a [ShardSink] has done.
+// ShardStats are the counts of a [ShardSink].
 type ShardStats struct {
 	Size         int64 // of a shard, the last excepted
 	Count        int64 // of shards, the trailer not counted
@@ -20,9 +20,9 @@ type ShardStats struct {
 	WrittenBytes int64 // the trailer included
 }
 
-// A ShardSink puts a raw stream into a directory of shards, and leaves those alone that have the
-// right content. What differs is written aside. Only Commit puts it into place, so that a failure
-// before it changes nothing.
+// A ShardSink writes a raw stream to a directory of shards. It does not touch shards whose content
+// is right already. It writes the others to a private directory, and only Commit moves them into
+// place, so that a failure before it changes nothing. It is not safe for concurrent use.
 type ShardSink struct {
 	ctx     context.Context
 	dir     *atomicfile.Place
@@ -37,8 +37,8 @@ type ShardSink struct {
 	stats   ShardStats
 }
 
-// NewSink takes a raw stream with an image of imageSize bytes. Close must be called, before that of
-// the Shards.
+// NewSink returns a sink for a raw stream with an image of imageSize bytes. It fails with
+// [ErrTooManyShards]. Close must be called, before that of the Shards.
 func (s *Shards) NewSink(ctx context.Context, imageSize, shardSize int64) (*ShardSink, error) {
 	if err := CheckShardSize(shardSize); err != nil {
 		return nil, err
@@ -53,10 +53,11 @@ func (s *Shards) NewSink(ctx context.Context, imageSize, shardSize int64) (*Shar
 	}, nil
 }
 
-// Stats are valid after Commit.
+// Stats returns the counts. They are valid after Commit.
 func (s *ShardSink) Stats() ShardStats { return s.stats }
 
-// Write takes the next bytes of the stream.
+// Write writes the next bytes of the stream. It fails with [ErrImageSize] if they exceed the image
+// and a trailer.
 func (s *ShardSink) Write(p []byte) (int, error) {
 	written := len(p)
 	for s.left > 0 && len(p) > 0 {
@@ -102,7 +103,7 @@ func (s *ShardSink) put(data []byte) error {
 	return s.write(atomicfile.PartName(uint32(n)), data)
 }
 
-// has reports whether a file has the content data. dir may be nil.
+// has reports whether the content of a file is data. dir may be nil.
 func (s *ShardSink) has(dir *atomicfile.Place, name string, data []byte) (bool, error) {
 	if dir == nil {
 		return false, nil
@@ -128,7 +129,7 @@ func (s *ShardSink) has(dir *atomicfile.Place, name string, data []byte) (bool, 
 	return bytes.Equal(old, data), nil
 }
 
-// write writes a file aside.
+// write writes a file to the private directory.
 func (s *ShardSink) write(name string, data []byte) (err error) {
 	if s.stage == nil {
 		if s.stage, err = s.dir.NewDir(); err != nil {
@@ -144,7 +145,7 @@ func (s *ShardSink) write(name string, data []byte) (err error) {
 	return errors.Join(err, file.Close())
 }
 
-// Close removes what was written aside. It is idempotent.
+// Close removes the private directory. It is idempotent.
 func (s *ShardSink) Close() error {
 	s.sub.close()
 	if s.stage == nil {
@@ -153,7 +154,7 @@ func (s *ShardSink) Close() error {
 	return s.stage.Close()
 }
 
-// A shardDir is the directory of the shard that is at work.
+// A shardDir is the directory of the current shard.
 type shardDir struct {
 	parent *atomicfile.Place
 	name   string

@@ -123,8 +123,8 @@ type outlet interface {
 // A mover is a place that can take bytes from a file without this process reading them.
 type mover interface {
 	// move sends some of the n bytes of file at offset. It waits and fails as Write does. It sends
-	// nothing, and returns no error, if the kernel cannot do that or cannot read the file: the caller
-	// has to read and write instead.
+	// nothing, and returns no error, if the kernel cannot do that or cannot read the file: the
+	// caller has to read and write instead.
 	move(file syscall.RawConn, offset, n int64) (moved int64, err error)
 }
 

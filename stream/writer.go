@@ -131,7 +131,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 // On Linux it does not read a file, but has the kernel send it, if r is an [io.SectionReader] of an
 // [os.File], or of anything else with a SyscallConn, that is the whole image, the stream is Raw,
 // Hash is set, and dst is a [Sink] that is a pipe or a socket. The pipe then refers to the pages of
-// the file until its reader has read them: until then nobody may write to the file or truncate it,
+// the file until its reader has read them: until then the file must not be written to or truncated,
 // even if this process has ended. It may be unlinked.
 func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 	if err := w.usable(); err != nil {
@@ -290,24 +290,4 @@ func (w *Writer) tail(sum Summary) []byte {
 		return append([]byte(trailerFrameHeader), line...)
 	}
 	return line
-}
-
-// An output counts and hashes what goes to w.
-type output struct {
-	w      io.Writer
-	digest *digester // nil if the caller hashes, or under NoStreamHash
-	size   int64
-}
-
-func (o *output) write(p []byte) error {
-	if o.digest != nil {
-		o.digest.start(p)
-		defer o.digest.wait()
-	}
-	n, err := o.w.Write(p)
-	o.size += int64(n)
-	if err == nil && n != len(p) {
-		err = io.ErrShortWrite
-	}
-	return err
 }

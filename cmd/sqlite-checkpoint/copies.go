@@ -88,7 +88,7 @@ func readCopyDir(dir *atomicfile.Place, database string) (*copyDir, error) {
 	if err != nil {
 		return nil, inputFault(dir.Path(), err)
 	}
-	files := map[string]fs.FileInfo{} // nil for what is no regular file
+	files := map[string]fs.FileInfo{} // nil unless regular
 	for _, name := range names {
 		if info, err := dir.Lstat(name); err == nil && info.Mode().IsRegular() {
 			files[name] = info

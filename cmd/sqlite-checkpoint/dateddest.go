@@ -59,7 +59,7 @@ func (cmd *backupCmd) job(con *console) (*job, error) {
 // that prune has made: a copy in one would look older than it is.
 func (d datedDest) name(source string, compressed bool) string {
 	name := dated.New(source, time.Now(), compressed)
-	entries, _ := os.ReadDir(d.dir) // publishing the copy tells what is wrong with the directory
+	entries, _ := os.ReadDir(d.dir) // publishing the copy reports what is wrong with the directory
 	for _, entry := range entries {
 		there, ours := dated.Parse(strings.TrimSuffix(entry.Name(), dated.SidecarSuffix))
 		if ours && there.Database == name.Database && there.Time.Equal(name.Time) {

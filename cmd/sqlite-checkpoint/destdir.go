@@ -11,14 +11,14 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// A destDir is a directory that gets files of a backup.
+// A destDir is a directory that a backup writes files to.
 type destDir struct {
 	dir  string // empty if the destination is something else
 	made bool   // by this run
 }
 
-// make creates the directory for a backup of source if nothing but it is missing: a whole path that
-// is missing looks like a file system that is not mounted.
+// make creates the directory for a backup of source if its parent exists: a longer path that is
+// missing may be a file system that is not mounted.
 func (d *destDir) make(source string) error {
 	if isDirectory(d.dir) {
 		return nil
@@ -34,7 +34,7 @@ func (d *destDir) make(source string) error {
 	switch {
 	case err == nil:
 		d.made = true
-		parent.Sync() // publishing the copy tells what is wrong
+		parent.Sync() // publishing the copy reports what is wrong
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("create a copy in %s: %w", d.dir, cause(err))
 		return &fault{kind: engine.KindTemp, err: err, hint: "mount it, or create its parent with mkdir"}
@@ -44,7 +44,7 @@ func (d *destDir) make(source string) error {
 	return nil
 }
 
-// unmake removes the directory if this run has made it and nothing is in it.
+// unmake removes the directory if this run has created it and it is empty.
 func (d *destDir) unmake() {
 	if !d.made {
 		return

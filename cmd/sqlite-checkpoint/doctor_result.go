@@ -121,25 +121,25 @@ func (r *doctorResult) count() {
 // lines are for people. A hint is given once, and so is a note that is about many databases.
 func (r *doctorResult) lines() []string {
 	var lines []string
-	told := map[text]bool{}
-	tell := func(indent string, f doctorFinding, also string) {
+	given := map[text]bool{}
+	add := func(indent string, f doctorFinding, also string) {
 		lines = append(lines, fmt.Sprintf("%s%s: %s%s", indent, f.Severity, f.Evidence, also))
-		if !told[f.Remedy] {
+		if !given[f.Remedy] {
 			lines = append(lines, indent+"hint: "+string(f.Remedy))
 		}
-		told[f.Remedy] = true
+		given[f.Remedy] = true
 	}
 	common := r.commonNotes()
 	for _, d := range r.Databases {
 		lines = append(lines, fmt.Sprintf("%s: %s", d.Path, d.verdict()))
 		for _, f := range d.Findings {
 			if len(common[f.Code]) == 0 {
-				tell("  ", f, "")
+				add("  ", f, "")
 			}
 		}
 	}
 	for _, code := range slices.Sorted(maps.Keys(common)) {
-		tell("", common[code][0], ", and the same goes for "+
+		add("", common[code][0], ", and the same goes for "+
 			plural(len(common[code])-1, "other database", "other databases"))
 	}
 	last := fmt.Sprintf("%s: %d ready, %d ready with findings, %d would fail",

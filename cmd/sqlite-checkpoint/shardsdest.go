@@ -27,7 +27,7 @@ func (s *shardSize) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// A shardsDest is a directory that gets a stream in shards. A nil one does nothing.
+// A shardsDest is a directory that a stream is written to in shards. A nil one does nothing.
 type shardsDest struct {
 	destDir
 	size   int64
@@ -92,14 +92,14 @@ func (d *shardsDest) newSink(ctx context.Context, imageSize int64) (sink, error)
 	return d.sink, err
 }
 
-// isShardsFault reports whether the table of failures has a row for an error of a directory of
-// shards.
+// isShardsFault reports whether err is one of a directory of shards, for which the table of
+// failures has a row.
 func isShardsFault(err error) bool {
 	known := []error{stream.ErrShardsLocked, stream.ErrNotShards, stream.ErrForeignFile, stream.ErrTooManyShards}
 	return slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) })
 }
 
-// shardFields say what a backup has done to the shards. The trailer is not counted, but for its
+// shardFields are the counts of a backup in shards. They leave out the trailer, except for its
 // bytes.
 type shardFields struct {
 	ShardBytes   int64 `json:"shard_bytes"` // of each but the last

@@ -33,12 +33,13 @@ type watcher struct {
 
 	lookAt, saveAt, aliveAt time.Time
 	countAt                 time.Time     // for systemd, while all slots are taken
-	alive                   time.Duration // how often systemd wants to hear of us, 0 for never
+	alive                   time.Duration // how often to notify systemd's watchdog, 0 for never
 	dirty                   bool          // there is something to save
-	status                  string        // the last one told to systemd
+	status                  string        // the last one sent to systemd
 }
 
-// run looks, starts and waits until it is told to stop, or with --once until nothing is left to do.
+// run looks, starts children and waits for them until ctx is canceled, or with --once until nothing
+// is left to do.
 func (w *watcher) run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -46,7 +46,8 @@ const (
 	zfsMagic       = 0x2fc12fc1
 )
 
-// sharedFilesystems: virtiofs cannot be told from FUSE, nor a local FUSE from a network one.
+// sharedFilesystems includes all of FUSE: statfs(2) does not distinguish virtiofs, local and
+// network ones.
 var sharedFilesystems = map[uint32]string{
 	unix.AFS_FS_MAGIC:      "afs",
 	unix.AFS_SUPER_MAGIC:   "afs",

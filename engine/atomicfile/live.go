@@ -14,11 +14,10 @@ var live = struct {
 
 var errRemoved = errors.New("the program is ending")
 
-// RemoveAll removes every private directory of this process and keeps [NewDir] from making new
-// ones. It is for a program that is told to end and does not wait for those who use the
-// directories: it may be called beside anything else, more than once, and what others do meanwhile
-// fails or leaves no name behind. A file that is published already stays. RemoveAll waits for
-// [Uninterrupted], and for a file system that hangs.
+// RemoveAll removes every private directory of this process and keeps [NewDir] from creating more.
+// It is for a program that has to end while goroutines still use the directories: it is safe for
+// concurrent use, and what those goroutines do later fails, or leaves no file behind. Published
+// files stay. RemoveAll waits for [Uninterrupted], and for a file system that hangs.
 func RemoveAll() {
 	live.Lock()
 	defer live.Unlock()
@@ -32,8 +31,8 @@ func RemoveAll() {
 	}
 }
 
-// Uninterrupted calls f, which changes names that must change together: no [RemoveAll] comes in
-// between. f must be quick and must neither make nor close a Dir.
+// Uninterrupted calls f, which changes names that must change together, without a [RemoveAll] in
+// between. f must be quick, and must neither create nor close a Dir.
 func Uninterrupted(f func() error) error {
 	live.Lock()
 	defer live.Unlock()

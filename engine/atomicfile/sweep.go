@@ -47,8 +47,8 @@ func (p *Place) sweepDir(name string) {
 	}
 }
 
-// abandoned reports whether the locked directory is one that a run of the same user left. A
-// directory of that name may also be any other of the caller's, renamed by whoever owns the parent.
+// abandoned reports whether the locked directory is one that a run of the same user left. The owner
+// of the parent may have given any directory of that user such a name.
 func (d *Dir) abandoned() bool {
 	info, err := d.dir.Stat()
 	if err != nil || !ownedByUs(info) {

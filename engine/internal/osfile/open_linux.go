@@ -8,8 +8,8 @@ import (
 )
 
 // OpenBelow opens an entry of dir, and fails with EXDEV if something is mounted on it. Device
-// numbers do not tell: a bind mount has that of its source. Old kernels and some containers refuse
-// openat2.
+// numbers do not show that: a bind mount has that of its source. Old kernels and some containers
+// refuse openat2.
 func OpenBelow(dir *os.File, name string, flags int) (int, error) {
 	how := unix.OpenHow{
 		Flags:   uint64(flags | unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC),

@@ -98,7 +98,7 @@ func ignoreSignals() {
 	}
 }
 
-// prepare runs the setup function, and fails if the caller has given up meanwhile.
+// prepare runs the setup function, and fails if the caller has canceled meanwhile.
 func (g *guard) prepare(setup func([]byte) error) error {
 	if err := g.runSetup(setup); err != nil {
 		return err

@@ -239,8 +239,8 @@ func (s *Scheduler) Next() (next time.Time, ok bool) {
 	return next, ok
 }
 
-// Begin tells the scheduler that the command starts for a job now. fresh are tokens that were taken
-// since the last look; what changes after them is not covered by this run.
+// Begin records that the command starts for a job now. fresh are tokens that were taken since the
+// last look; this run does not cover later changes.
 func (s *Scheduler) Begin(j *Job, now time.Time, fresh map[string]engine.Token) {
 	j.running, j.forced, j.tried, j.tryBegan = true, false, true, now
 	for path, db := range j.databases {
@@ -251,7 +251,7 @@ func (s *Scheduler) Begin(j *Job, now time.Time, fresh map[string]engine.Token) 
 	}
 }
 
-// End tells the scheduler how the command has ended: with status 0, or it failed.
+// End records how the command has ended: with status 0, or it failed.
 func (s *Scheduler) End(j *Job, now time.Time, status int) {
 	j.running, j.ended, j.status = false, now, status
 	if status != 0 {
@@ -264,8 +264,7 @@ func (s *Scheduler) End(j *Job, now time.Time, status int) {
 	}
 }
 
-// Cancel tells the scheduler that the command was stopped because the watcher ends: that is no
-// failure.
+// Cancel records that the command was stopped because the watcher ends, which is no failure.
 func (s *Scheduler) Cancel(j *Job) { j.running = false }
 
 // All makes every job due that is not running.
