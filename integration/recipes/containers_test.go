@@ -125,10 +125,16 @@ func TestKubernetesIndexedJob(t *testing.T) {
 	s.Bash(`while IFS= read -r name; do
 		restic backup --stdin-filename "$name" --stdin-from-command -- sqlite-checkpoint backup app/app.db -
 	done <app/names`).Exits(0)
+	var env []string
+	for _, variable := range c.Env {
+		if variable.Value != "" && !strings.HasPrefix(variable.Value, "/") { // our directories are others
+			env = append(env, variable.Name+"="+variable.Value)
+		}
+	}
 	work := func() (worst int, said string) {
 		for index := range 4 {
 			cmd := s.Other(strings.Split(s.paths.Replace(strings.Join(c.argv(), "\x00")), "\x00")...)
-			cmd.Env = append(cmd.Env, "JOB_COMPLETION_COUNT=4", fmt.Sprint("JOB_COMPLETION_INDEX=", index))
+			cmd.Env = append(append(cmd.Env, env...), fmt.Sprint("JOB_COMPLETION_INDEX=", index))
 			o := s.Finish(cmd)
 			worst, said = max(worst, o.Code), said+o.Stdout+o.Stderr
 		}
@@ -136,6 +142,13 @@ func TestKubernetesIndexedJob(t *testing.T) {
 	}
 	if worst, said := work(); worst != 0 || strings.Count(said, "complete: ") != 5 {
 		t.Errorf("exit status %d\n%s", worst, said)
+	}
+	s.Bash(`sqlite3 empty.db VACUUM && restic backup --stdin-filename /empty --stdin-from-command -- \
+		sqlite-checkpoint backup empty.db -`).Exits(0)
+	s.Write("app/names", append(s.Read("app/names"), "/empty\n"...))
+	if worst, said := work(); worst != 1 || strings.Count(said, "complete: ") != 5 ||
+		!strings.Contains(said, "a query failed") {
+		t.Errorf("with a database without tables: exit status %d\n%s", worst, said)
 	}
 	s.Write("app/names", append(s.Read("app/names"), "/six\n"...))
 	if worst, said := work(); worst != 1 || strings.Count(said, "complete: ") != 5 {
