@@ -1,0 +1,101 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// systemd hears when the watcher is ready, that it lives and that it stops; CMD has no part in
+// that.
+func TestWatchNotifiesSystemd(t *testing.T) {
+	w := newWatching(t, "a")
+	address := &net.UnixAddr{Name: w.path("notify"), Net: "unixgram"}
+	socket, err := net.ListenUnixgram("unixgram", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	w.env = []string{"NOTIFY_SOCKET=" + address.Name, "WATCHDOG_USEC=200000"}
+	w.start(watchLog + "env >environment")
+	awaitMessage(t, socket, "STATUS=1 databases, 0 running, 0 failing")
+	awaitMessage(t, socket, "READY=1")
+	awaitMessage(t, socket, "WATCHDOG=1")
+	awaitMessage(t, socket, "WATCHDOG=1")
+	w.until("CMD has run", func() bool {
+		socket.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		socket.Read(make([]byte, 4096)) // as systemd does: a full socket would hold watch up
+		return w.exists("log")
+	})
+	w.signal(syscall.SIGTERM)
+	awaitMessage(t, socket, "STOPPING=1")
+	w.mustEnd(0)
+	environment, err := os.ReadFile(w.path("environment"))
+	if err != nil || bytes.Contains(environment, []byte("NOTIFY_SOCKET")) {
+		t.Errorf("CMD has the socket's name, error %v", err)
+	}
+}
+
+// systemd hears twice in WatchdogSec= that the watcher lives, however seldom it looks, and no more
+// of one that hangs. What systemd does then ends CMD, too.
+func TestWatchWatchdog(t *testing.T) {
+	const limit = 2 * time.Second
+	w := newWatching(t, "a")
+	address := &net.UnixAddr{Name: w.path("notify"), Net: "unixgram"}
+	socket, err := net.ListenUnixgram("unixgram", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	w.env = []string{"NOTIFY_SOCKET=" + address.Name, fmt.Sprintf("WATCHDOG_USEC=%d", limit.Microseconds())}
+	w.start("echo $$ >pid; exec sleep 1000", "--poll", "1h", "--every", "0")
+	awaitMessage(t, socket, "WATCHDOG=1")
+	for range 3 {
+		last := time.Now()
+		awaitMessage(t, socket, "WATCHDOG=1")
+		if pause := time.Since(last); pause > limit || pause < limit/4 {
+			t.Errorf("a ping after %v, the limit is %v", pause, limit)
+		}
+	}
+	w.until("CMD runs", func() bool { return w.exists("pid") })
+	w.signal(syscall.SIGSTOP)
+	socket.SetReadDeadline(time.Now().Add(time.Second)) // for what was sent before
+	for err = nil; err == nil; {
+		_, err = socket.Read(make([]byte, 4096))
+	}
+	socket.SetReadDeadline(time.Now().Add(limit))
+	if n, err := socket.Read(make([]byte, 4096)); err == nil {
+		t.Errorf("%d bytes from a watcher that is stopped", n)
+	}
+	w.signal(syscall.SIGABRT)
+	w.signal(syscall.SIGCONT)
+	w.mustEnd(2) // as every Go program
+	pid, _ := os.ReadFile(w.path("pid"))
+	w.until("CMD has ended", func() bool {
+		return exec.Command("kill", "-0", strings.TrimSpace(string(pid))).Run() != nil
+	})
+}
+
+// awaitMessage reads messages up to one.
+func awaitMessage(t *testing.T, socket *net.UnixConn, want string) {
+	t.Helper()
+	buffer := make([]byte, 4096)
+	socket.SetReadDeadline(time.Now().Add(time.Minute))
+	for {
+		n, err := socket.Read(buffer)
+		if err != nil {
+			t.Fatalf("no %s: %v", want, err)
+		}
+		if string(buffer[:n]) == want {
+			return
+		}
+	}
+}
