@@ -17,6 +17,7 @@ import (
 // KindBusy) works.
 type Kind string
 
+// Error returns the kind itself, such as "busy".
 func (k Kind) Error() string { return string(k) }
 
 const (
@@ -53,6 +54,7 @@ type Error struct {
 	Findings []string // under KindCorrupt, what SQLite's check found: at most ten lines
 }
 
+// Error returns one line: what was tried, on which file, and why it failed.
 func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Path, e.Err) }
 
 // Unwrap returns the cause.

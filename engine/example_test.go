@@ -93,3 +93,75 @@ func ExampleInspect() {
 	// pages: 2
 	// a backup would be read_only
 }
+
+func ExampleReadImage() {
+	dir, db := newDatabase()
+	defer os.RemoveAll(dir)
+	backup, err := os.Open(db)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer backup.Close()
+
+	image, err := engine.ReadImage(context.Background(), backup, "the backup", engine.VerifyOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer image.Close()
+	answer, err := image.Query(context.Background(), "SELECT count(*) FROM t", 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(answer.Row[0], answer.Holds())
+	_, err = image.Query(context.Background(), "DELETE FROM t", 0)
+	fmt.Println(errors.Is(err, engine.KindBadQuery))
+	// Output:
+	// 1 true
+	// true
+}
+
+func ExamplePredict() {
+	dir, db := newDatabase()
+	defer os.RemoveAll(dir)
+
+	for _, name := range []string{db, filepath.Join(dir, "missing.db")} {
+		prediction, err := engine.Predict(context.Background(), name, engine.SnapshotOptions{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(filepath.Base(name), prediction.Err == nil, errors.Is(prediction.Err, engine.KindMissing))
+	}
+	// Output:
+	// app.db true false
+	// missing.db false true
+}
+
+func ExampleFindDatabases() {
+	dir, _ := newDatabase()
+	defer os.RemoveAll(dir)
+
+	found, err := engine.FindDatabases(context.Background(), dir, engine.FindOptions{Exclude: []string{"cache"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, database := range found.Databases {
+		fmt.Println(filepath.Base(database))
+	}
+	// Output:
+	// app.db
+}
+
+// A command that runs only when something was committed compares tokens.
+func ExampleTakeToken() {
+	dir, db := newDatabase()
+	defer os.RemoveAll(dir)
+
+	token, err := engine.TakeToken(db)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// The database was created a moment ago, so its next change might not show in its times.
+	fmt.Println(token.Doubt() == engine.DoubtRecent || token.Doubt() == engine.DoubtFilesystem)
+	// Output:
+	// true
+}

@@ -80,7 +80,7 @@ type WAL struct {
 type Journal string
 
 const (
-	JournalNone    Journal = "none"
+	JournalNone    Journal = "none"    // there is no -journal
 	JournalEmpty   Journal = "empty"   // zero bytes, as journal_mode=TRUNCATE leaves it
 	JournalZeroed  Journal = "zeroed"  // its header is zeroed: journal_mode=PERSIST, or nothing in the main file yet
 	JournalPresent Journal = "present" // a transaction is being written, or, where locks cannot be seen, it is hot

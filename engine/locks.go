@@ -13,8 +13,8 @@ import (
 type InUse string
 
 const (
-	InUseYes InUse = "yes"
-	InUseNo  InUse = "no"
+	InUseYes InUse = "yes" // a connection holds a lock
+	InUseNo  InUse = "no"  // no connection has it open
 	// InUseUnknown: an idle connection holds no lock, as in rollback mode, or locks cannot be seen
 	// here.
 	InUseUnknown InUse = "unknown"

@@ -30,7 +30,7 @@ const (
 type Level string
 
 const (
-	LevelNone       Level = "none"
+	LevelNone       Level = "none"       // not checked
 	LevelStructural Level = "structural" // b-trees, but not everything an index or a virtual table means
 	LevelQuick      Level = "quick"      // PRAGMA quick_check
 	LevelFull       Level = "full"       // PRAGMA integrity_check
