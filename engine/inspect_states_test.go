@@ -44,17 +44,17 @@ func TestInspectStates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			write(t, db+"-shm", other)
+			writeFile(t, db+"-shm", other)
 			return db
 		}, "wal", "true 3 3", true, JournalNone, InUseNo, "reads the WAL"},
 		{"WAL, garbage log", func(t *testing.T) string {
 			db := walDatabase(t)
-			write(t, db+"-wal", noise(50000))
+			writeFile(t, db+"-wal", noise(50000))
 			return db
 		}, "wal", "true 0 0", false, JournalNone, InUseNo, "copies the database and its WAL first"},
 		{"WAL, empty log", func(t *testing.T) string {
 			db := walDatabase(t)
-			write(t, db+"-wal", nil)
+			writeFile(t, db+"-wal", nil)
 			return db
 		}, "wal", "true 0 0", false, JournalNone, InUseNo, "reads without locks"},
 		{"WAL, exclusive", func(t *testing.T) string {
@@ -99,7 +99,7 @@ func TestInspectStates(t *testing.T) {
 		}, "delete", "false 0 0", false, JournalEmpty, InUseUnknown, "reads the database"},
 		{"rollback, stray log", func(t *testing.T) string {
 			db := rollbackDatabase(t)
-			write(t, db+"-wal", noise(50000))
+			writeFile(t, db+"-wal", noise(50000))
 			return db
 		}, "wal", "true 0 0", false, JournalNone, InUseNo, "copies the database and its WAL first"},
 		{"rollback, FIFO for a journal", func(t *testing.T) string {

@@ -100,16 +100,9 @@ func TestInspectAgreesOnHotAndMode(t *testing.T) {
 		t.Errorf("the fixture's journal is not hot: %v, %s", err, out)
 	}
 	stray := rollbackDatabase(t)
-	write(t, stray+"-wal", noise(50000))
+	writeFile(t, stray+"-wal", noise(50000))
 	if mode := sqlite(t, stray, "PRAGMA journal_mode;"); mode != "wal" {
 		t.Errorf("with a stray log SQLite says %s", mode)
-	}
-}
-
-func write(t *testing.T, path string, data []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -194,7 +187,7 @@ func TestInspectPageCountNotValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	data[92]++
-	write(t, db, append(data, make([]byte, 5000)...))
+	writeFile(t, db, append(data, make([]byte, 5000)...))
 	in := inspect(t, db)
 	if want := sqlite(t, db, "PRAGMA page_count;"); strconv.FormatInt(in.PageCount, 10) != want {
 		t.Errorf("%d pages, SQLite says %s", in.PageCount, want)

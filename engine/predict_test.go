@@ -117,7 +117,7 @@ func beside(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, to+"-wal", data)
+	writeFile(t, to+"-wal", data)
 }
 
 // writtenBy has the header name another version of SQLite.
@@ -130,7 +130,7 @@ func writtenBy(t *testing.T, db string, version uint32) {
 	for i := range 4 {
 		data[96+i] = byte(version >> (24 - 8*i))
 	}
-	write(t, db, data)
+	writeFile(t, db, data)
 }
 
 func TestWALResetBug(t *testing.T) {

@@ -62,7 +62,8 @@ func (b *bench) contests(db string) []contest {
 
 const shellLine = "integration/bench/shell-line.sh"
 
-// snapshot is the raw stream against the shell line, and against its own parts as the best programs for each do them.
+// snapshot is the raw stream against the shell line, and against its own parts as the best programs
+// for each do them.
 func (b *bench) snapshot(db string) contest {
 	copied := b.path("tmp/copied.db")
 	floor := func(r round) float64 {
@@ -77,16 +78,21 @@ func (b *bench) snapshot(db string) contest {
 			{name: "VACUUM INTO", run: command("sqlite3", db, "VACUUM INTO '"+copied+"'"), makes: copied},
 			{name: "copy", run: command("sqlite3", db, ".backup --async "+copied), makes: copied},
 			{name: "cp", run: command("cp", "--reflink=never", db, copied), makes: copied},
-			{name: "check", run: command("sqlite3", "file:"+db+"?mode=ro&immutable=1", "PRAGMA mmap_size=2147418112", "PRAGMA quick_check")},
+			{name: "check", run: command("sqlite3", "file:"+db+"?mode=ro&immutable=1", "PRAGMA mmap_size=2147418112",
+				"PRAGMA quick_check")},
 			{name: "hash", run: hash(db)},
 			{name: "cat", run: command("cat", db)},
 		},
 		claims: []claim{
-			{what: "raw snapshot : the shell line", of: ratio(rawOurs, rawTheirs), limit: 0.55, over: large, told: notTiny},
+			{what: "raw snapshot : the shell line", of: ratio(rawOurs, rawTheirs), limit: 0.55, over: large,
+				told: notTiny},
 			{what: "raw snapshot : the shell line", of: ratio(rawOurs, rawTheirs), limit: 1, over: tiny, told: tiny},
-			{what: "raw snapshot : floor (copy + max(check, hash) + cat)", of: func(r round) float64 { return r.seconds(rawOurs) / floor(r) }, limit: 1.15, over: large, told: notTiny},
+			{what: "raw snapshot : floor (copy + max(check, hash) + cat)",
+				of: func(r round) float64 { return r.seconds(rawOurs) / floor(r) }, limit: 1.15, over: large,
+				told: notTiny},
 			{what: "raw snapshot : VACUUM INTO alone", of: ratio(rawOurs, "VACUUM INTO"), told: notTiny},
-			{what: "raw snapshot, whole process, ms", of: func(r round) float64 { return r.seconds(rawOurs) * 1000 }, limit: 25, over: tiny, told: tiny},
+			{what: "raw snapshot, whole process, ms", of: func(r round) float64 { return r.seconds(rawOurs) * 1000 },
+				limit: 25, over: tiny, told: tiny},
 		},
 	}
 }
@@ -101,7 +107,8 @@ func (b *bench) compressed(db string) contest {
 			{name: "zstd -3 -T0", run: command("zstd", "-q", "-3", "-T0", "-c", db)},
 		},
 		claims: []claim{
-			{what: "--zstd : the shell line with zstd -3 -T0", of: ratio(zstdOurs, zstdTheirs), limit: 0.75, over: large},
+			{what: "--zstd : the shell line with zstd -3 -T0", of: ratio(zstdOurs, zstdTheirs), limit: 0.75,
+				over: large},
 			{what: "--zstd : the same, bytes of output", of: func(r round) float64 {
 				return float64(r[zstdOurs].output) / float64(r[zstdTheirs].output)
 			}, limit: 1.05, over: notTiny, told: notTiny},
@@ -109,7 +116,8 @@ func (b *bench) compressed(db string) contest {
 	}
 }
 
-// fullCheck compares a whole backup, copy, digest and stream included, with the other's check alone.
+// fullCheck compares a whole backup, copy, digest and stream included, with the other's check
+// alone.
 func (b *bench) fullCheck(db string) contest {
 	return contest{
 		name:   "full",
@@ -119,7 +127,8 @@ func (b *bench) fullCheck(db string) contest {
 			{name: fullTheirs, run: command("sqlite3", db, "PRAGMA integrity_check")},
 		},
 		claims: []claim{
-			{what: "backup --check full, all of it : PRAGMA integrity_check alone", of: ratio(fullOurs, fullTheirs), limit: 0.65, over: large, told: notTiny},
+			{what: "backup --check full, all of it : PRAGMA integrity_check alone", of: ratio(fullOurs, fullTheirs),
+				limit: 0.65, over: large, told: notTiny},
 		},
 	}
 }
@@ -132,13 +141,15 @@ func (b *bench) restore(db string) contest {
 		before: b.emit(db, stream),
 		tasks: []task{
 			{name: restoreOurs, run: command(b.program, "restore", "-q", stream, restored), makes: restored},
-			{name: "cat and fsync", run: command("sh", "-c", `cat "$0" >"$1" && sync "$1"`, stream, restored), makes: restored},
+			{name: "cat and fsync", run: command("sh", "-c", `cat "$0" >"$1" && sync "$1"`, stream, restored),
+				makes: restored},
 			{name: "sha256sum", run: command("sha256sum", db)},
 			{name: "quick_check", run: command("sqlite3", "file:"+db+"?mode=ro&immutable=1", "PRAGMA quick_check")},
 		},
 		claims: []claim{
 			{what: "restore : cat to a file and fsync + max(sha256sum, quick_check)", of: func(r round) float64 {
-				return r.seconds(restoreOurs) / (r.seconds("cat and fsync") + max(r.seconds("sha256sum"), r.seconds("quick_check")))
+				return r.seconds(restoreOurs) / (r.seconds("cat and fsync") + max(r.seconds("sha256sum"),
+					r.seconds("quick_check")))
 			}, limit: 1.2, over: large, told: notTiny},
 		},
 		after: []string{stream},
@@ -177,10 +188,12 @@ func (b *bench) workers(db string) contest {
 		inputs: []string{db},
 		tasks: []task{
 			{name: together, run: command("env", "GOMAXPROCS=2", self, compressCommand, db, "2")},
-			{name: apart, run: command("env", "GOMAXPROCS=1", "sh", "-c", `"$0" "$@" 1 & "$0" "$@" 1 & wait`, self, compressCommand, db)},
+			{name: apart, run: command("env", "GOMAXPROCS=1", "sh", "-c", `"$0" "$@" 1 & "$0" "$@" 1 & wait`, self,
+				compressCommand, db)},
 		},
 		claims: []claim{
-			{what: "throughput of two processes with a worker each : one with two", of: ratio(together, apart), limit: 1 / 0.9, over: notTiny, told: notTiny},
+			{what: "throughput of two processes with a worker each : one with two", of: ratio(together, apart),
+				limit: 1 / 0.9, over: notTiny, told: notTiny},
 		},
 	}
 }
@@ -192,7 +205,8 @@ func ratio(ours, theirs string) func(round) float64 {
 // emit puts a stream into a file.
 func (b *bench) emit(db, to string, flags ...string) func() error {
 	return func() error {
-		argv := append([]string{"sh", "-c", `to=$1; shift; exec "$@" >"$to"`, "sh", to, b.program, "backup", "-q", db, "-"}, flags...)
+		argv := append([]string{"sh", "-c", `to=$1; shift; exec "$@" >"$to"`, "sh", to, b.program, "backup", "-q", db,
+			"-"}, flags...)
 		_, err := command(argv...)()
 		return err
 	}
@@ -250,7 +264,8 @@ func (c contest) round(number int, size int64) (round, error) {
 		}
 		r[t.name] = o
 		if !tiny.contain(size) {
-			fmt.Fprintf(os.Stderr, "%s %d %s: %v, %.0f %% stolen\n", sizeName(size), number+1, t.name, o.took.Round(time.Millisecond), 100*o.stolen)
+			fmt.Fprintf(os.Stderr, "%s %d %s: %v, %.0f %% stolen\n", sizeName(size), number+1, t.name,
+				o.took.Round(time.Millisecond), 100*o.stolen)
 		}
 	}
 	return r, nil

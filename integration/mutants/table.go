@@ -280,7 +280,8 @@ var table = []mutant{
 		`_, err := sidecarOf(dir, image)`, `_, err := dir.Lstat(sidecar)`},
 	{"a prune that is killed leaves a copy without its sidecar", "./integration/copies TestPruneKilledAtEveryCall",
 		`if err := removeFile(dir.Place, c.Name.String()); err != nil {`,
-		`if err := errors.Join(dir.Remove(c.Name.String()+dated.SidecarSuffix), dir.Remove(c.Name.String())); err != nil {`},
+		`if err := errors.Join(dir.Remove(c.Name.String()+dated.SidecarSuffix), ` +
+			`dir.Remove(c.Name.String())); err != nil {`},
 	{"a dated copy that is damaged stands for an unchanged database",
 		"./cmd/sqlite-checkpoint TestScripts/dated-backup",
 		`if !newest.proven || newest.digest != digest {`, `if newest.digest = digest; false {`},
