@@ -94,8 +94,8 @@ var kinds = []row{
 	{engine.KindNotDatabase, exitSource, "check the path; only its own program can copy an encrypted database", nil},
 	{engine.KindUnreadable, exitSource, runAsOwner, nil},
 	{engine.KindHotJournal, exitSource, "open it once with its application, which rolls it back; then try again", nil},
-	{engine.KindChanged, exitSource, "try again when nothing replaces or truncates the file any more", nil},
-	{engine.KindForeignFile, exitSource, "find out who put it there before you move it away", nil},
+	{engine.KindChanged, exitSource, "try again once no program replaces or truncates the file", nil},
+	{engine.KindForeignFile, exitSource, "find out which program put it there before you move it away", nil},
 	{engine.KindElsewhere, exitSource, otherPath + "; if its -wal was deleted, stop the application first", nil},
 	{engine.KindInProcess, exitSource, "close the database in this process first", nil},
 	{engine.KindNotOwner, exitSource, runAsOwner, nil},
@@ -104,12 +104,13 @@ var kinds = []row{
 	{kindInUse, exitSource, "copy a database in use with backup, or look at it with info", nil},
 
 	{kindShardsBusy, exitBusy, "wait until it ends", stream.ErrShardsLocked},
-	{kindAppeared, exitBusy, "run it again: those databases are copied then", nil},
+	{kindAppeared, exitBusy, "run it again, which copies those databases", nil},
 	{engine.KindBusy, exitBusy, "try again later", nil},
 	{engine.KindExclusive, exitBusy, stopExclusive, nil},
 	{engine.KindUnlocked, exitSource, otherPath + ", on the same machine, or stop the application", nil},
 
-	{engine.KindCorrupt, exitCorrupt, "save what can be read with backup --check none, then sqlite3's .recover", nil},
+	{engine.KindCorrupt, exitCorrupt,
+		"save what can be read with backup --check none, then run sqlite3's .recover", nil},
 	{engine.KindCheckIncomplete, exitCorrupt, "use --check auto, which reports what it could check", nil},
 
 	{engine.KindNoSpace, exitSpace, "make room there", nil},

@@ -85,7 +85,7 @@ func caseHint(kind engine.Kind, err error) string {
 	var known *engine.Error
 	switch {
 	case errors.Is(err, atomicfile.ErrForeignLink):
-		return "name the directory itself: root writes nowhere that another user's link leads to"
+		return "name the directory itself: root does not follow another user's symbolic link"
 	case kind == engine.KindUnreadable && errors.Is(err, engine.ErrPathTooLong):
 		return "bind-mount its directory where the path is shorter (mount --bind)"
 	case kind == engine.KindTemp && errors.Is(err, engine.ErrPathTooLong):
@@ -94,7 +94,7 @@ func caseHint(kind engine.Kind, err error) string {
 		return "create the directory first"
 	case !errors.As(err, &known):
 	case kind == engine.KindMissing && known.Path == "-":
-		return "name a file: restore makes a database of a stream on stdin"
+		return "name a file: restore turns a stream on stdin into a database"
 	case kind != engine.KindNotDatabase:
 	case databaseOf(known.Path) != "":
 		return "name its database, " + databaseOf(known.Path)
