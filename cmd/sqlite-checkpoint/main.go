@@ -15,6 +15,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/suspend"
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/view"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
 func main() {
@@ -25,7 +26,9 @@ func main() {
 		os.Exit(view.ProbeMain())
 	}
 	catchPipe()
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	code := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
+	bounded(stepLimit, atomicfile.RemoveAll) // of copies that were abandoned
+	os.Exit(code)
 }
 
 // catchPipe turns a write to a closed pipe into an error, so that the run can clean up. Programs

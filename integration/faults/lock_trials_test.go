@@ -218,6 +218,14 @@ func signals(s *scene) {
 			p.copying()
 			return p
 		}},
+		{"copying in one long step", func(s *scene) *running {
+			s.SQLite(s.db, rowsSQL(20000))
+			p := s.start(trial{under: s.straceAll("-e", "trace=pread64,unlinkat",
+				"-e", "inject=pread64:delay_enter=100000", "-e", "inject=unlinkat:delay_enter=30000")})
+			p.copying()
+			time.Sleep(1500 * time.Millisecond) // the step takes seconds
+			return p
+		}},
 		{"checking", func(s *scene) *running {
 			// An index over something that takes long to compute, and did not when the index was
 			// made.
@@ -249,9 +257,9 @@ func signals(s *scene) {
 			return p
 		}},
 	}
-	for i, phase := range phases {
+	for _, phase := range phases {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-			if i != 1 && i != 3 && sig != syscall.SIGTERM {
+			if phase.name != "copying" && phase.name != "sending" && sig != syscall.SIGTERM {
 				continue // the signals differ in nothing but their number
 			}
 			s.part(phase.name+" "+strconv.Itoa(int(sig)), func(s *scene) {

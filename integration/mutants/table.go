@@ -35,6 +35,8 @@ var table = []mutant{
 		`if err := checkPathLength(s.path); err != nil {`, `if err := error(nil); err != nil {`},
 
 	// The copy and its check.
+	{"an interrupted copy that is in a long step leaves its private directory", "./integration/faults TestFaults/057",
+		`bounded(stepLimit, atomicfile.RemoveAll) // of copies that were abandoned`, ``},
 	{"a destination may hang for longer than the caller allows", "./engine TestStallLimit",
 		`ticker := time.NewTicker(limit / stalledTicks)`, `ticker := time.NewTicker(stalled / stalledTicks)`},
 	{"a copy that makes no progress goes on for ever", "./engine TestCopyWithoutProgress",
