@@ -99,8 +99,7 @@ func (s *ShardSink) begin(change bool) (*atomicfile.Place, error) {
 // place gives the shards that were written their names, durably.
 func (s *ShardSink) place() error {
 	s.sub.close()
-	for i, number := range s.changed {
-		n := shardNumber(number)
+	for i, n := range s.changed {
 		sub, err := s.sub.open(n)
 		if err == nil && sub == nil {
 			s.sub.close()
@@ -109,9 +108,9 @@ func (s *ShardSink) place() error {
 			}
 		}
 		if err == nil {
-			err = s.stage.Move(atomicfile.PartName(number), sub, n.file())
+			err = s.stage.Move(atomicfile.PartName(int64(n)), sub, n.file())
 		}
-		last := i+1 == len(s.changed) || shardNumber(s.changed[i+1]).dir() != n.dir()
+		last := i+1 == len(s.changed) || s.changed[i+1].dir() != n.dir()
 		if err == nil && last {
 			err = sub.Sync()
 		}

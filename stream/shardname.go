@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"strconv"
+	"strings"
 )
 
 // The sizes that a shard may have are powers of two between these.
@@ -13,12 +14,12 @@ const (
 	MaxShardSize = 16 << 20
 )
 
-// Names in a directory of shards: section 10 of FORMAT.md.
+// Names in a directory of shards: section 10 of FORMAT.md. There are more than SQLite's largest database needs.
 const (
-	shardTrailerDir  = "sqlite-checkpoint-trailer"
-	shardTrailerName = "trailer"
-	shardsPerDir     = 256
-	maxShards        = 1 << 32
+	shardTrailerDir  = "999999999"
+	shardTrailerName = "99"
+	shardDirDigits   = 9
+	shardsPerDir     = 100
 )
 
 // A shardNumber counts the shards of a stream from 0.
@@ -28,19 +29,19 @@ type shardNumber int64
 func (n shardNumber) dir() string { return shardDirName(int64(n) / shardsPerDir) }
 
 // file is the name of a shard in its directory.
-func (n shardNumber) file() string { return fmt.Sprintf("%02x", int64(n)%shardsPerDir) }
+func (n shardNumber) file() string { return fmt.Sprintf("%02d", int64(n)%shardsPerDir) }
 
 // String is the path of a shard below the directory of all.
 func (n shardNumber) String() string { return n.dir() + "/" + n.file() }
 
-func shardDirName(n int64) string { return fmt.Sprintf("%06x", n) }
+func shardDirName(n int64) string { return fmt.Sprintf("%09d", n) }
 
-// parseShardName is the inverse of shardDirName and of file: digits are 6 or 2.
+// parseShardName is the inverse of shardDirName and of file, whose names have that many digits.
 func parseShardName(name string, digits int) (n int64, ok bool) {
-	if len(name) != digits || !isLowerHex(name) {
+	if len(name) != digits || strings.Trim(name, "0123456789") != "" {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(name, 16, 64)
+	n, err := strconv.ParseInt(name, 10, 64)
 	return n, err == nil
 }
 

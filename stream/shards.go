@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,8 +21,6 @@ var (
 	ErrNotShards = errors.New("neither empty nor a directory of shards")
 	// ErrForeignFile means that a directory of shards has another file under the name of a shard.
 	ErrForeignFile = errors.New("not a shard")
-	// ErrTooManyShards means that a stream needs more shards than there are names for.
-	ErrTooManyShards = errors.New("too many shards")
 	// ErrIncomplete means that a directory of shards has no trailer: a backup is running, or was
 	// interrupted.
 	ErrIncomplete = errors.New("incomplete: a backup was interrupted, or is still running")
@@ -68,7 +67,7 @@ func (s *Shards) Close() error { return s.lock.Close() }
 // check fails if the directory contains anything but shards.
 func (s *Shards) check() error {
 	if _, err := s.dir.Lstat(shardTrailerDir); err == nil {
-		return scanShards(s.dir, maxShards, nil)
+		return scanShards(s.dir, math.MaxInt64, nil)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -111,8 +110,7 @@ func scanName(dir *atomicfile.Place, name string, count int64, superfluous func(
 	if err != nil {
 		return err
 	}
-	n, ours := parseShardName(name, 6)
-	ours = ours || name == shardTrailerDir
+	n, ours := parseShardName(name, shardDirDigits)
 	switch {
 	case ours && info.IsDir():
 	case !ours && !info.IsDir() && info.Mode().Type() != fs.ModeSymlink:

@@ -33,7 +33,7 @@ type ShardSink struct {
 	trailer []byte
 	sub     shardDir
 	stage   *atomicfile.Dir // nil until something differs
-	changed []uint32
+	changed []shardNumber
 	stats   ShardStats
 }
 
@@ -42,10 +42,6 @@ type ShardSink struct {
 func (s *Shards) NewSink(ctx context.Context, imageSize, shardSize int64) (*ShardSink, error) {
 	if err := CheckShardSize(shardSize); err != nil {
 		return nil, err
-	}
-	if imageSize > maxShards*shardSize {
-		return nil, fmt.Errorf("%w: an image of %d bytes needs more than %d shards of %d", ErrTooManyShards,
-			imageSize, int64(maxShards), shardSize)
 	}
 	return &ShardSink{
 		ctx: ctx, dir: s.dir, left: imageSize, size: shardSize, sub: shardDir{parent: s.dir},
@@ -98,9 +94,9 @@ func (s *ShardSink) put(data []byte) error {
 	if same, err := s.has(sub, n.file(), data); same || err != nil {
 		return err
 	}
-	s.changed = append(s.changed, uint32(n))
+	s.changed = append(s.changed, n)
 	s.stats.Written++
-	return s.write(atomicfile.PartName(uint32(n)), data)
+	return s.write(atomicfile.PartName(int64(n)), data)
 }
 
 // has reports whether the content of a file is data. dir may be nil.

@@ -86,7 +86,6 @@ var kinds = []row{
 	{engine.KindPattern, exitUsage, `quote [ and \ in a pattern with \, and close every [`, nil},
 	{engine.KindBadQuery, exitUsage,
 		"use one SELECT; pragmas are tables, as in: SELECT * FROM pragma_user_version", nil},
-	{kindUsage, exitUsage, "use a larger SIZE", stream.ErrTooManyShards},
 	{kindTerminal, exitUsage,
 		"redirect it, as in: sqlite-checkpoint backup DB - | restic backup --stdin", stream.ErrTerminal},
 

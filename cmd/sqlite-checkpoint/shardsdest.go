@@ -95,7 +95,7 @@ func (d *shardsDest) newSink(ctx context.Context, imageSize int64) (sink, error)
 // isShardsFault reports whether err is one of a directory of shards, for which the table of
 // failures has a row.
 func isShardsFault(err error) bool {
-	known := []error{stream.ErrShardsLocked, stream.ErrNotShards, stream.ErrForeignFile, stream.ErrTooManyShards}
+	known := []error{stream.ErrShardsLocked, stream.ErrNotShards, stream.ErrForeignFile}
 	return slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) })
 }
 

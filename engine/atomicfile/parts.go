@@ -10,11 +10,11 @@ import (
 )
 
 // PartName is a name for one of many files of a private directory.
-func PartName(n uint32) string { return fmt.Sprintf("part-%08x", n) }
+func PartName(n int64) string { return fmt.Sprintf("part-%016x", n) }
 
 func isPart(name string) bool {
-	var n uint32
-	_, err := fmt.Sscanf(name, "part-%08x", &n)
+	var n int64
+	_, err := fmt.Sscanf(name, "part-%x", &n)
 	return err == nil && name == PartName(n)
 }
 

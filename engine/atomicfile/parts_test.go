@@ -9,7 +9,7 @@ import (
 
 // TestParts: many files are synced, moved over others, and swept, and what is not ours is not.
 func TestParts(t *testing.T) {
-	for name, count := range map[string]uint32{"few": 3, "many": fewFiles + 10} {
+	for name, count := range map[string]int64{"few": 3, "many": fewFiles + 10} {
 		place, err := OpenPlace(t.TempDir())
 		if err != nil {
 			t.Fatal(err)
@@ -50,8 +50,8 @@ func TestParts(t *testing.T) {
 // TestPartNames: no other name is taken for a part.
 func TestPartNames(t *testing.T) {
 	for name, want := range map[string]bool{
-		PartName(0): true, PartName(1<<32 - 1): true, "part-0": false, "part-0000000A": false, "part-000000001": false,
-		"part-0000000a.db": false, "part-": false, "": false,
+		PartName(0): true, PartName(1<<63 - 1): true, "part-0": false, "part-000000000000000A": false, "part-00000000000000001": false,
+		"part-000000000000000a.db": false, "part-": false, "": false,
 	} {
 		if isPart(name) != want {
 			t.Errorf("%q: %v", name, !want)

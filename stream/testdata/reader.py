@@ -160,11 +160,11 @@ def read_shards(directory):
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
         if name.startswith(".") or name == "lost+found" or os.path.isfile(path) and not os.path.islink(path):
-            demand(not re.fullmatch("[0-9a-f]{6}|sqlite-checkpoint-trailer", name), "a file for a directory")
+            demand(not re.fullmatch("[0-9]{9}", name), "a file for a directory")
             continue
         demand(os.path.isdir(path) and not os.path.islink(path), "no directory")
-        pattern = "trailer" if name == "sqlite-checkpoint-trailer" else "[0-9a-f]{2}"
-        demand(pattern == "trailer" or re.fullmatch("[0-9a-f]{6}", name), "another directory")
+        demand(re.fullmatch("[0-9]{9}", name), "another directory")
+        pattern = "99" if name == "999999999" else "[0-9]{2}"
         for file in os.listdir(path):
             if not file.startswith(".") and file != "lost+found":
                 demand(re.fullmatch(pattern, file), "another file")
@@ -172,10 +172,10 @@ def read_shards(directory):
                 demand(os.path.isfile(file) and not os.path.islink(file), "no regular file")
                 with open(file, "rb") as content:
                     files[os.path.relpath(file, directory)] = content.read()
-    trailer = files.pop("sqlite-checkpoint-trailer/trailer", None)
+    trailer = files.pop("999999999/99", None)
     demand(trailer is not None, "no trailer")
     lengths = [len(files[name]) for name in sorted(files)]
-    demand(sorted(files) == [f"{n >> 8:06x}/{n & 255:02x}" for n in range(len(files))], "a shard is missing")
+    demand(sorted(files) == [f"{n // 100:09}/{n % 100:02}" for n in range(len(files))], "a shard is missing")
     demand(all(length == lengths[0] for length in lengths[:-1]), "a shard of another length")
     demand(not lengths or 0 < lengths[-1] <= lengths[0], "the last shard is empty or too long")
     return b"".join(files[name] for name in sorted(files)) + trailer
