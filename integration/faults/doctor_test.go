@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,7 +48,19 @@ func (p *running) foreseen(env []string) *forecast {
 	if len(tr.under) > 0 && (traced || !slices.Contains([]string{"setpriv", "unshare"}, filepath.Base(tr.under[0]))) {
 		return nil // the fault is not there for doctor, or is spent on it
 	}
-	argv := slices.Concat(tr.under, []string{p.Program, "--json", "doctor", tr.args[n-2]})
+	f := p.doctor(tr.under, env)
+	asRoot := len(tr.under) == 0 || filepath.Base(tr.under[0]) != "setpriv"
+	if f != nil && asRoot && os.Getenv("DOCTOR_USERS") != "" { // takes minutes
+		p.foreseenByOthers(env)
+	}
+	return f
+}
+
+// doctor is what doctor says of the source of the trial.
+func (p *running) doctor(under, env []string) *forecast {
+	p.Helper()
+	tr := p.trial
+	argv := slices.Concat(under, []string{p.Program, "--json", "doctor", tr.args[len(tr.args)-2]})
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env = tr.dir, env
 	out, err := cmd.Output()
@@ -58,27 +71,50 @@ func (p *running) foreseen(env []string) *forecast {
 	return nil
 }
 
+// foreseenByOthers holds doctor against backup as the owner of the source, and as a stranger. All files are the owner's
+// meanwhile.
+func (p *running) foreseenByOthers(env []string) {
+	p.Helper()
+	chown := func(name string, uid int) { p.Check(os.Lchown(filepath.Join(p.source, name), uid, uid)) }
+	for _, name := range append(harness.Names(p.TB, p.source), ".") {
+		info, err := os.Lstat(filepath.Join(p.source, name))
+		p.Check(err)
+		chown(name, harness.App)
+		defer chown(name, int(info.Sys().(*syscall.Stat_t).Uid))
+	}
+	time.Sleep(30 * time.Millisecond) // what was changed just now cannot be guarded
+	for who, uid := range map[string]int{"owner": harness.App, "stranger": harness.Nobody} {
+		under := slices.Concat(p.trial.under, p.user(uid))
+		p.Logf("%s:", who)
+		f := p.doctor(under, env)
+		argv := slices.Concat(under, []string{p.Program}, p.trial.args)
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Dir, cmd.Env = p.trial.dir, env
+		out, _ := cmd.Output()
+		p.judgeForecast(f, harness.Status(cmd.ProcessState), out)
+	}
+}
+
 var checkLevel = regexp.MustCompile(` check=([a-z]+) `)
 
 // judgeForecast compares what doctor said with what backup did.
-func (p *running) judgeForecast(o *aftermath) {
+func (p *running) judgeForecast(f *forecast, code int, stdout []byte) {
 	p.Helper()
-	f := p.forecast
-	if f == nil || o.code > 128 { // of a signal
+	if f == nil || code > 128 { // of a signal
 		return
 	}
-	if p.hidden && f.ExitStatus == codeDone && o.code == codeCorrupt {
+	if p.hidden && f.ExitStatus == codeDone && code == codeCorrupt {
 		p.Logf("only the check could find it")
 		return
 	}
 	level := ""
-	if o.code == codeDone && len(o.stdout) > 256 {
-		level = strings.Join(checkLevel.FindStringSubmatch(string(o.stdout[len(o.stdout)-256:]))[1:], "")
+	if code == codeDone && len(stdout) > 256 {
+		level = strings.Join(checkLevel.FindStringSubmatch(string(stdout[len(stdout)-256:]))[1:], "")
 	}
-	p.Logf("as doctor said: exit status %d, %s check", o.code, level)
-	if f.ExitStatus != o.code || f.Check != level {
+	p.Logf("as doctor said: exit status %d, %s check", code, level)
+	if f.ExitStatus != code || f.Check != level {
 		p.Errorf("doctor said exit status %d, %s check (%v); there was %d, %s",
-			f.ExitStatus, f.Check, f.Findings, o.code, level)
+			f.ExitStatus, f.Check, f.Findings, code, level)
 	}
 }
 

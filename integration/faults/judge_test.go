@@ -20,7 +20,7 @@ func (p *running) judge(o *aftermath) {
 	p.judgeWords(o)
 	p.judgeDirectories(o)
 	p.judgeOutput(o)
-	p.judgeForecast(o)
+	p.judgeForecast(p.forecast, o.code, o.stdout)
 	if left := p.children(); len(left) > 0 {
 		p.Errorf("processes are left: %v", left)
 	}
