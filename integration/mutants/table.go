@@ -288,6 +288,20 @@ var table = []mutant{
 		"./cmd/sqlite-checkpoint TestScripts/dated-backup",
 		`if !newest.proven || newest.digest != digest {`, `if newest.digest = digest; false {`},
 
+	// Shards.
+	{"a shard that has not changed is written", "./stream TestShardsUntouched",
+		`return bytes.Equal(old, data), nil`, `return bytes.Equal(old, nil), nil`},
+	{"shards of two streams have a trailer", "./integration/faults TestShardsKilledEverywhere/update/renameat$",
+		`} else if err == nil && change {`, `} else if err == nil && !change {`},
+	{"shards of a longer stream stay", "./stream TestShards$",
+		`if err := s.remove(superfluous); err != nil {`, `if err := s.remove(nil); err != nil {`},
+	{"a shard that is cut is taken for whole", "./stream TestShardVectors",
+		`case size < want || size == 0:`, `case size == 0:`},
+	{"two backups write the same shards", "./stream TestShardsLocked",
+		`lock, err := dir.Lock()`, `lock, err := dir.Open(".")`},
+	{"shards are written among somebody else's files", "./stream TestShardsForeign",
+		`if !isIgnored(name) {`, `if isIgnored(name) {`},
+
 	// What a shell and a reader are told of the command line.
 	{"a flag is not in the manual and in the completion", "./cmd/sqlite-checkpoint TestManualIsComplete",
 		`if !f.Hidden {`, `if !f.Hidden && f.Name != "query" {`},
