@@ -126,46 +126,6 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ReadFrom writes what it reads from r until EOF, in large pieces. [io.Copy] uses it.
-//
-// On Linux it does not read a file, but has the kernel send it, if r is an [io.SectionReader] of an
-// [os.File], or of anything else with a SyscallConn, that is the whole image, the stream is Raw,
-// Hash is set, and dst is a [Sink] that is a pipe or a socket. The pipe then refers to the pages of
-// the file until its reader has read them: until then the file must not be written to or truncated,
-// even if this process has ended. It may be unlinked.
-func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
-	if err := w.usable(); err != nil {
-		return 0, err
-	}
-	if n, w.err = w.move(r); w.err != nil {
-		return n, w.err
-	}
-	for {
-		m, readErr := fill(r, w.body.buffer())
-		if err := w.take(w.body.buffer()[:m]); err != nil {
-			w.err = err
-			return n, err
-		}
-		n += int64(m)
-		if readErr == io.EOF {
-			return n, nil
-		}
-		if readErr != nil {
-			return n, readErr
-		}
-	}
-}
-
-// fill reads until p is full, or until an error, such as io.EOF.
-func fill(r io.Reader, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		var m int
-		m, err = r.Read(p[n:])
-		n += m
-	}
-	return n, err
-}
-
 // Close completes the image, writes the trailer and frees the Writer's resources. It does not close
 // dst. If the image is not whole, which is an [ErrImageSize], or if an earlier call failed, no
 // trailer is written. Close is idempotent.
