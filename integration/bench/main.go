@@ -6,9 +6,10 @@
 //
 // It is started in the repository's root, where make build has left the program.
 //
-// What is compared is in contests.go; usage.go looks at memory and disk, cache.go at an application
-// that goes on reading, writer.go at one that goes on writing. Everything measured is kept in the
-// work directory, so the tables and the plot show what earlier runs have found, too.
+// What is compared is in contests.go; sending.go looks at the CPU that sending takes, usage.go at
+// memory and disk, cache.go at an application that goes on reading, writer.go at one that goes on
+// writing. Everything measured is kept in the work directory, so the tables and the plot show what
+// earlier runs have found, too.
 package main
 
 import (
@@ -30,15 +31,8 @@ type bench struct {
 }
 
 func main() {
-	if len(os.Args) == 4 && os.Args[1] == compressCommand {
-		if err := compress(os.Args[2], os.Args[3]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
-		}
-		return
-	}
-	if len(os.Args) == 3 && os.Args[1] == readCommand {
-		if err := readHot(os.Args[2]); err != nil {
+	if isTask, err := runTask(os.Args[1:]); isTask {
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
@@ -57,6 +51,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// runTask does what the program is started for by itself.
+func runTask(args []string) (isTask bool, err error) {
+	switch {
+	case len(args) == 3 && args[0] == compressCommand:
+		return true, compress(args[1], args[2])
+	case len(args) == 2 && args[0] == spliceCommand:
+		return true, splice(args[1])
+	}
+	return false, nil
 }
 
 func run(b *bench, sizes []int64, plot string) (err error) {
@@ -115,6 +120,11 @@ func (b *bench) measure(size int64) error {
 			return err
 		}
 	}
+	if b.wants("sending") && size >= 10e6 {
+		if err := b.sending(db, size); err != nil {
+			return err
+		}
+	}
 	if b.wants("usage") {
 		if err := b.usage(db, size); err != nil {
 			return err
@@ -146,5 +156,5 @@ func parts() []string {
 	for _, c := range new(bench).contests("") {
 		names = append(names, c.name)
 	}
-	return append(names, "usage", "cache", "writer")
+	return append(names, "sending", "usage", "cache", "writer")
 }
