@@ -85,9 +85,12 @@ func (c *copier) steps(ctx context.Context, limit time.Duration) (err error) {
 		if err := p.room(int64(c.left) * p.pageSize); err != nil {
 			return err
 		}
+		end := (p.pages - int64(c.left) + int64(c.step)) * p.pageSize
+		p.footprint.enter(end)
 		if c.done, err = c.backup.Step(c.step); err != nil {
 			return err
 		}
+		p.footprint.leave(end)
 		if p.source.stall.beat() {
 			return errStalled
 		}

@@ -15,18 +15,19 @@ import (
 // A readTx is an open read transaction on a source. Meanwhile the source cannot change under the
 // copy, or, where it is read without locks, undisturbed reports that it did.
 type readTx struct {
-	source   *sourceFile
-	conn     *conn
-	locked   bool // by ourselves, besides SQLite
-	how      access
-	before   fileStates      // under our lock
-	beside   neighbours      // likewise
-	start    *txStart        // of the transaction, where the locks on the -shm are seen
-	scratch  *atomicfile.Dir // of accessCopy
-	pageSize int64           // bytes
-	pages    int64
-	since    time.Time
-	room     func(left int64) error // for so many bytes
+	source    *sourceFile
+	footprint *footprint
+	conn      *conn
+	locked    bool // by ourselves, besides SQLite
+	how       access
+	before    fileStates      // under our lock
+	beside    neighbours      // likewise
+	start     *txStart        // of the transaction, where the locks on the -shm are seen
+	scratch   *atomicfile.Dir // of accessCopy
+	pageSize  int64           // bytes
+	pages     int64
+	since     time.Time
+	room      func(left int64) error // for so many bytes
 }
 
 var errHotJournal = errors.New("a hot rollback journal must be played back first")
@@ -38,7 +39,10 @@ func (s *sourceFile) beginRead(ctx context.Context, tempDir string) (*readTx, er
 	if err != nil {
 		return nil, err
 	}
-	p := &readTx{source: s, locked: locked, since: time.Now(), room: func(int64) error { return nil }}
+	p := &readTx{
+		source: s, footprint: startFootprint(s.file), locked: locked, since: time.Now(),
+		room: func(int64) error { return nil },
+	}
 	s.stall.locked.Store(true)
 	if err := p.open(ctx, tempDir); err != nil {
 		err = p.explain(err)
@@ -138,6 +142,7 @@ func (p *readTx) connectCopy(ctx context.Context, tempDir string) (*conn, error)
 	if p.scratch, err = atomicfile.NewDir(tempDir); err != nil {
 		return nil, tempError("create", tempDir, err)
 	}
+	p.footprint.enter(p.before.main.Size)
 	const name = "source.db"
 	main, err := p.copyFile(ctx, io.NewSectionReader(p.source.file, 0, p.before.main.Size), name)
 	if err != nil {
@@ -181,5 +186,9 @@ func (p *readTx) Close() {
 	if p.locked {
 		unlockShared(p.source.file)
 		p.locked = false
+	}
+	if p.footprint != nil {
+		p.footprint.end()
+		p.footprint = nil
 	}
 }

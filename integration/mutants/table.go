@@ -37,6 +37,10 @@ var table = []mutant{
 	// The copy and its check.
 	{"an interrupted copy that is in a long step leaves its private directory", "./integration/faults TestFaults/057",
 		`bounded(stepLimit, atomicfile.RemoveAll) // of copies that were abandoned`, ``},
+	{"what an application has cached of its database is dropped", "./engine TestFootprint",
+		`osfile.Uncached(f.file, f.looked, cacheWindow) {`, `[]osfile.Extent{{Offset: f.looked, Length: cacheWindow}} {`},
+	{"what was read of a database stays in the page cache", "./engine TestFootprint",
+		`p.footprint.leave(end)`, `p.footprint.ours = nil`},
 	{"a destination may hang for longer than the caller allows", "./engine TestStallLimit",
 		`ticker := time.NewTicker(limit / stalledTicks)`, `ticker := time.NewTicker(stalled / stalledTicks)`},
 	{"a copy that makes no progress goes on for ever", "./engine TestCopyWithoutProgress",

@@ -1,0 +1,48 @@
+package osfile
+
+import (
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Uncached lists the parts of a range of f that are not in the page cache. It is nil if the kernel
+// does not say, as it does not of a file that the caller could not write to. Nothing is read: the
+// mapping is never looked into. See mincore(2).
+func Uncached(f *os.File, offset, length int64) []Extent {
+	page := int64(os.Getpagesize())
+	length += offset % page
+	offset -= offset % page
+	mapping, err := unix.Mmap(int(f.Fd()), offset, int(length), unix.PROT_NONE, unix.MAP_SHARED)
+	if err != nil {
+		return nil
+	}
+	defer unix.Munmap(mapping)
+	cached := make([]byte, (length+page-1)/page)
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&mapping[0])), uintptr(length),
+		uintptr(unsafe.Pointer(&cached[0])))
+	if errno != 0 {
+		return nil
+	}
+	var parts []Extent
+	for i, state := range cached {
+		if state&1 != 0 {
+			continue
+		}
+		start := offset + int64(i)*page
+		if last := len(parts) - 1; last >= 0 && parts[last].Offset+parts[last].Length == start {
+			parts[last].Length += page
+		} else {
+			parts = append(parts, Extent{start, page})
+		}
+	}
+	return parts
+}
+
+// Drop takes a part of f out of the page cache, except what is dirty or mapped. Of what is not
+// cached, the kernel forgets that it ever was: otherwise it takes a page that it has evicted not
+// long ago, and that is read again, for one in use. Advice may fail: then nothing has changed.
+func Drop(f *os.File, part Extent) {
+	unix.Fadvise(int(f.Fd()), part.Offset, part.Length, unix.FADV_DONTNEED)
+}

@@ -1,0 +1,97 @@
+package engine
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
+)
+
+// cachedPages tells of each page of a file whether it is in the page cache.
+func cachedPages(t *testing.T, f *os.File) []bool {
+	t.Helper()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := int64(os.Getpagesize())
+	pages := slices.Repeat([]bool{true}, int(info.Size()/page))
+	for _, part := range osfile.Uncached(f, 0, info.Size()) {
+		for at := part.Offset; at < part.Offset+part.Length; at += page {
+			pages[at/page] = false
+		}
+	}
+	return pages
+}
+
+// TestFootprint: of a source, a snapshot leaves in the page cache what was there before, and no more.
+func TestFootprint(t *testing.T) {
+	const rows = "CREATE TABLE big (b); INSERT INTO big SELECT randomblob(4000) " +
+		"FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 12000) SELECT i FROM n);"
+	for _, c := range []struct {
+		name string
+		make func(t *testing.T) string
+	}{
+		{"rollback", func(t *testing.T) string { db := newRollback(t); sqlite(t, db, rows); return db }},
+		{"WAL, closed", func(t *testing.T) string { db := newWAL(t); sqlite(t, db, rows); return db }},
+		{"WAL, live", func(t *testing.T) string {
+			db := newWAL(t)
+			sqlite(t, db, rows)
+			open(t, db, addRows)
+			return db
+		}},
+		{"crash-left", func(t *testing.T) string {
+			db := newRollback(t)
+			sqlite(t, db, rows)
+			writeFile(t, db+"-wal", make([]byte, 4096))
+			return db
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			db := c.make(t)
+			f, err := os.Open(db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Sync(); err != nil {
+				t.Fatal(err)
+			}
+			osfile.Drop(f, osfile.Extent{})
+			unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM)
+			for at := int64(20 << 20); at < 28<<20; at += 8 << 10 {
+				f.ReadAt(make([]byte, 1), at)
+			}
+			before := cachedPages(t, f)
+			f.Close() // TakeSnapshot refuses what this process has open
+			if !slices.Contains(before, false) {
+				t.Skip("this file system keeps all files in memory")
+			}
+			if !slices.Contains(before, true) {
+				t.Fatal("what was just read is not cached")
+			}
+			if _, _, err := snapshot(t, db, SnapshotOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if f, err = os.Open(db); err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			var lost, left int
+			for i, now := range cachedPages(t, f) {
+				if before[i] && !now {
+					lost++
+				} else if !before[i] && now {
+					left++
+				}
+			}
+			// Opening a database reads its first pages, and the kernel may need memory meanwhile.
+			if lost > 64 || left > 64 {
+				t.Errorf("of %d pages %d were dropped that had been cached, %d are cached that had not been",
+					len(before), lost, left)
+			}
+		})
+	}
+}
