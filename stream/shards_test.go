@@ -192,12 +192,14 @@ func TestShardsForeign(t *testing.T) {
 		{"file beside", func(dir string) error { return os.WriteFile(dir+"/README", nil, 0) }, nil, false},
 		{"directory beside", func(dir string) error { return os.Mkdir(dir+"/old", 0o700) }, ErrForeignFile, false},
 		{"link beside", func(dir string) error { return os.Symlink("/", dir+"/old") }, ErrForeignFile, false},
-		{"file for a directory", func(dir string) error { return os.WriteFile(dir+"/000000001", nil, 0) }, ErrForeignFile,
-			false},
+		{"file for a directory",
+			func(dir string) error { return os.WriteFile(dir+"/000000001", nil, 0) },
+			ErrForeignFile, false},
 		{"link for a directory", func(dir string) error { return os.Symlink("/", dir+"/000000001") }, ErrForeignFile,
 			false},
-		{"file among shards", func(dir string) error { return os.WriteFile(dir+"/000000000/0a", nil, 0) }, ErrForeignFile,
-			false},
+		{"file among shards",
+			func(dir string) error { return os.WriteFile(dir+"/000000000/0a", nil, 0) },
+			ErrForeignFile, false},
 		{"file beside the trailer", func(dir string) error {
 			return os.WriteFile(dir+"/"+shardTrailerDir+"/x", nil,
 				0)
