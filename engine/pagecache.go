@@ -6,8 +6,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// cacheWindow is how much of a file is looked at in one piece, and cacheAhead how far the kernel may
-// read ahead, in bytes. It is rarely more than 128 KiB.
+// cacheWindow is how much of a file is looked at in one piece, and cacheAhead how far the kernel
+// may read ahead, in bytes. It is rarely more than 128 KiB.
 const (
 	cacheWindow = 4 << 20
 	cacheAhead  = 4 * cacheWindow
@@ -46,8 +46,8 @@ func (f *footprint) enter(end int64) {
 	}
 }
 
-// leave is called when all bytes up to end have been read. Where dropping cannot keep up, it is left
-// out.
+// leave is called when all bytes up to end have been read. Where dropping cannot keep up, it is
+// left out.
 func (f *footprint) leave(end int64) {
 	for len(f.ours) > 0 && f.ours[0].Offset+f.ours[0].Length <= end {
 		select {

@@ -27,55 +27,53 @@ func cachedPages(t *testing.T, f *os.File) []bool {
 	return pages
 }
 
-// TestFootprint: of a source, a snapshot leaves in the page cache what was there before, and no more.
+// cacheSome has some pages of a file in the page cache, and no others, and tells which.
+func cacheSome(t *testing.T, db string) []bool {
+	t.Helper()
+	f, err := os.Open(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() // TakeSnapshot refuses what this process has open
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	osfile.Drop(f, osfile.Extent{})
+	unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM)
+	for at := int64(20 << 20); at < 28<<20; at += 8 << 10 {
+		f.ReadAt(make([]byte, 1), at)
+	}
+	pages := cachedPages(t, f)
+	if !slices.Contains(pages, false) {
+		t.Skip("this file system keeps all files in memory")
+	}
+	if !slices.Contains(pages, true) {
+		t.Fatal("what was just read is not cached")
+	}
+	return pages
+}
+
+// TestFootprint: of a source, a snapshot leaves in the page cache what was there before.
 func TestFootprint(t *testing.T) {
 	const rows = "CREATE TABLE big (b); INSERT INTO big SELECT randomblob(4000) " +
 		"FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 12000) SELECT i FROM n);"
-	for _, c := range []struct {
-		name string
-		make func(t *testing.T) string
-	}{
-		{"rollback", func(t *testing.T) string { db := newRollback(t); sqlite(t, db, rows); return db }},
-		{"WAL, closed", func(t *testing.T) string { db := newWAL(t); sqlite(t, db, rows); return db }},
-		{"WAL, live", func(t *testing.T) string {
-			db := newWAL(t)
-			sqlite(t, db, rows)
-			open(t, db, addRows)
-			return db
-		}},
-		{"crash-left", func(t *testing.T) string {
-			db := newRollback(t)
-			sqlite(t, db, rows)
-			writeFile(t, db+"-wal", make([]byte, 4096))
-			return db
-		}},
+	for name, db := range map[string]string{
+		"rollback": newRollback(t), "WAL, closed": newWAL(t), "WAL, live": newWAL(t), "crash-left": newRollback(t),
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			db := c.make(t)
-			f, err := os.Open(db)
-			if err != nil {
-				t.Fatal(err)
+		t.Run(name, func(t *testing.T) {
+			sqlite(t, db, rows)
+			switch name {
+			case "WAL, live":
+				open(t, db, addRows)
+			case "crash-left":
+				writeFile(t, db+"-wal", make([]byte, 4096))
 			}
-			if err := f.Sync(); err != nil {
-				t.Fatal(err)
-			}
-			osfile.Drop(f, osfile.Extent{})
-			unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM)
-			for at := int64(20 << 20); at < 28<<20; at += 8 << 10 {
-				f.ReadAt(make([]byte, 1), at)
-			}
-			before := cachedPages(t, f)
-			f.Close() // TakeSnapshot refuses what this process has open
-			if !slices.Contains(before, false) {
-				t.Skip("this file system keeps all files in memory")
-			}
-			if !slices.Contains(before, true) {
-				t.Fatal("what was just read is not cached")
-			}
+			before := cacheSome(t, db)
 			if _, _, err := snapshot(t, db, SnapshotOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			if f, err = os.Open(db); err != nil {
+			f, err := os.Open(db)
+			if err != nil {
 				t.Fatal(err)
 			}
 			defer f.Close()
