@@ -52,7 +52,7 @@ help:
 # What is missing here skips its tests. -short leaves out long repetitions.
 quick: format
 	go vet ./...
-	go test -short $(OVERLAP) ./cmd/... ./engine/... ./stream/...
+	go test -short $(OVERLAP) ./cmd/... ./engine/... ./stream/... ./integration ./integration/mutants
 
 demo: build
 	integration/install.sh restic sqlite3
