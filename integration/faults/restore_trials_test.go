@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
@@ -109,6 +110,8 @@ func syncOrder(s *scene) {
 		"restore": {[]string{"restore", s.save(raw), filepath.Join(s.out, "new.db")}, []string{"new.db"}},
 		"backup":  {[]string{"backup", s.db, filepath.Join(s.out, "new.db")}, []string{"new.db", "new.db.sha256"}},
 		"zstd":    {[]string{"backup", "--zstd", s.db, filepath.Join(s.out, "new.db")}, []string{"new.db"}},
+		"report": {[]string{"backup", "--report", filepath.Join(s.out, "report"), s.db, filepath.Join(s.out, "new.db")},
+			[]string{"new.db", "new.db.sha256", "report"}},
 	} {
 		o := s.try(trial{args: c.args, makes: c.makes, under: s.strace("-y", "-e",
 			"trace=fsync,fdatasync,linkat,renameat2,renameat,rename,write,pwrite64,exit_group")})
@@ -116,6 +119,45 @@ func syncOrder(s *scene) {
 			s.durable(name, o.trace, made)
 		}
 		s.clearOut()
+	}
+	redirected := filepath.Join(s.Root, "redirected")
+	o := s.try(trial{args: []string{"backup", s.db, "-"}, prints: true,
+		under: append(s.strace("-y", "-e", "trace=fsync"), "sh", "-c", `exec "$@" >"$0"`, redirected)})
+	if !strings.Contains(o.trace, "fsync(1<"+redirected+">) = 0") {
+		s.Errorf("a file that standard output goes to is not synced:\n%s", o.trace)
+	}
+	shardsOrder(s)
+}
+
+// shardsOrder shows by a trace that shards change only while no trailer is there, and that the
+// trailer is back only once all of them are durable.
+func shardsOrder(s *scene) {
+	dir := filepath.Join(s.Root, "shards")
+	synced := func(name string) string { return `fsync\(\d+<` + regexp.QuoteMeta(dir+name) + `>\) = 0` }
+	const aside = "/.sqlite-checkpoint-"
+	const moves, moved = `renameat\(.*"part-`, `renameat\(.*"content".* = 0`
+	content := `fsync\(\d+<` + regexp.QuoteMeta(dir+aside) + `[0-9a-f]+/content>\) = 0`
+	part := strings.Replace(content, "content", "part-[0-9a-f]+", 1)
+	const trailer = "/sqlite-checkpoint-trailer"
+	for _, run := range []struct {
+		sql    string
+		orders [][]string // of system calls
+	}{
+		{"", [][]string{
+			{part, moves, synced("/000000"), synced(""), moved, synced(trailer)}, {content, moved}, {synced(trailer), `exit_group`},
+		}},
+		{"UPDATE t SET v = 'changed' WHERE id = 1;", [][]string{{`unlinkat\(.*"trailer", 0\) = 0`, synced(trailer), moves, moved}, {part, moves}}},
+		{"INSERT INTO t(v) SELECT hex(randomblob(500)) FROM generate_series(1, 500);", [][]string{{`syncfs\(.* = 0`, moves, synced("/000000"), synced(""), moved}}},
+		{"DELETE FROM t; VACUUM;", [][]string{{`unlinkat\([^\n]*/0000[0-9a-f]+>, "..", 0\) = 0`, synced(""), moved, synced(trailer)}}},
+	} {
+		s.SQLite(s.db, run.sql)
+		o := s.try(trial{args: []string{"backup", "--shards", "4KiB", s.db, dir}, prints: true, under: s.strace("-y",
+			"-e", "trace=fsync,fdatasync,syncfs,unlinkat,renameat,exit_group")})
+		for _, order := range run.orders {
+			if !regexp.MustCompile(`(?s)` + strings.Join(order, `.*`)).MatchString(o.trace) {
+				s.Errorf("shards, after %q: not in this order: %q:\n%s", run.sql, order, o.trace)
+			}
+		}
 	}
 }
 
