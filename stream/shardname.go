@@ -14,7 +14,8 @@ const (
 	MaxShardSize = 16 << 20
 )
 
-// Names in a directory of shards: section 10 of FORMAT.md. There are more than SQLite's largest database needs.
+// Names in a directory of shards: section 10 of FORMAT.md. There are more than the largest database
+// of SQLite needs.
 const (
 	shardTrailerDir  = "999999999"
 	shardTrailerName = "99"

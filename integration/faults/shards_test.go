@@ -53,7 +53,8 @@ func (u *shardsUpdate) begin() {
 	}
 }
 
-// image is the SHA-256 of the image in a directory, empty if verify sees that it is incomplete: no mixture has a trailer.
+// image is the SHA-256 of the image in a directory, empty if verify sees that it is incomplete: no
+// mixture has a trailer.
 func (u *shardsUpdate) image(dir string) string {
 	u.Helper()
 	var found struct{ SHA256, Kind string }
@@ -77,8 +78,8 @@ func (u *shardsUpdate) list() (names []string) {
 	return names
 }
 
-// disturbed runs the backup under a program that disturbs it, and then once more. What it leaves is one of the two streams or
-// refused; what the second run leaves is whole, and nothing else is there.
+// disturbed runs the backup under a program that disturbs it, and then once more. What it leaves is
+// one of the two streams or refused; what the second run leaves is whole, and nothing else is there.
 func (u *shardsUpdate) disturbed(under []string, codes ...int) *aftermath {
 	u.Helper()
 	u.begin()
@@ -123,7 +124,8 @@ func TestShardsKilledEverywhere(t *testing.T) {
 						spared++
 					}
 				}
-				outcomes.add(0, fmt.Sprintf("shards, %s: SIGKILL at the Nth call of %s", name, call), kills, u.tally.verdict(t.Failed()))
+				what := fmt.Sprintf("shards, %s: SIGKILL at the Nth call of %s", name, call)
+				outcomes.add(0, what, kills, u.tally.verdict(t.Failed()))
 			})
 		}
 	}

@@ -30,7 +30,8 @@ func newShardStore(t *testing.T) *shardStore {
 	t.Helper()
 	s := &shardStore{Bench: harness.NewBench(t), restic: harness.Tool(t, "bin/restic")}
 	s.SQLite("app.db", "PRAGMA journal_mode=WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);",
-		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<20000) INSERT INTO t SELECT i, hex(randomblob(200)) FROM c;")
+		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<20000) "+
+			"INSERT INTO t SELECT i, hex(randomblob(200)) FROM c;")
 	s.Finish(s.Other(s.restic, "init", "-q")).Exits(0)
 	return s
 }
@@ -44,7 +45,8 @@ func (s *shardStore) backUp() (summary resticSummary) {
 	return summary
 }
 
-// TestShardsInRestic: restic reads and stores what has changed, nothing if nothing has, and what it restores is whole.
+// TestShardsInRestic: restic reads and stores what has changed, nothing if nothing has, and what it
+// restores is whole.
 func TestShardsInRestic(t *testing.T) {
 	s := newShardStore(t)
 	first := s.backUp()
@@ -59,24 +61,29 @@ func TestShardsInRestic(t *testing.T) {
 	}
 	s.SQLite("app.db", "UPDATE t SET v='x'||v WHERE id IN (7, 7000, 19000);")
 	const changes = 3 * 2 // a row that grows may need another page
-	if after := s.backUp(); after.FilesNew > 1 || after.FilesChanged < 2 || after.FilesChanged > changes+1 || after.DataAdded > 1e6 {
+	after := s.backUp()
+	if after.FilesNew > 1 || after.FilesChanged < 2 || after.FilesChanged > changes+1 || after.DataAdded > 1e6 {
 		t.Errorf("three rows have changed, and restic says %+v", after)
 	}
 	s.Finish(s.Other(s.restic, "restore", "-q", "latest", "--target", "back")).Exits(0)
 	s.mustBeWhole("back/shards")
 }
 
-// mustNotWrite traces a run without a change: it opens nothing in the directory for writing, and makes and removes no name.
+// mustNotWrite traces a run without a change: it opens nothing in the directory for writing, and
+// makes and removes no name.
 func (s *shardStore) mustNotWrite() {
 	s.Helper()
-	calls := "trace=openat,write,pwrite64,mkdirat,renameat,renameat2,unlinkat,linkat,ftruncate,fchmod,fchmodat,utimensat,fsync,syncfs"
+	calls := "trace=openat,write,pwrite64,mkdirat,renameat,renameat2,unlinkat,linkat,ftruncate,fchmod," +
+		"fchmodat,utimensat,fsync,syncfs"
 	args := []string{harness.Tool(s.TB, "strace"), "-f", "-y", "-qq", "-o", s.Path("trace"), "-e", calls}
-	s.Finish(s.Other(append(args, s.Command("backup", "-q", "--shards", "16KiB", "app.db", "shards").Args...)...)).Exits(0)
+	args = append(args, s.Command("backup", "-q", "--shards", "16KiB", "app.db", "shards").Args...)
+	s.Finish(s.Other(args...)).Exits(0)
 	reads := 0
 	for line := range strings.Lines(string(s.Read("trace"))) {
 		switch {
 		case !strings.Contains(line, s.Path("shards")) && !strings.Contains(line, `"shards`):
-		case strings.Contains(line, "openat") && !strings.Contains(line, "O_WRONLY") && !strings.Contains(line, "O_RDWR"):
+		case strings.Contains(line, "openat") &&
+			!strings.Contains(line, "O_WRONLY") && !strings.Contains(line, "O_RDWR"):
 			reads++
 		default:
 			s.Errorf("it writes: %s", line)
@@ -107,14 +114,15 @@ func (s *shardStore) mustBeWhole(dir string) {
 	}
 }
 
-// TestShardsByRsync: rsync sends what has changed, and removes what is no more. Several runs are in one second here, which it
-// only tells apart if asked to.
+// TestShardsByRsync: rsync sends what has changed, and removes what is no more. Several runs are in
+// one second here, which it only tells apart if asked to.
 func TestShardsByRsync(t *testing.T) {
 	harness.Tool(t, "rsync")
 	s := newShardStore(t)
 	sync := func() (names []string) {
 		s.Run("backup", "-q", "--shards", "16KiB", "app.db", "shards").Exits(0)
-		out := s.Finish(s.Other("rsync", "-a", "--delete", "--modify-window=-1", "--out-format=%n", "shards/", "mirror/")).Exits(0).Stdout
+		rsync := s.Other("rsync", "-a", "--delete", "--modify-window=-1", "--out-format=%n", "shards/", "mirror/")
+		out := s.Finish(rsync).Exits(0).Stdout
 		s.Run("verify", "-q", "mirror").Exits(0)
 		return slices.DeleteFunc(strings.Fields(out), func(name string) bool { return strings.HasSuffix(name, "/") })
 	}
