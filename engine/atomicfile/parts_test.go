@@ -50,7 +50,8 @@ func TestParts(t *testing.T) {
 // TestPartNames: no other name is taken for a part.
 func TestPartNames(t *testing.T) {
 	for name, want := range map[string]bool{
-		PartName(0): true, PartName(1<<63 - 1): true, "part-0": false, "part-000000000000000A": false, "part-00000000000000001": false,
+		PartName(0): true, PartName(1<<63 - 1): true, "part-0": false, "part-000000000000000A": false,
+		"part-00000000000000001":   false,
 		"part-000000000000000a.db": false, "part-": false, "": false,
 	} {
 		if isPart(name) != want {

@@ -71,8 +71,8 @@ func (p *running) doctor(under, env []string) *forecast {
 	return nil
 }
 
-// foreseenByOthers holds doctor against backup as the owner of the source, and as a stranger. All files are the owner's
-// meanwhile.
+// foreseenByOthers holds doctor against backup as the owner of the source, and as a stranger. All
+// files are the owner's meanwhile.
 func (p *running) foreseenByOthers(env []string) {
 	p.Helper()
 	chown := func(name string, uid int) { p.Check(os.Lchown(filepath.Join(p.source, name), uid, uid)) }

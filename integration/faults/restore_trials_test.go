@@ -144,11 +144,15 @@ func shardsOrder(s *scene) {
 		orders [][]string // of system calls
 	}{
 		{"", [][]string{
-			{part, moves, synced("/000000"), synced(""), moved, synced(trailer)}, {content, moved}, {synced(trailer), `exit_group`},
+			{part, moves, synced("/000000"), synced(""), moved, synced(trailer)}, {content, moved},
+			{synced(trailer), `exit_group`},
 		}},
-		{"UPDATE t SET v = 'changed' WHERE id = 1;", [][]string{{`unlinkat\(.*"trailer", 0\) = 0`, synced(trailer), moves, moved}, {part, moves}}},
-		{"INSERT INTO t(v) SELECT hex(randomblob(500)) FROM generate_series(1, 500);", [][]string{{`syncfs\(.* = 0`, moves, synced("/000000"), synced(""), moved}}},
-		{"DELETE FROM t; VACUUM;", [][]string{{`unlinkat\([^\n]*/0000[0-9a-f]+>, "..", 0\) = 0`, synced(""), moved, synced(trailer)}}},
+		{"UPDATE t SET v = 'changed' WHERE id = 1;", [][]string{{`unlinkat\(.*"trailer", 0\) = 0`, synced(trailer),
+			moves, moved}, {part, moves}}},
+		{"INSERT INTO t(v) SELECT hex(randomblob(500)) FROM generate_series(1, 500);",
+			[][]string{{`syncfs\(.* = 0`, moves, synced("/000000"), synced(""), moved}}},
+		{"DELETE FROM t; VACUUM;", [][]string{{`unlinkat\([^\n]*/0000[0-9a-f]+>, "..", 0\) = 0`, synced(""), moved,
+			synced(trailer)}}},
 	} {
 		s.SQLite(s.db, run.sql)
 		o := s.try(trial{args: []string{"backup", "--shards", "4KiB", s.db, dir}, prints: true, under: s.strace("-y",

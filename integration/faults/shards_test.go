@@ -79,7 +79,8 @@ func (u *shardsUpdate) list() (names []string) {
 }
 
 // disturbed runs the backup under a program that disturbs it, and then once more. What it leaves is
-// one of the two streams or refused; what the second run leaves is whole, and nothing else is there.
+// one of the two streams or refused; what the second run leaves is whole, and nothing else is
+// there.
 func (u *shardsUpdate) disturbed(under []string, codes ...int) *aftermath {
 	u.Helper()
 	u.begin()
