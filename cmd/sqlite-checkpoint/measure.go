@@ -134,9 +134,7 @@ func (m *measurement) update(values metrics.Values, images []imageFacts) error {
 		series := metrics.Series{Command: m.command, Database: absolute(image.database)}
 		known := metrics.Values{metrics.LastAttempt: seconds(m.started)}
 		maps.Copy(known, values)
-		if image.failed {
-			delete(known, metrics.LastSuccess)
-		} else {
+		if !image.failed { // a run in which one has failed has no last success either
 			known[metrics.Size], known[metrics.CheckLevel] = float64(image.size), checkLevels[image.check]
 		}
 		changes[series] = m.withWAL(series.Database, known)
