@@ -124,3 +124,20 @@ func TestFindCacheOpensOnce(t *testing.T) {
 	}
 	mustFind(t, search(), append(want, text))
 }
+
+// TestFindCacheDoubts: a file that was no database is read again if its next change could have left
+// its times as they were.
+func TestFindCacheDoubts(t *testing.T) {
+	root := plant(t, header512, "a.db")
+	file, _, err := lstatToken(filepath.Join(root, "a.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, settled := range []bool{false, true} {
+		cache := &FindCache{files: map[string]knownFile{"a.db": {file: file, settled: settled}}}
+		found, err := FindDatabases(context.Background(), root, FindOptions{Cache: cache})
+		if err != nil || (len(found.Databases) == 1) == settled {
+			t.Errorf("settled %v: found %v, %v", settled, found.Databases, err)
+		}
+	}
+}

@@ -142,7 +142,7 @@ func TestShardsUntouched(t *testing.T) {
 
 // TestShardsRepair: another run mends whatever there is.
 func TestShardsRepair(t *testing.T) {
-	image := pagesImage(t, 28)
+	half, whole := pagesImage(t, 28), pagesImage(t, 32) // the last of four shards
 	for name, damage := range map[string]func(dir string) error{
 		"trailer missing": func(dir string) error { return os.Remove(dir + "/999999999/99") },
 		"trailer damaged": func(dir string) error {
@@ -151,23 +151,40 @@ func TestShardsRepair(t *testing.T) {
 		},
 		"shard missing":     func(dir string) error { return os.Remove(dir + "/000000000/01") },
 		"shard cut":         func(dir string) error { return os.Truncate(dir+"/000000000/02", 100) },
-		"shard extended":    func(dir string) error { return os.Truncate(dir+"/000000000/03", testShard) },
+		"shard extended":    func(dir string) error { return os.Truncate(dir+"/000000000/03", testShard+1) },
 		"shards swapped":    func(dir string) error { return swapFiles(dir+"/000000000/01", dir+"/000000000/02") },
+		"one too many":      func(dir string) error { return os.WriteFile(dir+"/000000000/04", nil, 0o600) },
 		"superfluous":       func(dir string) error { return os.WriteFile(dir+"/000000000/77", nil, 0o600) },
 		"directory missing": func(dir string) error { return os.RemoveAll(dir + "/000000000") },
 	} {
-		dir := t.TempDir()
-		must(put(t, dir, image, testShard))
-		if err := damage(dir); err != nil {
-			t.Fatal(err)
+		for _, image := range [][]byte{half, whole} {
+			dir := t.TempDir()
+			must(put(t, dir, image, testShard))
+			if err := damage(dir); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := take(t, dir, ReaderOptions{}); err == nil {
+				t.Errorf("%s: read as whole", name)
+			}
+			must(put(t, dir, image, testShard))
+			if got, err := take(t, dir, ReaderOptions{}); err != nil || !bytes.Equal(got, image) {
+				t.Errorf("%s: after another run: %v", name, err)
+			}
 		}
-		if _, err := take(t, dir, ReaderOptions{}); err == nil {
-			t.Errorf("%s: read as whole", name)
-		}
-		must(put(t, dir, image, testShard))
-		if got, err := take(t, dir, ReaderOptions{}); err != nil || !bytes.Equal(got, image) {
-			t.Errorf("%s: after another run: %v", name, err)
-		}
+	}
+}
+
+// TestShardsSweep: a run that changes nothing removes what a killed one has left, too.
+func TestShardsSweep(t *testing.T) {
+	dir, image := t.TempDir(), pagesImage(t, 1)
+	must(put(t, dir, image, testShard))
+	left := filepath.Join(dir, atomicfile.Prefix+strings.Repeat("0", 24))
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	must(put(t, dir, image, testShard))
+	if _, err := os.Lstat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
 	}
 }
 

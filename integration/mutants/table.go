@@ -290,6 +290,20 @@ var table = []mutant{
 	{"a restored directory that lacks a database is whole", "./cmd/sqlite-checkpoint TestScripts/shadow-stage",
 		`failed = append(failed, err)`, ``},
 
+	// What a moment of trouble must not cost.
+	{"what a killed backup has left among shards stays", "./stream TestShardsSweep",
+		"dir.Sweep()\nreturn s, nil", `return s, nil`},
+	{"a shard too many is not noticed", "./stream TestShardsRepair",
+		`count := (r.image + r.size - 1) / max(r.size, 1)`, `count := r.image/max(r.size, 1) + 1`},
+	{"a file that has just become a database is not found", "./engine TestFindCacheDoubts",
+		`return k.settled && k.file == now`, `return k.file == now`},
+	{"watch forgets what it cannot see for a while", "./cmd/sqlite-checkpoint TestScripts/watch-once",
+		`w.schedule.Look(now, seen.tokens, len(seen.problems) == 0)`, `w.schedule.Look(now, seen.tokens, true)`},
+	{"watch --once succeeds although it has not seen all", "./cmd/sqlite-checkpoint TestScripts/watch-once",
+		`case len(w.seen.problems) > 0:`, `case len(w.seen.problems) > 1:`},
+	{"metrics of a database that cannot be seen for a while are removed", "./cmd/sqlite-checkpoint TestScripts/metrics",
+		`if len(w.seen.problems) > 0 {`, `if false {`},
+
 	// Dated copies.
 	{"prune keeps other copies than restic forget", "./integration/copies TestPruneKeepsWhatResticKeeps",
 		`if bucket == r.last && !oldest {`, `if bucket == r.last {`},
