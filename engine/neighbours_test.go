@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile/waltest"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
@@ -177,6 +179,35 @@ func TestGrain(t *testing.T) {
 		timeGrain: {main: exact, wal: whole}} {
 		if got := g.grain(); got != want {
 			t.Errorf("%+v: %v, want %v", g, got, want)
+		}
+	}
+}
+
+// TestLockBytePage: a database that lacks only the page that SQLite never uses lacks nothing.
+func TestLockBytePage(t *testing.T) {
+	const pageSize, lock = 65536, pendingByte/65536 + 1
+	db := filepath.Join(t.TempDir(), "app.db")
+	sqlite(t, db, "PRAGMA page_size=65536;", "PRAGMA journal_mode=WAL;", "CREATE TABLE t(x);")
+	if err := os.Truncate(db, (lock-1)*pageSize); err != nil {
+		t.Fatal(err)
+	}
+	log := waltest.Make(2, pageSize, binary.LittleEndian)
+	for i, frame := range [][]byte{log[32:], log[32+24+pageSize:]} {
+		binary.BigEndian.PutUint32(frame, uint32(lock+1+i))
+		binary.BigEndian.PutUint32(frame[4:], uint32(i*(lock+2)))
+	}
+	waltest.Seal(log, pageSize, binary.LittleEndian)
+	if err := os.WriteFile(db+"-wal", log, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openSource("open", db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for pages, whole := range map[int64]bool{lock + 2: true, lock + 3: false} {
+		if _, err := s.checkWhole(t.Context(), extent{pageSize, pages, true}); (err == nil) != whole {
+			t.Errorf("%d pages: %v", pages, err)
 		}
 	}
 }

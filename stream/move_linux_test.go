@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -242,5 +244,36 @@ func TestMoveCountsProgress(t *testing.T) {
 	<-got
 	if last != int64(len(image)) {
 		t.Errorf("the last is %d of %d", last, len(image))
+	}
+}
+
+// TestMoveSlowReader: a reader that takes some of a large piece in time has not stalled.
+func TestMoveSlowReader(t *testing.T) {
+	const timeout, piece = 3 * time.Second, 64 << 10
+	image := largeImage(t, 1<<20, zeros)
+	for _, c := range channels() {
+		if !strings.Contains(c.name, "socket") { // the kernel sends to it until all is sent
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, r := c.open(t, t.Context(), timeout)
+			defer s.Close()
+			var reader sync.WaitGroup
+			defer reader.Wait()
+			reader.Go(func() {
+				buf := make([]byte, piece)
+				for total := 0; total < len(image); total += piece {
+					time.Sleep(timeout / 8)
+					if _, err := io.ReadFull(r, buf); err != nil {
+						return
+					}
+				}
+			})
+			if err := sendImage(s, inFile(t, t.TempDir(), image, os.O_RDONLY), image); err != nil {
+				t.Errorf("sent: %v", err)
+				r.Close()
+			}
+		})
 	}
 }

@@ -304,7 +304,22 @@ var table = []mutant{
 	{"metrics of a database that cannot be seen for a while are removed", "./cmd/sqlite-checkpoint TestScripts/metrics",
 		`if len(w.seen.problems) > 0 {`, `if false {`},
 
+	{"a reader that takes all in time has stalled", "./stream TestMoveSlowReader",
+		`n = min(n, timeoutChunk)`, ``},
+	{"the page that SQLite never uses is missed", "./engine TestLockBytePage",
+		`if lock := lockBytePage(e.pageSize); lock > have && lock <= e.pages {`,
+		`if lock := lockBytePage(e.pageSize); lock > have && lock > e.pages {`},
+	{"a commit during a copy is taken for copied", "./cmd/sqlite-checkpoint/internal/stage TestCommitWhileCopying",
+		`c.token, c.Err = token.MarshalText()`,
+		"token, _ = engine.TakeToken(source)\nc.token, c.Err = token.MarshalText()"},
+	{"a database that is not in the stage is kept quiet about", "./cmd/sqlite-checkpoint TestScripts/shadow-stage",
+		`if _, staged := slices.BinarySearch(s.directories(), filepath.Dir(database)); s.bare || !staged {`,
+		`if _, staged := slices.BinarySearch(s.directories(), filepath.Dir(database)); !staged {`},
+
 	// Dated copies.
+	{"a copy that was replaced meanwhile is proven", "./cmd/sqlite-checkpoint TestReplacedCopyIsNotProven",
+		`if info, err := in.source.file.Stat(); err != nil || !sameState(info, c.info) {`,
+		`if _, err := in.source.file.Stat(); err != nil {`},
 	{"prune keeps other copies than restic forget", "./integration/copies TestPruneKeepsWhatResticKeeps",
 		`if bucket == r.last && !oldest {`, `if bucket == r.last {`},
 	{"prune removes copies although the newest one is damaged", "./integration/copies TestPruneBesideDamage",

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -111,5 +112,28 @@ func TestOpenRefused(t *testing.T) {
 	defer s.Close()
 	if info, err := os.Stat(f.path("empty")); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%v %v", info.Mode(), err)
+	}
+}
+
+// TestCommitWhileCopying: what is committed while a database is copied is copied the next time,
+// however long the copy takes.
+func TestCommitWhileCopying(t *testing.T) {
+	f := newFixture(t)
+	a := f.database("app/a.db")
+	f.settle(a)
+	s, err := Open(f.path("stage"))
+	f.must(err)
+	take := func(ctx context.Context, source string, opts engine.SnapshotOptions) (*engine.Snapshot, error) {
+		snap, err := engine.TakeSnapshot(ctx, source, opts)
+		f.sqlite("app/a.db", "INSERT INTO t VALUES('late')")
+		f.settle(a)
+		return snap, err
+	}
+	copies, err := s.Fill(f.Context(), []string{a}, Options{Snapshot: engine.SnapshotOptions{Check: "auto"}, Take: take})
+	f.must(err)
+	f.must(s.Save(copies))
+	f.must(s.Close())
+	if copied := f.round("auto", a); len(copied) != 1 {
+		t.Error("the commit is taken for one that was copied")
 	}
 }
