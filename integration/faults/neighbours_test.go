@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
@@ -56,6 +57,13 @@ var neighbourFaults = []matrixRow{
 		o := s.try(trial{under: under, args: []string{"snapshot", db, "-"}})
 		o.hasRows(600)
 		o.warns("no checkpoint")
+		left := filepath.Join(s.dir("real"), atomicfile.Prefix+strings.Repeat("0", 24))
+		s.Check(os.Mkdir(left, 0o700)) // another machine may be using it
+		s.try(trial{args: []string{"backup", "--report", filepath.Join(s.dir("through"), "report"), s.db, "-"},
+			under: s.alone(fmt.Sprintf("%s %s %s", harness.Tool(s.TB, "bindfs"), s.dir("real"), s.dir("through")))})
+		if _, err := os.Lstat(left); err != nil {
+			s.Errorf("a young private directory was removed: %v", err)
+		}
 	}},
 	{row: 117, name: "file of root's in place of -wal, -shm or -journal", try: func(s *scene) {
 		for _, suffix := range []string{"-wal", "-shm", "-journal"} {

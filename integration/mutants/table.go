@@ -294,6 +294,9 @@ var table = []mutant{
 		`failed = append(failed, err)`, ``},
 
 	// What a moment of trouble must not cost.
+	{"the private directory of another machine is removed", "./integration/faults TestFaults/116",
+		`if _, network, err := NetworkFilesystem(d.Path()); err != nil || !oldEnough(info.ModTime(), network) {`,
+		`if _, _, err := NetworkFilesystem(d.Path()); err != nil {`},
 	{"what a killed backup has left among shards stays", "./stream TestShardsSweep",
 		"dir.Sweep()\nreturn s, nil", `return s, nil`},
 	{"a shard too many is not noticed", "./stream TestShardsRepair",
