@@ -1,3 +1,5 @@
+//go:build unix
+
 package stream
 
 import (
@@ -11,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
@@ -66,7 +70,10 @@ func states(t testing.TB, dir string) map[string]string {
 		if err != nil {
 			return err
 		}
-		stat := must(entry.Info()).Sys().(*syscall.Stat_t)
+		var stat unix.Stat_t
+		if err := unix.Lstat(path, &stat); err != nil {
+			return err
+		}
 		all[strings.TrimPrefix(path, dir)] = fmt.Sprint(stat.Ino, stat.Mtim, stat.Ctim, stat.Mode)
 		return nil
 	})
