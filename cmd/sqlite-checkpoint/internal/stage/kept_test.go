@@ -129,7 +129,8 @@ func TestCommitWhileCopying(t *testing.T) {
 		f.settle(a)
 		return snap, err
 	}
-	copies, err := s.Fill(f.Context(), []string{a}, Options{Snapshot: engine.SnapshotOptions{Check: "auto"}, Take: take})
+	opts := Options{Snapshot: engine.SnapshotOptions{Check: "auto"}, Take: take}
+	copies, err := s.Fill(f.Context(), []string{a}, opts)
 	f.must(err)
 	f.must(s.Save(copies))
 	f.must(s.Close())
