@@ -267,11 +267,11 @@ func (s *Scheduler) End(j *Job, now time.Time, status int) {
 // Cancel records that the command was stopped because the watcher ends, which is no failure.
 func (s *Scheduler) Cancel(j *Job) { j.running = false }
 
-// All makes every job due that is not running.
+// All makes every job due; one that is running, as soon as it has ended.
 func (s *Scheduler) All() {
 	s.queue = nil
 	for _, j := range s.jobs {
-		j.forced = !j.running
+		j.forced = true
 	}
 }
 

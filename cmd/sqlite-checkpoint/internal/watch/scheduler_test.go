@@ -227,7 +227,7 @@ func TestHangup(t *testing.T) {
 	}
 	d.mustRun(30*time.Second, "a@0s", "b@0s", "c@0s")
 	d.s.All()
-	d.mustRun(40*time.Second, "b@30s", "a@30s")
+	d.mustRun(3*time.Minute, "b@30s", "a@30s", "c@1m40s", "b@2m31s")
 }
 
 func TestOnce(t *testing.T) {
