@@ -47,3 +47,30 @@ func TestReplacedCopyIsNotProven(t *testing.T) {
 		t.Errorf("proven: %v, %v", c.proven, c.problem)
 	}
 }
+
+// TestPruneWhileTheNewestChanges: nothing goes unless the newest copy is still the proven one.
+func TestPruneWhileTheNewestChanges(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"app-20261122T101500Z.db", "app-20261123T101500Z.db"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	place, err := openCopyDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer place.Close()
+	found, err := readCopyDir(place, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, newest := found.copies[0], found.copies[1]
+	if err := os.WriteFile(newest.path, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := pruneResult{Databases: []prunedDatabase{{newest: newest, doomed: []*datedCopy{old}}}}
+	if err := r.apply(found); err != nil || r.Removed > 0 || old.gone() {
+		t.Errorf("%v, %d removed", err, r.Removed)
+	}
+}
