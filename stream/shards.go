@@ -150,7 +150,14 @@ func scanShardDir(sub *atomicfile.Place, first, count int64, superfluous func(sh
 		case !ours:
 			return fmt.Errorf("%s: %w", filepath.Join(sub.Path(), name), ErrForeignFile)
 		case int64(n) >= count:
-			if err := superfluous(n); err != nil {
+			info, err := sub.Lstat(name)
+			if err == nil && !info.Mode().IsRegular() {
+				err = fmt.Errorf("%s: %w", filepath.Join(sub.Path(), name), ErrForeignFile)
+			}
+			if err == nil {
+				err = superfluous(n)
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -232,6 +232,10 @@ func TestShardsForeign(t *testing.T) {
 		{"link for a shard", func(dir string) error {
 			return errors.Join(os.Remove(dir+"/000000000/01"), os.Symlink("00", dir+"/000000000/01"))
 		}, ErrForeignFile, false},
+		{"directory past the end", func(dir string) error { return os.Mkdir(dir+"/000000000/77", 0o700) },
+			ErrForeignFile, false},
+		{"link past the end", func(dir string) error { return os.Symlink("00", dir+"/000000000/77") },
+			ErrForeignFile, false},
 		{"FIFO for a shard", func(dir string) error {
 			return errors.Join(os.Remove(dir+"/000000000/01"), syscall.Mkfifo(dir+"/000000000/01", 0o600))
 		}, ErrForeignFile, false},
