@@ -62,7 +62,7 @@ func (s *ShardSink) superfluous() (list []shardNumber, err error) {
 	return list, err
 }
 
-// hasTrailer reports whether the trailer that is there is the right one.
+// hasTrailer reports whether the trailer that is there is the right one, durably.
 func (s *ShardSink) hasTrailer() (bool, error) {
 	dir, err := s.dir.Sub(shardTrailerDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,28 +72,101 @@ func (s *ShardSink) hasTrailer() (bool, error) {
 		return false, foreignLink(err)
 	}
 	defer dir.Close()
-	return s.has(dir, shardTrailerName, s.trailer)
+	same, err := s.has(dir, shardTrailerName, s.trailer)
+	if same && err == nil {
+		err = dir.Sync() // a run may have been killed before it did
+	}
+	return same, err
 }
 
-// begin opens the directory of the trailer. If shards will change, it removes the trailer, durably.
+// begin opens the directory of the trailer and makes those of new shards. If shards will change, it
+// then removes the trailer, durably. A disk that is full leaves the old stream whole.
 func (s *ShardSink) begin(change bool) (*atomicfile.Place, error) {
-	dir, err := s.dir.Sub(shardTrailerDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = s.dir.Mkdir(shardTrailerDir); err == nil {
-			dir, err = s.dir.Sub(shardTrailerDir)
-		}
-		if err == nil {
-			err = s.dir.Sync()
-		}
-	} else if err == nil && change {
+	dir, err := s.openTrailerDir()
+	if err != nil {
+		return nil, err
+	}
+	if err = s.makeDirs(); err == nil && change {
 		if err = dir.Remove(shardTrailerName); err == nil || errors.Is(err, fs.ErrNotExist) {
 			err = dir.Sync()
 		}
 	}
-	if err != nil && dir != nil {
+	if err != nil {
 		dir.Close()
+		return nil, err
 	}
-	return dir, err
+	return dir, nil
+}
+
+// openTrailerDir opens the directory of the trailer, or makes it, durably. If there is one without
+// a trailer, an earlier run was interrupted: what it has left is made durable first.
+func (s *ShardSink) openTrailerDir() (*atomicfile.Place, error) {
+	dir, err := s.dir.Sub(shardTrailerDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = s.dir.Mkdir(shardTrailerDir); err == nil {
+			err = s.dir.Sync()
+		}
+		if err != nil {
+			return nil, err
+		}
+		return s.dir.Sub(shardTrailerDir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err = dir.Lstat(shardTrailerName); errors.Is(err, fs.ErrNotExist) {
+		err = s.syncAll()
+	}
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return dir, nil
+}
+
+// syncAll makes the names of all shards durable.
+func (s *ShardSink) syncAll() error {
+	names, err := s.dir.Names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, ours := parseShardName(name, shardDirDigits); !ours {
+			continue
+		}
+		sub, err := s.dir.Sub(name)
+		if err != nil {
+			return err
+		}
+		err = sub.Sync()
+		sub.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return s.dir.Sync()
+}
+
+// makeDirs makes the directories that new shards need, all or none.
+func (s *ShardSink) makeDirs() error {
+	s.sub.close()
+	var made []string
+	for _, n := range s.changed {
+		sub, err := s.sub.open(n)
+		if err == nil && sub == nil {
+			s.sub.close()
+			if err = s.dir.Mkdir(n.dir()); err == nil {
+				made = append(made, n.dir())
+			}
+		}
+		if err != nil {
+			for _, name := range made {
+				s.dir.Rmdir(name)
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // place gives the shards that were written their names, durably.
@@ -102,10 +175,7 @@ func (s *ShardSink) place() error {
 	for i, n := range s.changed {
 		sub, err := s.sub.open(n)
 		if err == nil && sub == nil {
-			s.sub.close()
-			if err = s.dir.Mkdir(n.dir()); err == nil {
-				sub, err = s.sub.open(n)
-			}
+			err = fmt.Errorf("%s: %w", n.dir(), fs.ErrNotExist)
 		}
 		if err == nil {
 			err = s.stage.Move(atomicfile.PartName(int64(n)), sub, n.file())

@@ -257,6 +257,24 @@ func TestShardsForeign(t *testing.T) {
 	}
 }
 
+// TestShardsDirectories: those of new shards are made all or none.
+func TestShardsDirectories(t *testing.T) {
+	dir := t.TempDir()
+	place := must(atomicfile.OpenPlace(dir))
+	defer place.Close()
+	shards := must(OpenShards(place))
+	defer shards.Close()
+	sink := must(shards.NewSink(context.Background(), 1, testShard))
+	defer sink.Close()
+	sink.changed = []shardNumber{0, 1, shardsPerDir, 2 * shardsPerDir}
+	if err := os.WriteFile(dir+"/000000002", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := sink.makeDirs(); !errors.Is(err, ErrForeignFile) || len(must(os.ReadDir(dir))) != 1 {
+		t.Errorf("%v, and there are %v", err, must(os.ReadDir(dir)))
+	}
+}
+
 // TestShardsLocked: there is one writer at a time.
 func TestShardsLocked(t *testing.T) {
 	place := must(atomicfile.OpenPlace(t.TempDir()))

@@ -137,6 +137,7 @@ func shardsOrder(s *scene) {
 	const aside, first, trailer = `/\.sqlite-checkpoint-[0-9a-f]+/`, "/000000000", "/999999999"
 	const moves, restored = `renameat\([^\n]*"part-`, `renameat\([^\n]*"content"[^\n]* = 0`
 	const removed, shrunk = `unlinkat\([^\n]*"99", 0\) = 0`, `unlinkat\([^\n]*/000000[0-9]+>, "..", 0\) = 0`
+	const made, killed = `mkdirat\([^\n]*"000000001", 0700\) = 0`, "-- killed before the trailer was back"
 	for _, run := range []struct {
 		sql   string
 		order []string // of system calls
@@ -145,12 +146,17 @@ func shardsOrder(s *scene) {
 		{"UPDATE t SET v = 'changed' WHERE id = 1;", []string{removed, synced(trailer), moves, restored}},
 		{"UPDATE t SET v = 'again' WHERE id = 1;", []string{synced(aside + "content"), removed, restored}},
 		{"INSERT INTO t(v) SELECT hex(randomblob(500)) FROM generate_series(1, 500);",
-			[]string{`syncfs\([^\n]* = 0`, moves, synced(first), synced(""), restored}},
+			[]string{`syncfs\([^\n]* = 0`, made, removed, moves, synced(first), synced(""), restored}},
 		{"DELETE FROM t; VACUUM;", []string{shrunk, synced(""), restored, synced(trailer)}},
+		{"-- killed before the last step", []string{synced(trailer)}},
+		{killed, []string{synced(first), synced(""), restored, synced(trailer)}},
 	} {
+		if run.sql == killed {
+			s.Check(os.Remove(dir + trailer + "/99"))
+		}
 		s.SQLite(s.db, run.sql)
 		o := s.try(trial{args: []string{"backup", "--shards", "4KiB", s.db, dir}, prints: true, under: s.strace("-y",
-			"-e", "trace=fsync,fdatasync,syncfs,unlinkat,renameat,exit_group")})
+			"-e", "trace=fsync,fdatasync,syncfs,unlinkat,renameat,mkdirat,exit_group")})
 		if !regexp.MustCompile(`(?s)` + strings.Join(run.order, `.*`)).MatchString(o.trace) {
 			s.Errorf("shards, after %q: not in this order: %q:\n%s", run.sql, run.order, o.trace)
 		}
