@@ -60,6 +60,8 @@ func runTask(args []string) (isTask bool, err error) {
 		return true, compress(args[1], args[2])
 	case len(args) == 2 && args[0] == spliceCommand:
 		return true, splice(args[1])
+	case len(args) == 2 && args[0] == readCommand:
+		return true, readHot(args[1])
 	}
 	return false, nil
 }
