@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -173,7 +174,8 @@ func (s *Snapshot) unlink() error {
 	if err := s.dir.Remove(imageName); err != nil {
 		return tempError("unlink", s.file.Name(), err)
 	}
-	if err := s.dir.Close(); err != nil {
+	// Where a removed file stays until it is closed, Close tries again.
+	if err := s.dir.Close(); err != nil && !errors.Is(err, fs.ErrExist) {
 		return tempError("remove", s.dir.Path(), err)
 	}
 	return nil
@@ -261,7 +263,12 @@ func (s *Snapshot) Close() error {
 	if s.file != nil {
 		s.file.Close()
 	}
-	return s.dir.Close()
+	err := s.dir.Close()
+	for tries := 0; errors.Is(err, fs.ErrExist) && tries < 100; tries++ {
+		time.Sleep(10 * time.Millisecond) // a FUSE server learns of the close a moment later
+		err = s.dir.Close()
+	}
+	return err
 }
 
 func (o SnapshotOptions) progress(p Progress) {

@@ -196,15 +196,20 @@ func (d *Dir) Publish(name, dst string) error {
 	return nil
 }
 
-// Close removes the directory and all in it. It is idempotent.
+// Close removes the directory and all in it. It is idempotent. If it fails with [fs.ErrExist], it
+// may be called again: FUSE and NFS keep a file that was removed while it was open, under another
+// name, until it is closed.
 func (d *Dir) Close() error {
 	live.Lock()
 	defer live.Unlock()
 	if d.dir == nil {
 		return nil
 	}
-	delete(live.dirs, d)
 	err := d.remove()
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	delete(live.dirs, d)
 	d.dir.Close()
 	d.dir = nil
 	d.parent.Close()

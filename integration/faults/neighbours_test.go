@@ -65,6 +65,16 @@ var neighbourFaults = []matrixRow{
 			s.Errorf("a young private directory was removed: %v", err)
 		}
 	}},
+	{row: 124, name: "private copy on FUSE, which keeps what is open", try: func(s *scene) {
+		s.wal()
+		real, through := s.dir("real"), s.dir("through")
+		o := s.try(trial{args: []string{"backup", "--tmpdir", through, s.db, "-"},
+			under: s.alone(fmt.Sprintf("%s %s %s", harness.Tool(s.TB, "bindfs"), real, through))})
+		o.hasRows(500)
+		if left, err := os.ReadDir(real); err != nil || len(left) > 0 {
+			s.Errorf("left behind: %v, %v", left, err)
+		}
+	}},
 	{row: 117, name: "file of root's in place of -wal, -shm or -journal", try: func(s *scene) {
 		for _, suffix := range []string{"-wal", "-shm", "-journal"} {
 			s.part(suffix, func(s *scene) {
