@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"syscall"
 	"time"
@@ -96,27 +97,31 @@ func (o *sharedOutlet) moveSome(file syscall.RawConn, offset, n int64, send send
 	}
 }
 
-// A sender has the kernel send up to n bytes of a file at offset.
-type sender func(file int, offset *int64, n int) (int, error)
+// A sender has the kernel send up to n bytes of a file, from its position on.
+type sender func(file, n int) (int, error)
 
 func splice(pipe int) sender {
-	return func(file int, offset *int64, n int) (int, error) {
-		moved, err := unix.Splice(file, offset, pipe, nil, n, 0)
+	return func(file, n int) (int, error) {
+		moved, err := unix.Splice(file, nil, pipe, nil, n, 0)
 		return int(moved), err
 	}
 }
 
 func sendfile(socket int) sender {
-	return func(file int, offset *int64, n int) (int, error) { return unix.Sendfile(socket, file, offset, n) }
+	return func(file, n int) (int, error) { return unix.Sendfile(socket, file, nil, n) }
 }
 
-// sendFile sends some of a file. The file stays open meanwhile, even if its owner closes it.
+// sendFile sends some of a file. The file stays open meanwhile, even if its owner closes it. Its
+// position shows how far it has got, in proc(5)'s fdinfo.
 func sendFile(file syscall.RawConn, offset, n int64, send sender) (moved int64, err error) {
 	const most = 1 << 30 // what a system call takes
 	controlErr := file.Control(func(fd uintptr) {
+		if _, err = unix.Seek(int(fd), offset, io.SeekStart); err != nil {
+			return
+		}
 		var m int
-		for m, err = send(int(fd), &offset, int(min(n, most))); err == unix.EINTR; {
-			m, err = send(int(fd), &offset, int(min(n, most)))
+		for m, err = send(int(fd), int(min(n, most))); err == unix.EINTR; {
+			m, err = send(int(fd), int(min(n, most)))
 		}
 		moved = int64(max(m, 0))
 	})

@@ -82,6 +82,20 @@ func find(executable, variable string) int {
 	return 0
 }
 
+var position = regexp.MustCompile(`(?m)^pos:\t(\d+)$`)
+
+// spliced is how much of its private copy a process has had the kernel send, which does not count
+// as written.
+func spliced(pid int) int64 {
+	info, _ := os.ReadFile(strings.Replace(PrivateCopy(pid), "/fd/", "/fdinfo/", 1))
+	found := position.FindSubmatch(info)
+	if found == nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(string(found[1]), 10, 64)
+	return n
+}
+
 var counters = regexp.MustCompile(`(?m)^(rchar|wchar): (\d+)$`)
 
 // moved is how many bytes a process has written, or else read.
@@ -90,6 +104,9 @@ func moved(pid int, written bool) int64 {
 	for _, counter := range counters.FindAllStringSubmatch(string(io), -1) {
 		if written == (counter[1] == "wchar") {
 			n, _ := strconv.ParseInt(counter[2], 10, 64)
+			if written {
+				n += spliced(pid)
+			}
 			return n
 		}
 	}
