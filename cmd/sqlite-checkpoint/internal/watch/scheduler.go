@@ -170,6 +170,8 @@ func (s *Scheduler) when(j *Job) (due time.Time, ok bool) {
 	switch {
 	case j.running, s.options.Once && j.tried:
 		return time.Time{}, false
+	case j.forced && s.options.Once:
+		return settled, true // else the next run would find it changed
 	case j.forced:
 		return time.Time{}, true
 	case j.failures > 0 && !s.options.Once:
