@@ -245,13 +245,14 @@ func TestOnce(t *testing.T) {
 
 // A single look waits for nothing but a commit to settle: not for the end of --at-least.
 func TestOnceAtLeast(t *testing.T) {
-	d := newDay(t, Options{Each: true, Once: true, AtLeast: time.Hour}, "a")
-	d.mustRun(time.Minute, "a@0s")
+	d := newDay(t, Options{Each: true, Once: true, AtLeast: time.Hour}, "a", "b")
+	d.recent("b")
+	d.mustRun(time.Minute, "a@0s", "b@3s")
 	state := d.s.State()
 	for _, test := range []struct {
 		later time.Duration
 		due   int
-	}{{30 * time.Minute, 0}, {2 * time.Hour, 1}} {
+	}{{30 * time.Minute, 0}, {2 * time.Hour, 2}} {
 		s := New(d.s.options, state, start.Add(test.later))
 		s.Look(start.Add(test.later), d.tokens, true)
 		if _, waits := s.Next(); len(s.due(start.Add(test.later))) != test.due || waits != (test.due > 0) {
