@@ -49,6 +49,9 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console, parsed *kong.Conte
 	if cmd.DB == "" {
 		return usagef("DB is empty")
 	}
+	if cmd.DB == "-" {
+		return usagef("restore writes a database file, not stdout: name DB (./- for a file of that name)")
+	}
 	if err := cmd.check(cmd.Src, cmd.proofFlags); err != nil {
 		return err
 	}
