@@ -118,6 +118,7 @@ const (
 	codeError    = 1
 	codeBusy     = 5
 	codeLocked   = 6
+	codeReadonly = 8
 	codeIO       = 10
 	codeCorrupt  = 11
 	codeFull     = 13

@@ -142,7 +142,7 @@ func copyError(source, dst string, err error) error {
 	switch {
 	case errors.Is(err, errNoProgress):
 		return &Error{Kind: KindInternal, Op: "copy", Path: source, Err: err}
-	case primary == codeFull,
+	case primary == codeFull, extended == codeReadonly, // a source that is read has another extended code
 		primary == codeIO && extended != codeIORead && extended != codeIOShortRead && extended != codeIOCorruptFS:
 		return tempError("write", dst, err)
 	}
