@@ -69,25 +69,35 @@ func (s *scene) swap(dir string, plant func(name string) error) (stop func()) {
 	}
 	s.Check(os.Chown(evil, harness.Nobody, harness.Nobody))
 	s.Check(os.Chown(dir, harness.Nobody, harness.Nobody))
+	return repeat(func() bool {
+		entries, _ := os.ReadDir(dir)
+		for _, entry := range entries {
+			if strings.HasPrefix(entry.Name(), atomicfile.Prefix) {
+				exchangeOnce(filepath.Join(dir, entry.Name()), evil)
+			}
+		}
+		return true
+	})
+}
+
+// repeat calls f in the background until it returns false or is told to stop.
+func repeat(f func() bool) (stop func()) {
 	done := make(chan struct{})
-	var swapper sync.WaitGroup
-	swapper.Go(func() {
-		for {
+	var repeater sync.WaitGroup
+	repeater.Go(func() {
+		for f() {
 			select {
 			case <-done:
 				return
 			default:
 			}
-			entries, _ := os.ReadDir(dir)
-			for _, entry := range entries {
-				if strings.HasPrefix(entry.Name(), atomicfile.Prefix) {
-					unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, entry.Name()), unix.AT_FDCWD, evil,
-						unix.RENAME_EXCHANGE)
-				}
-			}
 		}
 	})
-	return sync.OnceFunc(func() { close(done); swapper.Wait() })
+	return sync.OnceFunc(func() { close(done); repeater.Wait() })
+}
+
+func exchangeOnce(a, b string) {
+	unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 }
 
 // parentRounds is how many runs of each command meet a directory that changes places with a
@@ -143,19 +153,7 @@ func swappedParents(s *scene) {
 
 // exchange lets two names change places until it is told to stop.
 func exchange(a, b string) (stop func()) {
-	done := make(chan struct{})
-	var swapper sync.WaitGroup
-	swapper.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			default:
-				unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
-			}
-		}
-	})
-	return sync.OnceFunc(func() { close(done); swapper.Wait() })
+	return repeat(func() bool { exchangeOnce(a, b); return true })
 }
 
 // takenName: a restarted application makes a new database as soon as the name is free, or opens the
@@ -177,23 +175,13 @@ func takenName(s *scene) {
 
 // take makes a file with the database's name as soon as there is none.
 func (r *replacement) take() (stop func()) {
-	done := make(chan struct{})
-	var taker sync.WaitGroup
-	taker.Go(func() {
-		for {
-			f, err := os.OpenFile(r.db, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-			if err == nil {
-				f.Close()
-				return
-			}
-			select {
-			case <-done:
-				return
-			default:
-			}
+	return repeat(func() bool {
+		f, err := os.OpenFile(r.db, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			f.Close()
 		}
+		return err != nil
 	})
-	return sync.OnceFunc(func() { close(done); taker.Wait() })
 }
 
 // survives wants the old database under one of its two names.
