@@ -47,19 +47,7 @@ func TestCopiesCrontab(t *testing.T) {
 }
 
 func TestCopiesUnits(t *testing.T) {
-	s := newSite(t)
-	for _, name := range []string{"sqlite-checkpoint-copies@.service", "sqlite-checkpoint-copies@.timer"} {
-		s.Write(name, []byte(s.example(name)))
-		instance := "./" + strings.Replace(name, "@", "@"+s.escaped(), 1)
-		if o := s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "verify",
-			instance)).Exits(0); o.Stdout+o.Stderr != "" {
-			t.Errorf("%s: %s%s", o.Command, o.Stdout, o.Stderr)
-		}
-	}
-	s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "security", "--no-pager", "--offline=true",
-		fmt.Sprintf("--threshold=%d", maxExposure), "./sqlite-checkpoint-copies@.service")).Exits(0)
-	calendar := setting(t, s.example("sqlite-checkpoint-copies@.timer"), "OnCalendar")
-	s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "calendar", calendar)).Exits(0)
+	newSite(t).mustBeUnits("sqlite-checkpoint-copies@")
 }
 
 // The service's commands in its sandbox, in their order.

@@ -30,13 +30,8 @@ func TestSystemdDirectoryService(t *testing.T) {
 	s.Bash(fmt.Sprintf("chown -R %d:%[1]d app", harness.App)).Exits(0)
 	escaped := strings.TrimSpace(s.Finish(s.Other(harness.Tool(s, "systemd-escape"), "--path",
 		s.Path("app"))).Exits(0).Stdout)
-	instance := "./" + strings.Replace(directoryUnit, "@", "@"+escaped, 1)
-	if o := s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "verify",
-		instance)).Exits(0); o.Stdout+o.Stderr != "" {
-		t.Errorf("%s: %s%s", o.Command, o.Stdout, o.Stderr)
-	}
-	score := s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "security", "--no-pager", "--offline=true",
-		fmt.Sprintf("--threshold=%d", maxDirectoryExposure), "./"+directoryUnit)).Exits(0)
+	s.mustVerify(strings.Replace(directoryUnit, "@", "@"+escaped, 1))
+	score := s.exposure(directoryUnit, maxDirectoryExposure).Exits(0)
 	lines := strings.Split(strings.TrimSpace(score.Stdout), "\n")
 	t.Log(lines[len(lines)-1])
 

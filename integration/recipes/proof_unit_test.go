@@ -14,18 +14,7 @@ import (
 // time of the last.
 func TestProofService(t *testing.T) {
 	s := newSite(t)
-	for _, name := range []string{"sqlite-checkpoint-proof@.service", "sqlite-checkpoint-proof@.timer"} {
-		s.Write(name, []byte(s.example(name)))
-		instance := "./" + strings.Replace(name, "@", "@"+s.escaped(), 1)
-		if o := s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "verify",
-			instance)).Exits(0); o.Stdout+o.Stderr != "" {
-			t.Errorf("%s: %s%s", o.Command, o.Stdout, o.Stderr)
-		}
-	}
-	s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "security", "--no-pager", "--offline=true",
-		fmt.Sprintf("--threshold=%d", maxExposure), "./sqlite-checkpoint-proof@.service")).Exits(0)
-	calendar := setting(t, s.example("sqlite-checkpoint-proof@.timer"), "OnCalendar")
-	s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "calendar", calendar)).Exits(0)
+	s.mustBeUnits("sqlite-checkpoint-proof@")
 
 	unit, database := s.example("sqlite-checkpoint-proof@.service"), s.Path("app/app.db")
 	s.Bash("restic backup --stdin-from-command --stdin-filename '" + database +

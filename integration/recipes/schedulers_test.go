@@ -46,22 +46,41 @@ const maxExposure = 18
 
 func TestSystemdUnits(t *testing.T) {
 	s := newSite(t)
-	analyze := func(args ...string) harness.Outcome {
-		return s.Finish(s.Other(append([]string{harness.Tool(t, "systemd-analyze")}, args...)...))
+	s.mustBeUnits("sqlite-checkpoint@")
+	s.exposure("sqlite-checkpoint@.service", 1).Exits(1)
+}
+
+// mustBeUnits demands that a service and its timer are as systemd wants them, for the site's
+// database, and that the service may do no more than it must.
+func (s *site) mustBeUnits(name string) {
+	s.Helper()
+	for _, unit := range []string{name + ".service", name + ".timer"} {
+		s.Write(unit, []byte(s.example(unit)))
+		s.mustVerify(strings.Replace(unit, "@", "@"+s.escaped(), 1))
 	}
-	for _, name := range []string{"sqlite-checkpoint@.service", "sqlite-checkpoint@.timer"} {
-		s.Write(name, []byte(s.example(name)))
-		instance := "./" + strings.Replace(name, "@", "@"+s.escaped(), 1)
-		if o := analyze("verify", instance).Exits(0); o.Stdout+o.Stderr != "" {
-			t.Errorf("%s: %s%s", o.Command, o.Stdout, o.Stderr)
-		}
+	score := s.exposure(name+".service", maxExposure).Exits(0)
+	lines := strings.Split(strings.TrimSpace(score.Stdout), "\n")
+	s.Log(lines[len(lines)-1])
+	s.analyze("calendar", setting(s, s.example(name+".timer"), "OnCalendar")).Exits(0)
+}
+
+func (s *site) analyze(args ...string) harness.Outcome {
+	s.Helper()
+	return s.Finish(s.Other(append([]string{harness.Tool(s, "systemd-analyze")}, args...)...))
+}
+
+// mustVerify demands that systemd has nothing to say about a unit.
+func (s *site) mustVerify(unit string) {
+	s.Helper()
+	if o := s.analyze("verify", "./"+unit).Exits(0); o.Stdout+o.Stderr != "" {
+		s.Errorf("%s: %s%s", o.Command, o.Stdout, o.Stderr)
 	}
-	score := analyze("security", "--no-pager", "--offline=true", fmt.Sprintf("--threshold=%d", maxExposure),
-		"./sqlite-checkpoint@.service")
-	lines := strings.Split(strings.TrimSpace(score.Exits(0).Stdout), "\n")
-	t.Log(lines[len(lines)-1])
-	analyze("security", "--no-pager", "--offline=true", "--threshold=1", "./sqlite-checkpoint@.service").Exits(1)
-	analyze("calendar", setting(t, s.example("sqlite-checkpoint@.timer"), "OnCalendar")).Exits(0)
+}
+
+// exposure fails if the score of a service is above a limit.
+func (s *site) exposure(service string, limit int) harness.Outcome {
+	s.Helper()
+	return s.analyze("security", "--no-pager", "--offline=true", fmt.Sprintf("--threshold=%d", limit), "./"+service)
 }
 
 // escaped is the instance of the units for the site's database.

@@ -2,7 +2,6 @@ package recipes
 
 import (
 	"encoding/json"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -25,13 +24,8 @@ func TestWatchService(t *testing.T) {
 	const name = "sqlite-checkpoint-watch.service"
 	unit := s.example(name)
 	s.Write(name, []byte(unit))
-	analyze := func(args ...string) harness.Outcome {
-		return s.Finish(s.Other(append([]string{harness.Tool(t, "systemd-analyze")}, args...)...)).Exits(0)
-	}
-	if o := analyze("verify", "./"+name); o.Stdout+o.Stderr != "" {
-		t.Errorf("%s%s", o.Stdout, o.Stderr)
-	}
-	analyze("security", "--no-pager", "--offline=true", fmt.Sprintf("--threshold=%d", maxWatchExposure), "./"+name)
+	s.mustVerify(name)
+	s.exposure(name, maxWatchExposure).Exits(0)
 
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.Path("notify"), Net: "unixgram"})
 	s.Check(err)

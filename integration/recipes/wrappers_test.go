@@ -62,7 +62,7 @@ func TestHooksResticprofile(t *testing.T) {
 	s.Bash(s.paths.Replace(backup.StdinCommand) + " | " + restic + " backup --stdin --stdin-filename " + name).Exits(0)
 	s.mustHave(name)
 	s.Bash(s.broken(s.paths.Replace(backup.StdinCommand))).Exits(3).Silent()
-	s.Finish(s.Other(harness.Tool(t, "systemd-analyze"), "calendar", backup.Schedule)).Exits(0)
+	s.analyze("calendar", backup.Schedule).Exits(0)
 }
 
 // The hooks that autorestic would run, around a backup as it would make it.
