@@ -18,13 +18,7 @@ import (
 // that.
 func TestWatchNotifiesSystemd(t *testing.T) {
 	w := newWatching(t, "a")
-	address := &net.UnixAddr{Name: w.path("notify"), Net: "unixgram"}
-	socket, err := net.ListenUnixgram("unixgram", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	w.env = []string{"NOTIFY_SOCKET=" + address.Name, "WATCHDOG_USEC=200000"}
+	socket := w.supervise(200 * time.Millisecond)
 	w.start(watchLog + "env >environment")
 	awaitMessage(t, socket, "STATUS=1 databases, 0 running, 0 failing")
 	awaitMessage(t, socket, "READY=1")
@@ -49,13 +43,7 @@ func TestWatchNotifiesSystemd(t *testing.T) {
 func TestWatchWatchdog(t *testing.T) {
 	const limit = 2 * time.Second
 	w := newWatching(t, "a")
-	address := &net.UnixAddr{Name: w.path("notify"), Net: "unixgram"}
-	socket, err := net.ListenUnixgram("unixgram", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	w.env = []string{"NOTIFY_SOCKET=" + address.Name, fmt.Sprintf("WATCHDOG_USEC=%d", limit.Microseconds())}
+	socket := w.supervise(limit)
 	w.start("echo $$ >pid; exec sleep 1000", "--poll", "1h", "--every", "0")
 	awaitMessage(t, socket, "WATCHDOG=1")
 	for range 3 {
@@ -68,7 +56,7 @@ func TestWatchWatchdog(t *testing.T) {
 	w.until("CMD runs", func() bool { return w.exists("pid") })
 	w.signal(syscall.SIGSTOP)
 	socket.SetReadDeadline(time.Now().Add(time.Second)) // for what was sent before
-	for err = nil; err == nil; {
+	for err := error(nil); err == nil; {
 		_, err = socket.Read(make([]byte, 4096))
 	}
 	socket.SetReadDeadline(time.Now().Add(limit))
@@ -82,6 +70,19 @@ func TestWatchWatchdog(t *testing.T) {
 	w.until("CMD has ended", func() bool {
 		return exec.Command("kill", "-0", strings.TrimSpace(string(pid))).Run() != nil
 	})
+}
+
+// supervise makes the socket on which systemd would listen to the watcher.
+func (w *watching) supervise(watchdog time.Duration) *net.UnixConn {
+	w.Helper()
+	address := &net.UnixAddr{Name: w.path("notify"), Net: "unixgram"}
+	socket, err := net.ListenUnixgram("unixgram", address)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { socket.Close() })
+	w.env = []string{"NOTIFY_SOCKET=" + address.Name, fmt.Sprintf("WATCHDOG_USEC=%d", watchdog.Microseconds())}
+	return socket
 }
 
 // awaitMessage reads messages up to one.

@@ -17,8 +17,8 @@ import (
 var nasty = []string{
 	"new\nline", "car\rriage", "es\x1b[2Jcape", "null\x00byte", "bad\xffutf8", "rtl\u202eoverride", "c1\u009bcontrol",
 	"tag\U000e0041", "sep\u2028arator",
-	strings.Repeat("\x01", 4096), strings.Repeat("long/", 800), strings.Repeat("é", 2048), strings.Repeat("\xff", 4096),
-	strings.Repeat("\u2028", 1365), "",
+	strings.Repeat("\x01", 4096), strings.Repeat("long/", 800), strings.Repeat("é", 2048),
+	strings.Repeat("\xff", 4096), strings.Repeat("\u2028", 1365), "",
 }
 
 func TestLine(t *testing.T) {
