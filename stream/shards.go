@@ -103,8 +103,11 @@ func scanShards(dir *atomicfile.Place, count int64, superfluous func(shardNumber
 }
 
 func scanName(dir *atomicfile.Place, name string, count int64, superfluous func(shardNumber) error) error {
+	if isIgnored(name) {
+		return nil
+	}
 	info, err := dir.Lstat(name)
-	if isIgnored(name) || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {

@@ -37,8 +37,8 @@ type ShardSink struct {
 	stats   ShardStats
 }
 
-// NewSink returns a sink for a raw stream with an image of imageSize bytes. It fails with
-// [ErrTooManyShards]. Close must be called, before that of the Shards.
+// NewSink returns a sink for a raw stream with an image of imageSize bytes. It fails as
+// [CheckShardSize] does. Close must be called, before that of the Shards.
 func (s *Shards) NewSink(ctx context.Context, imageSize, shardSize int64) (*ShardSink, error) {
 	if err := CheckShardSize(shardSize); err != nil {
 		return nil, err

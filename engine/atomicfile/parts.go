@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 )
 
@@ -26,11 +25,7 @@ const fewFiles = 64
 
 // Sync makes the content of all files in the directory durable, once all are written.
 func (d *Dir) Sync() error {
-	var names []string
-	err := d.each(func(name string) error {
-		names = append(names, name)
-		return nil
-	})
+	names, err := d.names()
 	if err != nil {
 		return err
 	}
@@ -60,6 +55,14 @@ func (d *Dir) Move(name string, to *Place, dst string) error {
 	return renameAt(d.dir, name, to.dir, dst)
 }
 
+func (d *Dir) names() (names []string, err error) {
+	err = d.each(func(name string) error {
+		names = append(names, name)
+		return nil
+	})
+	return names, err
+}
+
 // each calls f with every name in the directory until f fails.
 func (d *Dir) each(f func(name string) error) error {
 	list, err := openAt(d.dir, ".")
@@ -67,10 +70,6 @@ func (d *Dir) each(f func(name string) error) error {
 		return err
 	}
 	defer list.Close()
-	return eachName(list, f)
-}
-
-func eachName(list *os.File, f func(name string) error) error {
 	const batch = 1024
 	for {
 		names, err := list.Readdirnames(batch)
@@ -90,13 +89,8 @@ func eachName(list *os.File, f func(name string) error) error {
 
 // removeParts removes those that are left of many files, and fails if there are none.
 func (d *Dir) removeParts() error {
-	var names []string
-	err := d.each(func(name string) error {
-		if isPart(name) {
-			names = append(names, name)
-		}
-		return nil
-	})
+	names, err := d.names()
+	names = slices.DeleteFunc(names, func(name string) bool { return !isPart(name) })
 	for _, name := range names {
 		err = errors.Join(err, d.Remove(name))
 	}

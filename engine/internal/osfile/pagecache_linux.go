@@ -15,7 +15,11 @@ func Uncached(f *os.File, offset, length int64) []Extent {
 	page := int64(os.Getpagesize())
 	length += offset % page
 	offset -= offset % page
-	mapping, err := mapFile(f, offset, length)
+	var mapping []byte
+	err := control(f, func(fd int) (err error) {
+		mapping, err = unix.Mmap(fd, offset, int(length), unix.PROT_NONE, unix.MAP_SHARED)
+		return err
+	})
 	if err != nil {
 		return nil
 	}
@@ -41,26 +45,20 @@ func Uncached(f *os.File, offset, length int64) []Extent {
 	return parts
 }
 
-// mapFile maps a part of f, which may be closed meanwhile.
-func mapFile(f *os.File, offset, length int64) (mapping []byte, err error) {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	closed := conn.Control(func(fd uintptr) {
-		mapping, err = unix.Mmap(int(fd), offset, int(length), unix.PROT_NONE, unix.MAP_SHARED)
-	})
-	return mapping, cmp.Or(closed, err)
-}
-
 // Drop takes a part of f out of the page cache, except what is dirty or mapped. Of what is not
 // cached, the kernel forgets that it ever was: otherwise it takes a page that it has evicted not
 // long ago, and that is read again, for one in use. Advice may fail: then nothing has changed.
 // f may be closed meanwhile.
 func Drop(f *os.File, part Extent) {
+	control(f, func(fd int) error { return unix.Fadvise(fd, part.Offset, part.Length, unix.FADV_DONTNEED) })
+}
+
+// control calls do with the descriptor of f, which stays open until do returns.
+func control(f *os.File, do func(fd int) error) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
-		return
+		return err
 	}
-	conn.Control(func(fd uintptr) { unix.Fadvise(int(fd), part.Offset, part.Length, unix.FADV_DONTNEED) })
+	closed := conn.Control(func(fd uintptr) { err = do(int(fd)) })
+	return cmp.Or(closed, err)
 }
