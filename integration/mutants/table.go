@@ -15,9 +15,6 @@ var table = []mutant{
 	{"writers in rollback mode wait for the check", "./engine TestSourceIsFreeDuringCheck",
 		`func unlockShared(f *os.File) { osfile.Unlock(f, sharedFirst, 1) }`,
 		`func unlockShared(f *os.File) { osfile.Unlock(f, sharedFirst+1, 1) }`},
-	{"a reader that stalls keeps writers out", "./integration/faults TestFaults/074",
-		`func unlockShared(f *os.File) { osfile.Unlock(f, sharedFirst, 1) }`,
-		`func unlockShared(f *os.File) { osfile.Unlock(f, sharedFirst+1, 1) }`},
 	{"pages of two moments are in one copy", "./engine TestSnapshotGuard",
 		`case now == p.before:`, `case true:`},
 	{"a change of the -wal is not noticed", "./engine TestUndisturbed",
@@ -36,7 +33,8 @@ var table = []mutant{
 
 	// The copy and its check.
 	{"an interrupted copy that is in a long step leaves its private directory", "./integration/faults TestFaults/057",
-		`bounded(stepLimit, atomicfile.RemoveAll) // of copies that were abandoned`, ``},
+		`bounded(stepLimit, atomicfile.RemoveAll) // of copies that were abandoned`,
+		`bounded(stepLimit, func() { _ = atomicfile.RemoveAll })`},
 	{"what an application has cached of its database is dropped", "./engine TestFootprint",
 		`for _, part := range osfile.Uncached(f.file, f.looked, cacheWindow) {`,
 		`for _, part := range []osfile.Extent{{Offset: f.looked, Length: cacheWindow}} {`},
