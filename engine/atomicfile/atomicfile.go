@@ -24,7 +24,7 @@ import (
 // Prefix begins the name of every private directory. 24 hexadecimal digits follow.
 const Prefix = ".sqlite-checkpoint-"
 
-// contents are, beside those of parts, the only names that a private directory may have in it, and
+// contents are the only names, besides those of parts, that a private directory may contain, and
 // the only ones that are removed.
 var contents = []string{
 	contentName,
@@ -32,7 +32,7 @@ var contents = []string{
 	"source.db", "source.db-wal", "source.db-shm", "source.db-journal",
 }
 
-// A Dir is a private directory that disappears with Close. Beside [RemoveAll] it is not safe for
+// A Dir is a private directory that Close removes. Apart from [RemoveAll], it is not safe for
 // concurrent use.
 type Dir struct {
 	parent *Place
@@ -109,8 +109,8 @@ func newDir(parent *Place) (*Dir, error) {
 	return d, nil
 }
 
-// openDir opens and locks the private directory of that name. Only if it still has the name when it
-// is locked does every sweep find the lock.
+// openDir opens and locks the private directory of that name. It checks that the name still leads
+// there once it is locked: otherwise a sweep might not find the lock.
 func openDir(parent *Place, name string) (*Dir, error) {
 	f, err := lockDir(parent.dir, name)
 	if err != nil {
@@ -182,9 +182,9 @@ func (d *Dir) Remove(name string) error {
 	return nil
 }
 
-// Publish gives the file name of the directory, which the caller has synced, the name dst in the
-// parent. It fails with [fs.ErrExist] if that name is taken. If the parent cannot be synced, the
-// new name is removed again.
+// Publish gives the private file name, which the caller has synced, the new name dst in the parent.
+// It fails with [fs.ErrExist] if dst is taken. If the parent cannot be synced, dst is removed
+// again.
 func (d *Dir) Publish(name, dst string) error {
 	if err := publishAt(d.dir, name, d.parent.dir, dst); err != nil {
 		return err
@@ -224,7 +224,7 @@ func (d *Dir) remove() error {
 		err = errors.Join(err, d.Remove(name))
 	}
 	if d.checkName() == nil {
-		err = rmdirAt(d.parent.dir, d.name) // says what counts: a file that is left keeps it from working
+		err = rmdirAt(d.parent.dir, d.name) // the error that counts: it fails if a file is left
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && d.removeParts() == nil {
 			err = rmdirAt(d.parent.dir, d.name)
 		}

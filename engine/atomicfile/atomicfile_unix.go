@@ -83,8 +83,8 @@ func removeAt(dir *os.File, name string) error {
 	return pathError("remove", dir, name, unix.Unlinkat(int(dir.Fd()), name, 0))
 }
 
-// linkAt gives the file name of the directory the name dst of the directory to, without ever
-// replacing anything.
+// linkAt gives the file name in dir a second name, dst in the directory to. It never replaces
+// anything.
 func linkAt(dir *os.File, name string, to *os.File, dst string) error {
 	return linkError("link", dir, name, to, dst, unix.Linkat(int(dir.Fd()), name, int(to.Fd()), dst, 0))
 }
@@ -105,7 +105,8 @@ func publishAt(dir *os.File, name string, to *os.File, dst string) error {
 	return linkError("publish", dir, name, to, dst, err)
 }
 
-// renameAt gives the file name of the directory the name dst of the directory to, whatever has it.
+// renameAt renames the file name in dir to dst in the directory to, and replaces a file of that
+// name.
 func renameAt(dir *os.File, name string, to *os.File, dst string) error {
 	return linkError("rename", dir, name, to, dst, unix.Renameat(int(dir.Fd()), name, int(to.Fd()), dst))
 }

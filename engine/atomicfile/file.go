@@ -16,8 +16,8 @@ type File struct {
 	dst string // in the parent of dir
 }
 
-// Create creates a private file that Commit will call dst. It fails with [fs.ErrExist] if the name
-// is taken, even by a dangling symbolic link.
+// Create creates a private file that Commit will publish as dst. It fails with [fs.ErrExist] if the
+// name is taken, even by a dangling symbolic link.
 func Create(dst string) (*File, error) {
 	p, name, err := OpenPlaceOf(dst)
 	if err != nil {

@@ -19,8 +19,8 @@ func isPart(name string) bool {
 
 func isContent(name string) bool { return slices.Contains(contents, name) || isPart(name) }
 
-// fewFiles are so few that each is synced by itself. A file system as a whole is synced faster than
-// many files, but with all that others have written to it.
+// fewFiles is how many files are synced one by one. More are synced faster with the whole file
+// system, although that includes what others have written to it.
 const fewFiles = 64
 
 // Sync makes the content of all files in the directory durable, once all are written.
@@ -49,8 +49,8 @@ func (d *Dir) syncFile(name string) error {
 	return f.Sync()
 }
 
-// Move gives the file name of the directory, which the caller has synced, the name dst of the
-// directory to, and replaces a file of that name.
+// Move renames the private file name, which the caller has synced, to dst in the directory to, and
+// replaces a file of that name.
 func (d *Dir) Move(name string, to *Place, dst string) error {
 	return renameAt(d.dir, name, to.dir, dst)
 }
@@ -87,7 +87,7 @@ func (d *Dir) each(f func(name string) error) error {
 	}
 }
 
-// removeParts removes those that are left of many files, and fails if there are none.
+// removeParts removes the parts that are left, and fails if there are none.
 func (d *Dir) removeParts() error {
 	names, err := d.names()
 	names = slices.DeleteFunc(names, func(name string) bool { return !isPart(name) })

@@ -8,9 +8,9 @@ import (
 	"slices"
 )
 
-// A Place is a directory that is looked up once. Every operation on a name in it takes place in
-// that very directory, even if another one or a symbolic link has taken its place. It is safe for
-// concurrent use until Close.
+// A Place is a directory that is looked up once. Every operation on a name in it happens in that
+// very directory, even if its path leads elsewhere by then. It is safe for concurrent use until
+// Close.
 type Place struct {
 	path string
 	dir  *os.File // need not be readable
@@ -21,7 +21,7 @@ type Place struct {
 var ErrForeignLink = errors.New("symbolic link of another user")
 
 // OpenPlace opens a directory. For root it fails with [ErrForeignLink] if the path leads through a
-// symbolic link that is not root's; other systems than Linux do not check that.
+// symbolic link that is not root's; only Linux checks that.
 func OpenPlace(path string) (*Place, error) {
 	dir, err := openPlace(path)
 	if err != nil {
@@ -140,7 +140,7 @@ func (p *Place) Sync() error {
 	return syncDir(f)
 }
 
-// Create creates a private file that Commit will call name; see [Create].
+// Create creates a private file that Commit will publish as name; see [Create].
 func (p *Place) Create(name string) (*File, error) {
 	if err := p.CheckAbsent(name); err != nil {
 		return nil, err

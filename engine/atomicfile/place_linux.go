@@ -108,7 +108,7 @@ func step(dir *os.File, name string) (next *os.File, target string, err error) {
 		return nil, "", err
 	}
 	info, err := link.Stat()
-	if err == nil && info.IsDir() { // by now
+	if err == nil && info.IsDir() { // it has become one
 		return link, "", nil
 	}
 	defer link.Close()

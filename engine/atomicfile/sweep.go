@@ -65,7 +65,7 @@ func (d *Dir) abandoned() bool {
 	}) == nil
 }
 
-var errForeign = errors.New("a file that no run has made")
+var errForeign = errors.New("a file that this program has not made")
 
 // oldEnough reports whether a directory that is not locked counts as abandoned.
 func oldEnough(changed time.Time, network bool) bool {
