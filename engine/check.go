@@ -56,8 +56,8 @@ func runCheck(
 	}
 }
 
-// maxPattern is how long a pattern of LIKE may be, in bytes: the work goes with its length times
-// the text's.
+// maxPattern is how long a pattern of LIKE may be, in bytes: matching takes time in proportion to
+// its length times that of the text.
 const maxPattern = 1000
 
 // openImage opens a private image for a check.
@@ -94,7 +94,7 @@ type checker struct {
 	reasons []string // why less than was asked for could be checked
 }
 
-// exactly runs the one check and takes no less.
+// exactly runs the check that was asked for, and accepts nothing weaker.
 func (k *checker) exactly(ctx context.Context, level Level, check func() error) (Level, string, error) {
 	err := check()
 	if err == nil {
@@ -134,10 +134,10 @@ func (k *checker) run(ctx context.Context, pragma, table string) error {
 		argument = quote(table)
 	}
 	rows, err := k.conn.queryStrings(ctx, fmt.Sprintf("PRAGMA %s(%s)", pragma, argument))
-	if primary, _ := resultCode(err); primary == codeCorrupt { // too much so to go on
+	if primary, _ := resultCode(err); primary == codeCorrupt { // too badly to go on
 		return &findings{append(rows, err.Error())}
 	}
-	if primary, _ := resultCode(err); primary != 0 && len(rows) > 0 { // found before it could not go on
+	if primary, _ := resultCode(err); primary != 0 && len(rows) > 0 { // found before it had to stop
 		return &findings{rows}
 	}
 	if err != nil {
@@ -154,8 +154,8 @@ type findings struct{ rows []string }
 
 func (f *findings) Error() string { return "SQLite's check found damage" }
 
-// list is what to show: at most maxFindings, without the heading that SQLite puts in one row with
-// the first.
+// list returns what to show: at most maxFindings, without the heading that SQLite puts in one row
+// with the first.
 func (f *findings) list() []string {
 	var all []string
 	for _, row := range f.rows {
@@ -170,7 +170,7 @@ func (f *findings) list() []string {
 
 var noCollation = regexp.MustCompile(`no such collation sequence: (.+)$`)
 
-// withCollations runs check and puts a placeholder for each collation that it misses. The
+// withCollations runs check, and registers a placeholder for each collation that is missing. The
 // placeholder's order is not the application's, so what it passes is less than a quick check.
 func (k *checker) withCollations(check func() error) error {
 	for known := map[string]bool{}; ; {

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// A Table has the counts of a table.
+// A Table describes the rows of a table.
 type Table struct {
 	Rows     int64
 	MaxRowID int64 // 0 if it has no rowid
@@ -19,7 +19,7 @@ type TablePair struct {
 	Here, There *Table
 }
 
-// Behind returns how many rows fewer there are Here than There, 0 if there are not.
+// Behind returns how many fewer rows there are Here than There, or 0 if there are not fewer.
 func (p TablePair) Behind() int64 {
 	switch {
 	case p.There == nil:

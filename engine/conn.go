@@ -69,7 +69,7 @@ func (c *conn) exec(ctx context.Context, sql string) error {
 	return err
 }
 
-// query returns all rows of a statement. It is for statements with few.
+// query returns all rows of a statement that has few.
 func (c *conn) query(ctx context.Context, sql string) ([][]driver.Value, error) {
 	rows, err := c.QueryContext(ctx, sql, nil)
 	if err != nil {

@@ -21,26 +21,26 @@ const (
 )
 
 func (s *sourceFile) fileStates() fileStates {
-	g := fileStates{
+	f := fileStates{
 		main:    osfile.Stat(s.path),
 		wal:     osfile.Stat(s.path + "-wal"),
 		shm:     osfile.Stat(s.path + "-shm"),
 		journal: osfile.Stat(s.path + "-journal"),
 	}
-	g.wal.Ctime, g.journal.Ctime = time.Time{}, time.Time{}  // which SQLite changes: as root it sets their owner
-	g.shm = osfile.FileState{Dev: g.shm.Dev, Ino: g.shm.Ino} // its contents follow the locks, not the data
-	return g
+	f.wal.Ctime, f.journal.Ctime = time.Time{}, time.Time{}  // which SQLite changes: as root it sets their owner
+	f.shm = osfile.FileState{Dev: f.shm.Dev, Ino: f.shm.Ino} // its contents follow the locks, not the data
+	return f
 }
 
 // grain returns how long a file must have been unchanged for its next change to be seen.
-func (g fileStates) grain() time.Duration {
-	if g.main.WholeSeconds() && g.wal.WholeSeconds() {
+func (f fileStates) grain() time.Duration {
+	if f.main.WholeSeconds() && f.wal.WholeSeconds() {
 		return wholeSecondGrain
 	}
 	return timeGrain
 }
 
-func (g fileStates) fresh(t time.Time) bool { return time.Since(t).Abs() < g.grain() }
+func (f fileStates) fresh(t time.Time) bool { return time.Since(t).Abs() < f.grain() }
 
 var (
 	errDisturbed = errors.New("the database kept changing while it was read without locks")
@@ -58,9 +58,9 @@ func (p *readTx) tooFresh() bool {
 	return p.before.fresh(p.before.wal.Mtime) || !p.locked && p.before.fresh(p.before.main.Mtime)
 }
 
-// settle waits, on a file system where locks may not reach the writer, until its next write would
-// show.
-func (p *readTx) settle(ctx context.Context) error {
+// awaitGrain waits, on a file system where locks may not reach the writer, until its next write
+// would show.
+func (p *readTx) awaitGrain(ctx context.Context) error {
 	if p.how != accessReadOnly || !p.before.fresh(p.before.main.Mtime) {
 		return nil
 	}
@@ -75,11 +75,11 @@ func (p *readTx) settle(ctx context.Context) error {
 	}
 }
 
-// undisturbed fails if the source was written to since the transaction began. With working locks
-// that is impossible: in rollback mode the main file cannot change, and in WAL mode either the main
-// file or the start of the WAL cannot, because a read mark other than 0 forbids the second, and
-// mark 0 the first.
-func (p *readTx) undisturbed() error {
+// checkUndisturbed fails if the source was written to since the transaction began. With working
+// locks that is impossible: in rollback mode the main file cannot change, and in WAL mode either
+// the main file or the start of the WAL cannot, because a read mark other than 0 forbids the
+// second, and mark 0 the first.
+func (p *readTx) checkUndisturbed() error {
 	now := p.source.fileStates()
 	switch {
 	case p.how == accessReadOnly:

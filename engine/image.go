@@ -19,15 +19,15 @@ type Image struct {
 // queries. name stands for it in errors. r must return io.EOF only if the image is whole. Errors
 // are of type [*Error], or those of r and the context. The caller must close the image.
 func ReadImage(ctx context.Context, r io.Reader, name string, opts VerifyOptions) (*Image, error) {
-	l := &stagedImage{
+	staged := &stagedImage{
 		where: chooseTempDir(opts.TempDir), name: name, check: opts.Check, size: opts.Size, progress: opts.Progress,
 	}
-	info, err := l.stage(ctx, r)
+	info, err := staged.stage(ctx, r)
 	if err != nil {
-		l.Close()
+		staged.Close()
 		return nil, err
 	}
-	return &Image{name, info, l.file, l.Close}, nil
+	return &Image{name, info, staged.file, staged.Close}, nil
 }
 
 // Image returns the copy for queries. It requires [SnapshotOptions.Queryable], and is valid until

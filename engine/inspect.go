@@ -132,8 +132,8 @@ func (in *Inspection) setOwner(info fs.FileInfo) {
 	}
 }
 
-// read reads headers and WAL once. steady reports that no checkpoint and no restart of the WAL came
-// between.
+// read reads headers and WAL once. steady reports whether no checkpoint and no restart of the WAL
+// happened meanwhile.
 func (in *Inspection) read(ctx context.Context, s *sourceFile) (steady bool, err error) {
 	if err := s.readHeader(); err != nil {
 		return false, err

@@ -63,27 +63,27 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 	if err != nil {
 		return Installation{}, err
 	}
-	l := stagedImage{
+	staged := stagedImage{
 		place: place, where: filepath.Dir(dst), name: dst, check: opts.Check, size: opts.Size,
 		mode: opts.Mode, owner: opts.Owner, progress: opts.Progress,
 	}
-	defer l.Close()
-	info, err := l.stage(ctx, r)
+	defer staged.Close()
+	info, err := staged.stage(ctx, r)
 	if err != nil {
 		return Installation{}, err
 	}
 	// Synced before the names are checked: it may take seconds.
-	if err := l.file.Sync(); err != nil {
+	if err := staged.file.Sync(); err != nil {
 		return Installation{}, tempError("write", dst, err)
 	}
 	if old {
-		moved, err := l.replace(dst, opts.SetAside)
+		moved, err := staged.replace(dst, opts.SetAside)
 		if err != nil {
 			return Installation{}, err
 		}
 		return Installation{info, moved}, nil
 	}
-	return Installation{Info: info}, l.publish(dst)
+	return Installation{Info: info}, staged.publish(dst)
 }
 
 // findOld reports whether there is a database to set aside, and gives its owner and mode to opts.
@@ -114,15 +114,15 @@ func findOld(place *atomicfile.Place, dst string, opts *InstallOptions) (bool, e
 	return true, nil
 }
 
-func (l *stagedImage) publish(dst string) error {
-	if err := checkAbsent(l.place, dst); err != nil {
+func (s *stagedImage) publish(dst string) error {
+	if err := checkAbsent(s.place, dst); err != nil {
 		return err
 	}
-	return l.link(dst)
+	return s.link(dst)
 }
 
-func (l *stagedImage) link(dst string) error {
-	if err := l.dir.Publish(imageName, atomicfile.Base(dst)); err != nil {
+func (s *stagedImage) link(dst string) error {
+	if err := s.dir.Publish(imageName, atomicfile.Base(dst)); err != nil {
 		return tempError("create", dst, err)
 	}
 	return nil

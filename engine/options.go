@@ -59,8 +59,8 @@ type SnapshotOptions struct {
 	// BusyTimeout bounds the wait for a locked or too quickly changing source. Zero means
 	// DefaultBusyTimeout, negative means not to wait.
 	BusyTimeout time.Duration
-	// Timeout, if shorter than ten seconds, is used instead of these: how long the file system of
-	// the copy may hang before TakeSnapshot gives up, so that the source is not locked for longer.
+	// Timeout is how long the file system of the copy may hang before TakeSnapshot gives up, so
+	// that the source is not locked for longer: at most ten seconds, which zero also means.
 	Timeout time.Duration
 	// PagesPerStep is the number of pages per backup step, up to 64 MiB. Zero means about 4 MiB.
 	PagesPerStep int

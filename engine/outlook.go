@@ -18,7 +18,7 @@ type outlook struct {
 	err     error // what beginRead would fail with if nothing changes, raw as beginRead's
 }
 
-// outlook makes the decisions of beginRead, up to the first lock.
+// outlook makes the decisions that beginRead makes, up to its first lock.
 func (s *sourceFile) outlook() (o outlook) {
 	o.locks = probeLocks(s.file)
 	o.journal = s.journal()

@@ -36,7 +36,7 @@ func startFootprint(file *os.File) *footprint {
 }
 
 // enter is called before bytes up to end are read. It looks further, as the kernel reads ahead. It
-// waits for nobody.
+// never waits.
 func (f *footprint) enter(end int64) {
 	for ; f.looked < end+cacheAhead; f.looked += cacheWindow {
 		for _, part := range osfile.Uncached(f.file, f.looked, cacheWindow) {

@@ -50,8 +50,8 @@ func (s *sourceFile) schema(ctx context.Context) ([]sqlitefile.SchemaRow, error)
 	return sqlitefile.ReadSchema(ctx, s.file, s.header, wal)
 }
 
-// What needs a closer look: virtual tables, collations, generated columns, and what no SQLite has
-// written.
+// What needs a closer look: virtual tables, collations, generated columns, and what no version of
+// SQLite writes.
 var (
 	usualSQL   = regexp.MustCompile(`^CREATE (TABLE|INDEX|UNIQUE INDEX|VIEW|TRIGGER) `)
 	specialSQL = regexp.MustCompile(`(?i)\bcollate\b|\bas\s*\(`)
@@ -89,7 +89,7 @@ func (k *checker) recreateSchema(ctx context.Context, rows []sqlitefile.SchemaRo
 	return ctx.Err()
 }
 
-// fillSchema puts rows into sqlite_schema, with empty b-trees, and has SQLite read it anew.
+// fillSchema puts rows into sqlite_schema, with empty b-trees, and has SQLite read it again.
 func (k *checker) fillSchema(ctx context.Context, rows []sqlitefile.SchemaRow) error {
 	script := []string{"PRAGMA trusted_schema=OFF", "CREATE TABLE spare(x)"}
 	for i, row := range rows {

@@ -199,8 +199,8 @@ func (c *conn) columns(ctx context.Context, sql string) (int, error) {
 	return count, nil
 }
 
-// shortened truncates the values of a query, which is evaluated once. The driver would make times
-// and booleans of values in columns that are declared so, but not of expressions.
+// shortened truncates the values of a query, which is evaluated once. The driver converts values of
+// columns that are declared as times or booleans, but not those of expressions.
 func shortened(sql string, columns int) string {
 	var names, values []string
 	for n := range columns {

@@ -13,7 +13,7 @@ import (
 )
 
 // A readTx is an open read transaction on a source. Meanwhile the source cannot change under the
-// copy, or, where it is read without locks, undisturbed reports that it did.
+// copy, or, where it is read without locks, checkUndisturbed reports that it did.
 type readTx struct {
 	source    *sourceFile
 	footprint *footprint
@@ -58,7 +58,7 @@ func (s *sourceFile) beginRead(ctx context.Context, tempDir string) (*readTx, er
 // explain replaces an error of SQLite by the write that may have caused it.
 func (p *readTx) explain(err error) error {
 	if primary, _ := resultCode(err); primary != 0 || errors.Is(err, KindCorrupt) {
-		if disturbed := p.undisturbed(); disturbed != nil {
+		if disturbed := p.checkUndisturbed(); disturbed != nil {
 			return disturbed
 		}
 	}
@@ -75,7 +75,7 @@ func (p *readTx) open(ctx context.Context, tempDir string) error {
 	if p.tooFresh() {
 		return errDisturbed
 	}
-	if err := p.settle(ctx); err != nil {
+	if err := p.awaitGrain(ctx); err != nil {
 		return err
 	}
 	if err := p.connect(ctx, tempDir); err != nil {
@@ -154,7 +154,7 @@ func (p *readTx) connectCopy(ctx context.Context, tempDir string) (*conn, error)
 		return nil, err
 	}
 	defer wal.Close()
-	if err := p.undisturbed(); err != nil {
+	if err := p.checkUndisturbed(); err != nil {
 		return nil, err
 	}
 	return openPrivate(main, []*os.File{wal}, "mode=rw", "_busy_timeout=0", "_query_only=1", "_locking_mode=EXCLUSIVE")

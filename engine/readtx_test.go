@@ -73,7 +73,7 @@ func TestUndisturbed(t *testing.T) {
 		if err := c.change(db + c.suffix); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.undisturbed(); errors.Is(err, errDisturbed) != c.disturbs {
+		if err := p.checkUndisturbed(); errors.Is(err, errDisturbed) != c.disturbs {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

@@ -39,8 +39,8 @@ func takeLease(place *atomicfile.Place, path string) (*osfile.Lease, error) {
 // replace sets the database dst aside and gives its name to the new one. If it fails, the old
 // database has its name again, or, if that was taken meanwhile, keeps the new one, which the error
 // mentions.
-func (l *stagedImage) replace(dst, aside string) (moved []string, err error) {
-	place := l.place
+func (s *stagedImage) replace(dst, aside string) (moved []string, err error) {
+	place := s.place
 	held, err := takeLease(place, dst)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (l *stagedImage) replace(dst, aside string) (moved []string, err error) {
 			moved = append(moved, aside+suffix)
 		}
 	}
-	err = atomicfile.Uninterrupted(func() error { return l.takeOver(dst, aside, held) })
+	err = atomicfile.Uninterrupted(func() error { return s.takeOver(dst, aside, held) })
 	if err == nil {
 		return moved, nil
 	}
@@ -70,8 +70,8 @@ func (l *stagedImage) replace(dst, aside string) (moved []string, err error) {
 // takeOver takes the name dst from the old database, which also has the name aside by now, and
 // gives it to the new one. A process that opens dst before that waits for the lease, and then gets
 // the old file: so the lease is checked last.
-func (l *stagedImage) takeOver(dst, aside string, held *osfile.Lease) error {
-	place := l.place
+func (s *stagedImage) takeOver(dst, aside string, held *osfile.Lease) error {
+	place := s.place
 	if info, err := place.Lstat(filepath.Base(aside)); err != nil || !held.Is(info) {
 		return &Error{Kind: KindChanged, Op: "set aside", Path: dst, Err: errReplaced}
 	}
@@ -84,12 +84,12 @@ func (l *stagedImage) takeOver(dst, aside string, held *osfile.Lease) error {
 	if held.Broken() {
 		return &Error{Kind: KindBusy, Op: "set aside", Path: dst, Err: errors.New("a process has opened it meanwhile")}
 	}
-	return l.link(dst)
+	return s.link(dst)
 }
 
 // linkDatabase gives all files of the database from a second name, or none of them. Together with
-// unlinkDatabase it moves a database: all new names are there before the first old one goes, so
-// whenever the machine stops, the set is whole under one name or the other.
+// unlinkDatabase it moves a database: all new names exist before the first old one is removed, so
+// whenever the machine stops, the set is complete under one name or the other.
 func linkDatabase(place *atomicfile.Place, from, to string) error {
 	from, to = filepath.Base(from), filepath.Base(to)
 	for i, suffix := range databaseSuffixes {
@@ -125,7 +125,7 @@ func unlinkDatabase(place *atomicfile.Place, name, other string) error {
 	return nil
 }
 
-// sameLinks reports whether both names are there and are one file's.
+// sameLinks reports whether both names exist and lead to one file.
 func sameLinks(place *atomicfile.Place, a, b string) bool {
 	infoA, errA := place.Lstat(a)
 	infoB, errB := place.Lstat(b)

@@ -126,7 +126,7 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	if err != nil {
 		return p.explain(err)
 	}
-	if err := p.undisturbed(); err != nil {
+	if err := p.checkUndisturbed(); err != nil {
 		return err
 	}
 	s.info = Info{Size: pages * p.pageSize, PageSize: int(p.pageSize), PageCount: pages, WAL: src.header.WAL(),

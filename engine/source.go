@@ -110,7 +110,7 @@ func checkFileType(info fs.FileInfo) error {
 	return nil
 }
 
-// readHeader reads the header anew; it may have changed since the last time.
+// readHeader reads the header again; it may have changed since the last time.
 func (s *sourceFile) readHeader() error {
 	var b [sqlitefile.HeaderSize]byte
 	n, err := s.file.ReadAt(b[:], 0)

@@ -27,66 +27,66 @@ type stagedImage struct {
 }
 
 // stage reads r to its end and checks the image.
-func (l *stagedImage) stage(ctx context.Context, r io.Reader) (Info, error) {
-	if err := checkSpace(l.where, l.size, spaceMargin); err != nil {
+func (s *stagedImage) stage(ctx context.Context, r io.Reader) (Info, error) {
+	if err := checkSpace(s.where, s.size, spaceMargin); err != nil {
 		return Info{}, err
 	}
 	var err error
-	if l.dir, err = newDir(l.place, l.where); err != nil {
-		return Info{}, tempError("create a private directory in", l.where, err)
+	if s.dir, err = newDir(s.place, s.where); err != nil {
+		return Info{}, tempError("create a private directory in", s.where, err)
 	}
-	size, err := l.receive(ctx, r)
+	size, err := s.receive(ctx, r)
 	if err != nil {
 		return Info{}, err
 	}
-	info, err := imageInfo(l.file, l.name, size)
+	info, err := imageInfo(s.file, s.name, size)
 	if err != nil {
 		return Info{}, err
 	}
-	l.report(Progress{Phase: PhaseCheck, Total: size})
-	info.Level, info.Reason, err = checkImage(ctx, l.file, l.name, l.check, nil)
+	s.report(Progress{Phase: PhaseCheck, Total: size})
+	info.Level, info.Reason, err = checkImage(ctx, s.file, s.name, s.check, nil)
 	return info, err
 }
 
-func (l *stagedImage) receive(ctx context.Context, r io.Reader) (int64, error) {
+func (s *stagedImage) receive(ctx context.Context, r io.Reader) (int64, error) {
 	var err error
-	if l.file, err = l.dir.Create(imageName); err != nil {
-		return 0, tempError("create", l.where, err)
+	if s.file, err = s.dir.Create(imageName); err != nil {
+		return 0, tempError("create", s.where, err)
 	}
-	if err := l.setOwnerAndMode(); err != nil {
-		return 0, tempError("set owner and mode of", l.name, err)
+	if err := s.setOwnerAndMode(); err != nil {
+		return 0, tempError("set owner and mode of", s.name, err)
 	}
-	return copyContext(ctx, l.file, r, func(done int64) { l.report(Progress{PhaseCopy, done, l.size}) })
+	return copyContext(ctx, s.file, r, func(done int64) { s.report(Progress{PhaseCopy, done, s.size}) })
 }
 
 // setOwnerAndMode sets owner and mode, in this order: a change of owner clears mode bits.
-func (l *stagedImage) setOwnerAndMode() error {
-	if l.owner != nil {
-		if err := l.file.Chown(l.owner.UID, l.owner.GID); err != nil {
+func (s *stagedImage) setOwnerAndMode() error {
+	if s.owner != nil {
+		if err := s.file.Chown(s.owner.UID, s.owner.GID); err != nil {
 			return err
 		}
 	}
-	if l.mode != 0 {
-		return l.file.Chmod(l.mode)
+	if s.mode != 0 {
+		return s.file.Chmod(s.mode)
 	}
 	return nil
 }
 
-func (l *stagedImage) report(p Progress) {
-	if l.progress != nil {
-		l.progress(p)
+func (s *stagedImage) report(p Progress) {
+	if s.progress != nil {
+		s.progress(p)
 	}
 }
 
 // Close removes the private file. It is idempotent.
-func (l *stagedImage) Close() error {
-	if l.file != nil {
-		l.file.Close()
+func (s *stagedImage) Close() error {
+	if s.file != nil {
+		s.file.Close()
 	}
-	if l.dir == nil {
+	if s.dir == nil {
 		return nil
 	}
-	return l.dir.Close()
+	return s.dir.Close()
 }
 
 // imageInfo describes the image in the file, which must have the size that its header declares.

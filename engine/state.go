@@ -44,7 +44,7 @@ const (
 	accessJournal
 )
 
-// access chooses the way. Every combination is listed in TestAccess.
+// access chooses how to open the source. Every combination is listed in TestAccess.
 func (s sourceState) access() access {
 	switch {
 	case !s.walHeader && s.wal != nonEmpty:
@@ -85,8 +85,8 @@ func (s *sourceFile) survey(op string) (sourceState, neighbours, error) {
 }
 
 // onOverlay reports whether the source is on overlayfs. There SQLite, which opens a -wal for
-// writing even if it only reads, would copy it up: from then on it is another file than the one
-// that an application writes below.
+// writing even if it only reads, would copy it up: from then on it is not the file that an
+// application writes in the lower layer.
 func (s *sourceFile) onOverlay() bool {
 	name, _, err := networkFilesystem(s.path)
 	return err == nil && name == "overlayfs"

@@ -63,7 +63,7 @@ func TakeToken(path string) (Token, error) {
 	return tokenClock{now: time.Now, lstat: lstatToken, boot: osfile.BootID()}.take(path)
 }
 
-// A tokenClock is what a token depends on beside the files.
+// A tokenClock is what a token depends on besides the files.
 type tokenClock struct {
 	now   func() time.Time
 	lstat func(path string) (file tokenFile, links int, err error)
@@ -116,7 +116,7 @@ func (t Token) judge(now time.Time, reliable bool, links int) Doubt {
 }
 
 // lstatSide leaves out the change time: whenever root opens a database, even to read it, SQLite
-// gives a -wal or -journal to the database's owner, which moves it. The next commit moves the
+// gives a -wal or -journal to the database's owner, which changes it. The next commit changes the
 // modification time.
 func (c tokenClock) lstatSide(path string) (tokenFile, error) {
 	file, _, err := c.lstat(path)
@@ -169,7 +169,7 @@ func (t Token) Doubt() Doubt { return t.doubt }
 // WALSize returns the size of the -wal in bytes, 0 if there is none.
 func (t Token) WALSize() int64 { return t.wal.size }
 
-// tokenFormat has the version, the boot, the three files, the doubt and the nonce.
+// tokenFormat has the version, the boot ID, the three files, the doubt and the nonce.
 const tokenFormat = "1 %s %s %s %s %s %x"
 
 // MarshalText encodes the token as one line of ASCII, for [Token.UnmarshalText].

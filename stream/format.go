@@ -66,10 +66,10 @@ type Summary struct {
 var (
 	// ErrFormat means that the input is not a stream, nor the beginning of one.
 	ErrFormat = errors.New("not a database stream")
-	// ErrEmpty means that the input has no byte at all. It is an ErrFormat, too.
+	// ErrEmpty means that the input is empty. It wraps ErrFormat.
 	ErrEmpty = fmt.Errorf("%w: empty input", ErrFormat)
 	// ErrPlainZstd means that the input was made by a plain Zstandard compressor, around a stream
-	// or around a bare image: decompressed, it may well be sound.
+	// or around a bare image: once decompressed, it may be valid.
 	ErrPlainZstd = errors.New("compressed by plain zstd")
 	// ErrTruncated means that the input ends before the stream does.
 	ErrTruncated = errors.New("truncated stream")

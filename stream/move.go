@@ -45,7 +45,7 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// move has the kernel send what it can of r, and moves r's offset behind that.
+// move has the kernel send what it can of r, and advances r's offset past that.
 func (w *Writer) move(r io.Reader) (n int64, err error) {
 	image, file, offset := w.movable(r)
 	if file == nil {
@@ -53,7 +53,7 @@ func (w *Writer) move(r io.Reader) (n int64, err error) {
 	}
 	head := make([]byte, imageHeaderLen)
 	if _, err := image.ReadAt(head, 0); err != nil {
-		return 0, nil // Read explains it better
+		return 0, nil // Read reports a better error
 	}
 	if err := w.checkHead(head); err != nil {
 		return 0, err

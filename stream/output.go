@@ -2,7 +2,7 @@ package stream
 
 import "io"
 
-// An output counts and hashes what goes to w.
+// An output counts and hashes what is written to w.
 type output struct {
 	w      io.Writer
 	digest *digester // nil if the caller hashes, or under NoStreamHash

@@ -224,7 +224,7 @@ func (r *Reader) readTail() ([]byte, error) {
 		mark = trailerFrameHeader + trailerMark
 	}
 	tail := make([]byte, len(mark)-len(trailerMark)+TrailerSize)
-	n, err := r.src.full(tail)
+	n, err := r.src.readFull(tail)
 	switch {
 	case err != nil && err != io.EOF:
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// stagedTrailer is the name of the trailer while it is aside.
+// stagedTrailer is the private name of the trailer.
 const stagedTrailer = "content"
 
 // Commit moves the shards that differ into place; if none does, it changes nothing. From before the
@@ -19,12 +19,12 @@ func (s *ShardSink) Commit() error {
 	if s.left > 0 || len(s.trailer) != TrailerSize {
 		return fmt.Errorf("%w: the stream has not ended", ErrImageSize)
 	}
-	superfluous, err := s.superfluous()
+	surplus, err := s.surplus()
 	if err != nil {
 		return err
 	}
 	proven, err := s.hasTrailer()
-	if err != nil || proven && len(s.changed) == 0 && len(superfluous) == 0 {
+	if err != nil || proven && len(s.changed) == 0 && len(surplus) == 0 {
 		return err
 	}
 	if err := s.write(stagedTrailer, s.trailer); err != nil {
@@ -36,7 +36,7 @@ func (s *ShardSink) Commit() error {
 	if err := context.Cause(s.ctx); err != nil {
 		return err
 	}
-	trailerDir, err := s.begin(len(s.changed)+len(superfluous) > 0)
+	trailerDir, err := s.begin(len(s.changed)+len(surplus) > 0)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (s *ShardSink) Commit() error {
 	if err := s.place(); err != nil {
 		return err
 	}
-	if err := s.remove(superfluous); err != nil {
+	if err := s.remove(surplus); err != nil {
 		return err
 	}
 	if err := s.stage.Move(stagedTrailer, trailerDir, shardTrailerName); err != nil {
@@ -53,8 +53,8 @@ func (s *ShardSink) Commit() error {
 	return trailerDir.Sync()
 }
 
-// superfluous are the shards that an earlier, longer stream has left.
-func (s *ShardSink) superfluous() (list []shardNumber, err error) {
+// surplus returns the shards that an earlier, longer stream left behind.
+func (s *ShardSink) surplus() (list []shardNumber, err error) {
 	err = scanShards(s.dir, s.stats.Count, func(n shardNumber) error {
 		list = append(list, n)
 		return nil
@@ -62,7 +62,7 @@ func (s *ShardSink) superfluous() (list []shardNumber, err error) {
 	return list, err
 }
 
-// hasTrailer reports whether the trailer that is there is the right one, durably.
+// hasTrailer reports whether the right trailer is in place, and makes sure that it is durable.
 func (s *ShardSink) hasTrailer() (bool, error) {
 	dir, err := s.dir.Sub(shardTrailerDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -98,8 +98,8 @@ func (s *ShardSink) begin(change bool) (*atomicfile.Place, error) {
 	return dir, nil
 }
 
-// openTrailerDir opens the directory of the trailer, or makes it, durably. If there is one without
-// a trailer, an earlier run was interrupted: what it has left is made durable first.
+// openTrailerDir opens the directory of the trailer, or makes it, durably. If it exists without a
+// trailer, an earlier run was interrupted: what that run left is made durable first.
 func (s *ShardSink) openTrailerDir() (*atomicfile.Place, error) {
 	dir, err := s.dir.Sub(shardTrailerDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -169,7 +169,7 @@ func (s *ShardSink) makeDirs() error {
 	return nil
 }
 
-// place gives the shards that were written their names, durably.
+// place gives the new shards their names, durably.
 func (s *ShardSink) place() error {
 	s.sub.close()
 	for i, n := range s.changed {
@@ -191,14 +191,14 @@ func (s *ShardSink) place() error {
 	return s.dir.Sync()
 }
 
-// remove removes shards and the directories that are empty then.
-func (s *ShardSink) remove(superfluous []shardNumber) error {
-	for i, n := range superfluous {
+// remove removes shards, and directories that have become empty.
+func (s *ShardSink) remove(surplus []shardNumber) error {
+	for i, n := range surplus {
 		sub, err := s.sub.open(n)
 		if err == nil {
 			err = sub.Remove(n.file())
 		}
-		last := i+1 == len(superfluous) || superfluous[i+1].dir() != n.dir()
+		last := i+1 == len(surplus) || surplus[i+1].dir() != n.dir()
 		if err == nil && last {
 			err = sub.Sync()
 		}
@@ -210,7 +210,7 @@ func (s *ShardSink) remove(superfluous []shardNumber) error {
 			s.dir.Rmdir(n.dir()) // fails if it is not empty, which is fine
 		}
 	}
-	if len(superfluous) == 0 {
+	if len(surplus) == 0 {
 		return nil
 	}
 	return s.dir.Sync()

@@ -18,7 +18,7 @@ type ShardReader struct {
 	read    int64 // bytes of the image
 	trailer []byte
 	sub     shardDir
-	file    *os.File // the shard that is at work
+	file    *os.File // the current shard
 }
 
 // NewShardReader opens a directory of shards. It fails with [ErrIncomplete] if it has no trailer.
@@ -106,7 +106,7 @@ func (r *ShardReader) next() error {
 	return r.checkSize(n, size)
 }
 
-// checkSize demands that all shards have the size of the first one, but the last.
+// checkSize fails unless every shard but the last has the size of the first.
 func (r *ShardReader) checkSize(n shardNumber, size int64) error {
 	if n == 0 {
 		r.size = max(size, 1)

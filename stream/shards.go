@@ -88,21 +88,21 @@ func (s *Shards) check() error {
 func isIgnored(name string) bool { return strings.HasPrefix(name, ".") || name == "lost+found" }
 
 // scanShards looks at all names that the pattern */* finds in dir. It fails with [ErrForeignFile]
-// if one can be no shard's, and calls superfluous for those of shards from count on.
-func scanShards(dir *atomicfile.Place, count int64, superfluous func(shardNumber) error) error {
+// if one cannot be a shard's, and calls surplus for each shard from number count on.
+func scanShards(dir *atomicfile.Place, count int64, surplus func(shardNumber) error) error {
 	names, err := dir.Names()
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if err := scanName(dir, name, count, superfluous); err != nil {
+		if err := scanName(dir, name, count, surplus); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func scanName(dir *atomicfile.Place, name string, count int64, superfluous func(shardNumber) error) error {
+func scanName(dir *atomicfile.Place, name string, count int64, surplus func(shardNumber) error) error {
 	if isIgnored(name) {
 		return nil
 	}
@@ -129,10 +129,11 @@ func scanName(dir *atomicfile.Place, name string, count int64, superfluous func(
 	if name == shardTrailerDir {
 		return scanTrailerDir(sub)
 	}
-	return scanShardDir(sub, n*shardsPerDir, count, superfluous)
+	return scanShardDir(sub, n*shardsPerDir, count, surplus)
 }
 
-// foreignLink explains the failure to open what is not a file or directory, as it should be.
+// foreignLink explains why an entry could not be opened: it is not the file or directory that it
+// should be.
 func foreignLink(err error) error {
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
 		return fmt.Errorf("%w: %w", ErrForeignFile, err)
@@ -140,7 +141,7 @@ func foreignLink(err error) error {
 	return err
 }
 
-func scanShardDir(sub *atomicfile.Place, first, count int64, superfluous func(shardNumber) error) error {
+func scanShardDir(sub *atomicfile.Place, first, count int64, surplus func(shardNumber) error) error {
 	names, err := sub.Names()
 	if err != nil {
 		return err
@@ -158,7 +159,7 @@ func scanShardDir(sub *atomicfile.Place, first, count int64, superfluous func(sh
 				err = fmt.Errorf("%s: %w", filepath.Join(sub.Path(), name), ErrForeignFile)
 			}
 			if err == nil {
-				err = superfluous(n)
+				err = surplus(n)
 			}
 			if err != nil {
 				return err

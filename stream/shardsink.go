@@ -13,7 +13,7 @@ import (
 
 // ShardStats are the counts of a [ShardSink].
 type ShardStats struct {
-	Size         int64 // of a shard, the last excepted
+	Size         int64 // of every shard but the last
 	Count        int64 // of shards, the trailer not counted
 	Written      int64 // of them, new or changed
 	Removed      int64 // that the stream no longer has
@@ -21,7 +21,7 @@ type ShardStats struct {
 }
 
 // A ShardSink writes a raw stream to a directory of shards. It does not touch shards whose content
-// is right already. It writes the others to a private directory, and only Commit moves them into
+// is already right. It writes the others to a private directory, and only Commit moves them into
 // place, so that a failure before it changes nothing. It is not safe for concurrent use.
 type ShardSink struct {
 	ctx     context.Context

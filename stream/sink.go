@@ -20,12 +20,12 @@ import (
 var (
 	// ErrTerminal means that standard output is a terminal.
 	ErrTerminal = errors.New("standard output is a terminal")
-	// ErrClosed means that standard output was closed before the program began, so that all would
-	// be lost: its place is then held by the null device, opened for reading and writing.
+	// ErrClosed means that standard output was closed before the program began, so that all output
+	// would be lost: its place is then held by the null device, opened for reading and writing.
 	ErrClosed = errors.New("standard output is closed, or the null device opened for reading and writing")
 	// ErrStalled means that there was no progress for [SinkOptions.Timeout].
 	ErrStalled = errors.New("no progress at the output")
-	// ErrBrokenPipe means that the pipe has no reader any more.
+	// ErrBrokenPipe means that the pipe no longer has a reader.
 	ErrBrokenPipe = errors.New("the reader has exited or closed the pipe")
 )
 

@@ -128,8 +128,9 @@ func sendFile(file syscall.RawConn, offset, n int64, send sender) (moved int64, 
 	return moved, cmp.Or(controlErr, err)
 }
 
-// fatal returns err if it says that the reader has gone. Any other, be it that the file system has
-// no splice or that the disk fails, is left to read and write: they work, or explain it better.
+// fatal returns err if it means that the reader is gone, else nil: after any other error, such as
+// that of a file system without splice or of a failing disk, the caller reads and writes, which
+// works or reports a better error.
 func fatal(err error) error {
 	if errors.Is(err, unix.EPIPE) {
 		return err

@@ -119,8 +119,8 @@ func openFIFO(ctx context.Context, name string, timeout time.Duration) (*pipeOut
 	return newPipeOutlet(ctx, f, timeout), nil
 }
 
-// reopenPipe opens the pipe behind f anew, so that the mode of f itself, which is shared, stays as
-// it is. It returns nil if that is not possible: if f is no pipe or another user's, or the system
+// reopenPipe opens the pipe behind f again, so that the mode of f itself, which is shared, does not
+// change. It returns nil if that is not possible: if f is no pipe or another user's, or the system
 // has no /proc.
 func reopenPipe(f *os.File, fd int) *os.File {
 	if !isPipe(f) {

@@ -54,7 +54,7 @@ func (o *sharedOutlet) pieceSize() int {
 	return bufferSize
 }
 
-// writePiece writes p. If it fails, p must not be changed any more.
+// writePiece writes p. If it fails, p must not be changed afterwards.
 func (o *sharedOutlet) writePiece(p []byte) (int, error) {
 	return o.await(func() (int, error) { return o.writeAll(p) })
 }

@@ -31,8 +31,8 @@ func (s *source) read(p []byte) (n int, err error) {
 	return 0, s.failure()
 }
 
-// full reads len(p) bytes, or fails: with io.EOF if the input ends earlier.
-func (s *source) full(p []byte) (n int, err error) {
+// readFull reads len(p) bytes, or fails: with io.EOF if the input ends earlier.
+func (s *source) readFull(p []byte) (n int, err error) {
 	for n < len(p) {
 		m, err := s.read(p[n:])
 		n += m
@@ -64,6 +64,6 @@ func (s *source) failure() error {
 // append reads n bytes and appends them to p.
 func (s *source) append(p []byte, n int) ([]byte, error) {
 	p = slices.Grow(p, n)
-	m, err := s.full(p[len(p) : len(p)+n])
+	m, err := s.readFull(p[len(p) : len(p)+n])
 	return p[:len(p)+m], err
 }

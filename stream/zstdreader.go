@@ -17,7 +17,7 @@ type zstdReader struct {
 	dec    *zstd.Decoder
 	whole  int64
 	left   int64 // bytes of the image in frames not yet read
-	ahead  int   // jobs that may be under way
+	ahead  int   // how many jobs may run at once
 	queue  []*decodeJob
 	spare  []*decodeJob
 	out    [2]*decodeJob // handed out by the last two calls of next, newest first

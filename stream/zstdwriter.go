@@ -24,7 +24,7 @@ type zstdWriter struct {
 	image *digester // nil if the caller hashes
 	enc   *zstd.Encoder
 	start func(func()) // starts a goroutine
-	ahead int          // jobs that may be under way
+	ahead int          // how many jobs may run at once
 	queue []*encodeJob // under way, oldest first
 	spare []*encodeJob
 	job   *encodeJob // being filled

@@ -9,8 +9,8 @@ import (
 )
 
 // Uncached lists the parts of a range of f that are not in the page cache. It is nil if the kernel
-// does not say, as it does not of a file that the caller could not write to. Nothing is read: the
-// mapping is never looked into. See mincore(2).
+// does not tell, as for a file that the caller could not write to. Nothing is read, as the mapping
+// is never accessed. See mincore(2).
 func Uncached(f *os.File, offset, length int64) []Extent {
 	page := int64(os.Getpagesize())
 	length += offset % page
@@ -45,10 +45,10 @@ func Uncached(f *os.File, offset, length int64) []Extent {
 	return parts
 }
 
-// Drop takes a part of f out of the page cache, except what is dirty or mapped. Of what is not
-// cached, the kernel forgets that it ever was: otherwise it takes a page that it has evicted not
-// long ago, and that is read again, for one in use. Advice may fail: then nothing has changed.
-// f may be closed meanwhile.
+// Drop takes a part of f out of the page cache, except what is dirty or mapped. It also makes the
+// kernel forget that pages which are not cached ever were: otherwise a page that was evicted
+// recently and is read again counts as in use. The advice may fail; then nothing has changed. f may
+// be closed meanwhile.
 func Drop(f *os.File, part Extent) {
 	control(f, func(fd int) error { return unix.Fadvise(fd, part.Offset, part.Length, unix.FADV_DONTNEED) })
 }

@@ -4,7 +4,7 @@ package osfile
 
 import "os"
 
-// Uncached is nil: this system does not say.
+// Uncached is nil: this system does not tell.
 func Uncached(*os.File, int64, int64) []Extent { return nil }
 
 // Drop does nothing.

@@ -12,5 +12,5 @@ func changeTime(stat *syscall.Stat_t) time.Time { return time.Unix(stat.Ctimespe
 // Stat returns the state of the file path, zero if there is none.
 func Stat(path string) FileState { return cachedState(path) }
 
-// MountPoint is always false: this system does not say.
+// MountPoint is always false: this system does not tell.
 func MountPoint(string) bool { return false }

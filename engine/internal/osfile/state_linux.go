@@ -10,8 +10,8 @@ import (
 
 func changeTime(stat *syscall.Stat_t) time.Time { return time.Unix(stat.Ctim.Unix()) }
 
-// Stat returns the state of the file path, zero if there is none. It asks the server of a network
-// or FUSE file system, which the kernel would otherwise do about once a second.
+// Stat returns the state of the file path, zero if there is none. It has the kernel ask the server
+// of a network or FUSE file system, which it otherwise does about once a second.
 func Stat(path string) FileState {
 	var stat unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &stat)

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownThread calls f on a thread of its own, which f may change, and waits. The goroutine never
+// ownThread calls f on a new thread, whose attributes f may change, and waits. The goroutine never
 // unlocks the thread, so that the thread ends with it.
 func ownThread(f func()) {
 	done := make(chan struct{})

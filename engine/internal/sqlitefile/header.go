@@ -91,7 +91,7 @@ func ParseHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// insteadOf says what else b is the beginning of.
+// insteadOf names the other kind of file that b is the beginning of.
 func insteadOf(b []byte) string {
 	switch {
 	case binary.BigEndian.Uint32(b)&^1 == walMagic:
