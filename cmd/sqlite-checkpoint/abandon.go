@@ -11,7 +11,7 @@ import (
 const (
 	// endDelay is how long a signalled run may take to end by itself.
 	endDelay = 3 * time.Second
-	// stepLimit bounds each step that is tried at the end: it could hang, too.
+	// stepLimit bounds each cleanup step at the end, which could hang, too.
 	stepLimit = time.Second
 )
 

@@ -35,7 +35,7 @@ func (f attributeFlags) apply(opts *engine.InstallOptions) error {
 	if f.Mode != "" {
 		mode, err := strconv.ParseUint(f.Mode, 8, 32)
 		if err != nil || mode == 0 || mode > uint64(fs.ModePerm) {
-			return usagef("--mode %s: it must be an octal number, as 0640", f.Mode)
+			return usagef("--mode %s: it must be an octal number, such as 0640", f.Mode)
 		}
 		opts.Mode = fs.FileMode(mode)
 	}
@@ -52,7 +52,7 @@ func (f attributeFlags) apply(opts *engine.InstallOptions) error {
 // findOwner parses USER, USER:GROUP and :GROUP, as chown does.
 func findOwner(name string) (*engine.Owner, error) {
 	userName, groupName, grouped := strings.Cut(name, ":")
-	owner := engine.Owner{UID: -1, GID: -1} // which chown(2) leaves as it is
+	owner := engine.Owner{UID: -1, GID: -1} // which chown(2) leaves unchanged
 	if userName != "" {
 		known, err := user.Lookup(userName)
 		if err != nil {
@@ -62,7 +62,7 @@ func findOwner(name string) (*engine.Owner, error) {
 		case err == nil:
 			owner.UID, _ = strconv.Atoi(known.Uid)
 			owner.GID, _ = strconv.Atoi(known.Gid)
-		case notNumber == nil: // a user of a container, say, without a name here
+		case notNumber == nil: // such as a user of a container, who has no name here
 			owner.UID = int(number)
 		default:
 			return nil, fmt.Errorf("there is no user %s", userName)

@@ -60,11 +60,11 @@ type streamFlags struct {
 	Tmpdir       string        `placeholder:"DIR" help:"${tmpdir_help}"`
 	BusyTimeout  time.Duration `default:"10s" help:"How long to wait for a locked database (default: ${default})."`
 	Timeout      time.Duration `placeholder:"TIME" help:"Longest time without progress at the output (default: none)."`
-	PagesPerStep pages         `placeholder:"N" help:"Pages copied per backup step (default: about 4 MiB)."`
+	PagesPerStep pageCount     `placeholder:"N" help:"Pages copied per backup step (default: about 4 MiB)."`
 	metricsFlag
 }
 
-// Validate rejects bad combinations of flags before any work is done.
+// Validate rejects invalid combinations of flags before any work is done.
 func (f *streamFlags) Validate() error {
 	switch {
 	case f.BusyTimeout < 0 || f.Timeout < 0:
@@ -77,19 +77,19 @@ func (f *streamFlags) Validate() error {
 	return nil
 }
 
-// A pages is a number of pages; 0 if it was not given.
-type pages int
+// A pageCount is a number of pages; 0 if it was not given.
+type pageCount int
 
 // maxPages fits in the C int that SQLite takes for the pages of a step.
 const maxPages = 1 << 30
 
 // UnmarshalText is called by kong.
-func (p *pages) UnmarshalText(b []byte) error {
+func (p *pageCount) UnmarshalText(b []byte) error {
 	n, err := strconv.Atoi(string(b))
 	if err != nil || n < 1 || n > maxPages {
 		return fmt.Errorf("must be a number from 1 to %d", maxPages)
 	}
-	*p = pages(n)
+	*p = pageCount(n)
 	return nil
 }
 
@@ -142,8 +142,8 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 	return command.Run()
 }
 
-// asTyped decodes a string as it is. Kong decodes by way of JSON, which changes file names that are
-// not UTF-8.
+// asTyped decodes a string unchanged. Kong decodes by way of JSON, which changes file names that
+// are not UTF-8.
 func asTyped(ctx *kong.DecodeContext, target reflect.Value) error {
 	token, err := ctx.Scan.PopValue("string")
 	if err == nil {
@@ -164,7 +164,7 @@ func printHelp(options kong.HelpOptions, command *kong.Context) error {
 	if err == nil {
 		_, err = io.WriteString(command.Stdout, "\n"+exitStatusHelp)
 	}
-	if err != nil && !errors.Is(err, syscall.EPIPE) { // as of: sqlite-checkpoint --help | head
+	if err != nil && !errors.Is(err, syscall.EPIPE) { // as in: sqlite-checkpoint --help | head
 		return outputFault("standard output", err)
 	}
 	return errShown
@@ -207,7 +207,7 @@ func parseFault(err error) error {
 	return &fault{kind: kindUsage, err: errors.New(message), hint: "see " + program + " " + name + "--help"}
 }
 
-// aliased is what kong begins the errors of a command with that has another name.
+// aliased returns what kong puts before an error of a command that has aliases.
 func aliased(command *kong.Context) string {
 	if command == nil || command.Selected() == nil || len(command.Selected().Aliases) == 0 {
 		return ""

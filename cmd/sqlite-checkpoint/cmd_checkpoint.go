@@ -28,7 +28,7 @@ func (m *mode) UnmarshalText(b []byte) error {
 	return errors.New("must be one of passive, full, restart, truncate")
 }
 
-// String returns the name in upper case, as SQLite and the results have it.
+// String returns the name in upper case, as SQLite and the results write it.
 func (m mode) String() string { return strings.ToUpper(string(m)) }
 
 type checkpointCmd struct {
@@ -122,7 +122,7 @@ func checkpointFieldsOf(m mode, did engine.CheckpointResult) checkpointFields {
 	}
 }
 
-// outcome has the words that the original printed.
+// outcome returns the words that the original printed.
 func (f checkpointFields) outcome() string {
 	if f.Complete {
 		return "checkpoint " + f.Mode + " complete"

@@ -80,7 +80,7 @@ func (cmd *doctorCmd) search(ctx context.Context, con *console) (sources []docto
 			sources = append(sources, doctorSource{path: database})
 		}
 		for _, entry := range found.Skipped {
-			if perhapsDatabase(entry) {
+			if mayBeDatabase(entry) {
 				sources = append(sources, doctorSource{path: entry.Path})
 			} else {
 				noteSkipped(con, entry)
@@ -94,9 +94,9 @@ func (cmd *doctorCmd) search(ctx context.Context, con *console) (sources []docto
 	return slices.CompactFunc(sources, func(a, b doctorSource) bool { return a.path == b.path }), nil
 }
 
-// perhapsDatabase reports whether a file that this user cannot read has the name of a database, or
+// mayBeDatabase reports whether a file that this user cannot read has the name of a database, or
 // a -wal beside it.
-func perhapsDatabase(entry engine.Skipped) bool {
+func mayBeDatabase(entry engine.Skipped) bool {
 	info, err := os.Lstat(entry.Path)
 	if entry.Reason != engine.SkipUnreadable || err != nil || !info.Mode().IsRegular() {
 		return false

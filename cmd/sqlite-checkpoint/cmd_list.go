@@ -88,7 +88,7 @@ func graver(a, b error) error {
 	return a
 }
 
-// A listedCopy is what is known of a copy.
+// A listedCopy is what is known about a copy.
 type listedCopy struct {
 	Name      path      `json:"name"`
 	Database  path      `json:"database"`

@@ -10,7 +10,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/manual"
 )
 
-// A manCmd is for those who make packages, so --help does not show it.
+// A manCmd is for packagers, so --help does not show it.
 type manCmd struct {
 	Dir  string `arg:"" help:"An existing directory."`
 	Date string `arg:"" help:"The date of the pages: YYYY-MM-DD."`

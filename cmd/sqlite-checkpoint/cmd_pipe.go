@@ -41,7 +41,7 @@ SQLITE_CHECKPOINT_SHA256.
   sqlite-checkpoint pipe app.db -- rclone rcat --size {size} remote:app.db`
 }
 
-// Validate rejects bad flags before any work is done.
+// Validate rejects invalid flags before any work is done.
 func (cmd *pipeCmd) Validate() error {
 	switch {
 	case cmd.Grace < 0:
@@ -81,7 +81,7 @@ func (cmd *pipeCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	result.Command, result.Elapsed = "pipe", since(start)
-	result.Destination = path(argv[0]) // its arguments may have secrets
+	result.Destination = path(argv[0]) // its arguments may contain secrets
 	return con.show(&result)
 }
 

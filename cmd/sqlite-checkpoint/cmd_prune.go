@@ -17,7 +17,7 @@ import (
 type pruneCmd struct {
 	Dir         string             `arg:"" name:"dir" help:"The directory."`
 	KeepLast    retention.Count    `placeholder:"N" help:"Keep the last N copies; unlimited keeps all."`
-	KeepHourly  retention.Count    `placeholder:"N" help:"Keep the newest copy of each of the last N hours with one."`
+	KeepHourly  retention.Count    `placeholder:"N" help:"Keep the newest of each of the last N hours with copies."`
 	KeepDaily   retention.Count    `placeholder:"N" help:"Likewise for days."`
 	KeepWeekly  retention.Count    `placeholder:"N" help:"Likewise for weeks, which begin on Monday."`
 	KeepMonthly retention.Count    `placeholder:"N" help:"Likewise for months."`
@@ -29,9 +29,9 @@ type pruneCmd struct {
 
 func (*pruneCmd) Help() string {
 	return `A copy is kept if at least one rule keeps it; the rules are those of restic forget, for each database by
-itself, in local time. Every copy is read first: a damaged one counts for no rule and is left alone, as is every file
-that backup has not made. Nothing is removed while the newest copy of a database is not whole. The exit status is 8
-as long as there is a damaged copy: remove it by hand.
+itself, in local time. Every copy is read first: a damaged one does not count for any rule and is left alone, as is
+every file that backup has not made. No copy of a database is removed while its newest copy is not whole. The exit
+status is 8 as long as there is a damaged copy: remove it by hand.
 
   sqlite-checkpoint prune --keep-daily 7 --keep-weekly 5 --keep-monthly 12 /backup`
 }
@@ -51,7 +51,7 @@ func (cmd *pruneCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer dir.Close()
-	if dir, err = dir.settle(ctx, cmd.Name); err != nil {
+	if dir, err = dir.awaitDigests(ctx, cmd.Name); err != nil {
 		return err
 	}
 	if err := dir.prove(ctx, con); err != nil {
@@ -72,14 +72,14 @@ func (cmd *pruneCmd) Run(ctx context.Context, con *console) error {
 	return graver(result.refusal(), dir.damage("prune"))
 }
 
-// settleTime bounds how long prune waits for a backup that is about to publish the digest of its
+// digestTimeout bounds how long prune waits for a backup that is about to publish the digest of its
 // copy.
-const settleTime = 5 * time.Second
+const digestTimeout = 5 * time.Second
 
-// settle lists the directory again until the newest copy of each database has its digest: a backup
-// publishes that after the copy. After settleTime it takes the directory as it is.
-func (d *copyDir) settle(ctx context.Context, database string) (*copyDir, error) {
-	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline) && !d.settled(); {
+// awaitDigests lists the directory again until the newest copy of each database has its digest: a
+// backup publishes that after the copy. After digestTimeout it takes the directory as it is.
+func (d *copyDir) awaitDigests(ctx context.Context, database string) (*copyDir, error) {
+	for deadline := time.Now().Add(digestTimeout); time.Now().Before(deadline) && !d.hasDigests(); {
 		select {
 		case <-ctx.Done():
 			return d, context.Cause(ctx)
@@ -94,7 +94,7 @@ func (d *copyDir) settle(ctx context.Context, database string) (*copyDir, error)
 	return d, nil
 }
 
-func (d *copyDir) settled() bool {
+func (d *copyDir) hasDigests() bool {
 	for _, database := range d.databases() {
 		if copies := d.of(database); !copies[len(copies)-1].hasDigest() {
 			return false
@@ -164,7 +164,7 @@ func protect(times []time.Time, reasons [][]string, now time.Time) {
 }
 
 // apply removes copies, and then their sidecars: at no moment is there a copy that has lost its
-// sidecar. Sidecars whose copies an earlier run has removed go, too.
+// sidecar. It also removes sidecars whose copies an earlier run has removed.
 func (r *pruneResult) apply(dir *copyDir) error {
 	sidecars := slices.DeleteFunc(dir.orphans, func(name string) bool { return !isOrphan(dir.Place, name) })
 	for _, database := range r.Databases {

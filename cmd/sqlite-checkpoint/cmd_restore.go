@@ -80,8 +80,7 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console, parsed *kong.Conte
 	return con.show(&result)
 }
 
-// takeCommand sorts the arguments of --from-command, which has no SRC: DB comes first, and then
-// CMD.
+// takeCommand splits the arguments of --from-command, which has no SRC: DB comes first, then CMD.
 func (cmd *restoreCmd) takeCommand(args []string) error {
 	if !cmd.FromCommand {
 		return nil
@@ -90,7 +89,7 @@ func (cmd *restoreCmd) takeCommand(args []string) error {
 		return usagef("missing argument: DB, before --")
 	}
 	if cmd.At != "" {
-		return usagef("--from-command and --at exclude each other")
+		return usagef("--from-command and --at cannot be used together")
 	}
 	cmd.DB, cmd.Src = cmd.Src, cmd.DB
 	return nil

@@ -18,7 +18,7 @@ type shadowCmd struct {
 	Command     []string      `arg:"" name:"cmd" passthrough:"partial" help:"After --: a command and its arguments."`
 	Exclude     []string      `placeholder:"GLOB" sep:"none" help:"Leave what matches GLOB as it is; repeatable."`
 	Stage       string        `placeholder:"DIR" help:"${stage_help}"`
-	Jobs        jobs          `short:"j" placeholder:"N" help:"Databases copied at a time (default: cores, at most 4)."`
+	Jobs        jobCount      `short:"j" placeholder:"N" help:"Databases copied at a time (default: cores, at most 4)."`
 	KeepGoing   bool          `help:"${keep_going_help}"`
 	NoManifest  bool          `help:"Do not show CMD a .sqlite-checkpoint.sha256 in each DIR."`
 	Check       engine.Check  `default:"auto" enum:"auto,quick,full,none" placeholder:"LEVEL" help:"${check_help}"`
@@ -52,7 +52,7 @@ To restore, copy the restored stage over the restored DIR, then verify it:
   sqlite-checkpoint verify back/srv/app`
 }
 
-// An operands is a list of arguments in front of CMD.
+// The operands are the arguments before CMD.
 type operands []string
 
 // Decode is how kong reads it.
@@ -63,12 +63,12 @@ func (o *operands) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
-// A jobs is a number of things done at the same time.
-type jobs int
+// A jobCount is how many databases are copied at a time.
+type jobCount int
 
-func (j jobs) orDefault() int { return cmp.Or(int(j), min(runtime.NumCPU(), 4)) }
+func (j jobCount) orDefault() int { return cmp.Or(int(j), min(runtime.NumCPU(), 4)) }
 
-// Validate rejects wrong flags before any work is done.
+// Validate rejects invalid flags before any work is done.
 func (cmd *shadowCmd) Validate() error {
 	switch {
 	case cmd.BusyTimeout < 0 || cmd.Grace < 0:

@@ -38,7 +38,7 @@ In a restored directory, verify checks every database that shadow has listed in 
   sqlite-checkpoint verify --query 'SELECT count(*) FROM users' --report proof.json app.db.zst`
 }
 
-// Validate rejects bad combinations of flags.
+// Validate rejects invalid combinations of flags.
 func (cmd *verifyCmd) Validate() error {
 	return errors.Join(cmd.fromFlags.Validate(), cmd.againstFlags.Validate())
 }

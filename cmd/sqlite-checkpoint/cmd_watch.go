@@ -49,7 +49,7 @@ STATUS and STOPPING, and serves the watchdog.
 With --once the exit status is 0 if every CMD succeeded, else the highest of theirs.`
 }
 
-// Validate rejects wrong flags before any work is done.
+// Validate rejects invalid flags before any work is done.
 func (cmd *watchCmd) Validate() error {
 	switch {
 	case cmd.Every < 0 || cmd.AtLeast < 0 || cmd.Timeout < 0 || cmd.Grace < 0:

@@ -79,7 +79,7 @@ func (c *console) yieldTerminal() {
 // warn prints a fact that the operator should know.
 func (c *console) warn(text string) { c.aside("warning", text) }
 
-// note prints something that is in order but may surprise.
+// note prints something that is no problem but may be surprising.
 func (c *console) note(text string) { c.aside("note", text) }
 
 // advise prints what to do next.

@@ -39,7 +39,7 @@ func (cmd *backupCmd) job(con *console) (*job, error) {
 	case cmd.IfChanged && to.dir == "":
 		return nil, usagef("--if-changed needs a directory as DEST, which has the earlier copies")
 	case to.dir != "" && stream.IsShards(to.dir):
-		err := fmt.Errorf("create a copy in %s: it has the shards of a stream", to.dir)
+		err := fmt.Errorf("create a copy in %s: it contains the shards of a stream", to.dir)
 		return nil, &fault{kind: kindUsage, err: err, hint: "add --shards SIZE, or name another directory"}
 	case to.dir != "" && (cmd.Sidecar != "" || cmd.NoSidecar || cmd.NoTrailer):
 		return nil, usagef("a dated copy has its digest beside it: leave out --sidecar, --no-sidecar and --no-trailer")
@@ -50,7 +50,7 @@ func (cmd *backupCmd) job(con *console) (*job, error) {
 	}
 	j, err := newJob(con, cmd.DB, dest, to, &cmd.streamFlags)
 	if err != nil {
-		to.unmake()
+		to.removeIfMade()
 	}
 	return j, err
 }
@@ -138,7 +138,7 @@ func sidecarOf(dir *atomicfile.Place, image string) (stream.Digest, error) {
 	return stream.ParseSidecar(line, image)
 }
 
-// sameAs returns the result of a backup that made no copy because there is one already.
+// sameAs returns the result of a backup that made no copy because it has found the same one there.
 func (j *job) sameAs(there *datedCopy, info engine.Info) backupResult {
 	r := j.result(info, stream.Summary{Format: formatImage, ImageSize: there.imageSize(), ImageSHA256: there.digest})
 	r.Destination, r.Sidecar, r.StreamSHA256, r.Unchanged = path(there.path), "", "", true

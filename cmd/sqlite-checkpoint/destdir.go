@@ -44,8 +44,8 @@ func (d *destDir) make(source string) error {
 	return nil
 }
 
-// unmake removes the directory if this run has created it and it is empty.
-func (d *destDir) unmake() {
+// removeIfMade removes the directory if this run has created it and it is empty.
+func (d *destDir) removeIfMade() {
 	if !d.made {
 		return
 	}

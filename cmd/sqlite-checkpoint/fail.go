@@ -99,7 +99,7 @@ var kinds = []row{
 	{engine.KindInProcess, exitSource, "close the database in this process first", nil},
 	{engine.KindNotOwner, exitSource, runAsOwner, nil},
 	{engine.KindForeignFile, exitSource, "move it away: the directory is for shards alone", stream.ErrForeignFile},
-	{kindNotShards, exitSource, "name a new or an empty directory", stream.ErrNotShards},
+	{kindNotShards, exitSource, "name a new or empty directory", stream.ErrNotShards},
 	{kindInUse, exitSource, "copy a database in use with backup, or look at it with info", nil},
 
 	{kindShardsBusy, exitBusy, "wait until it ends", stream.ErrShardsLocked},

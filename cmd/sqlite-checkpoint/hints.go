@@ -126,7 +126,8 @@ func missingCommand(usage string) error {
 	}
 }
 
-// commandOf returns CMD, of which kong leaves the -- in front, if it can be started.
+// commandOf returns CMD without the -- that kong leaves in front of it. It fails if CMD cannot be
+// started.
 func commandOf(usage string, args []string) ([]string, error) {
 	switch {
 	case args[0] != "--":
@@ -140,8 +141,8 @@ func commandOf(usage string, args []string) ([]string, error) {
 	return args[1:], nil
 }
 
-// withoutCommand is the error of a command line in which kong misses CMD. It does so, too, where
-// the operand before -- is missing, for which it takes CMD.
+// withoutCommand returns the error for a command line in which kong finds no CMD. That is also the
+// case if the operand before -- is missing, because kong then takes CMD for it.
 func withoutCommand(parsed *kong.Context) error {
 	command := parsed.Selected()
 	operand := strings.ToUpper(command.Positional[0].Name)
@@ -157,7 +158,7 @@ func insteadOf(destination string) string {
 		return "it is a symbolic link: name the file itself, " + target
 	}
 	if info, err := os.Stat(destination); err == nil && info.IsDir() {
-		return "it is a directory: name a file in it, as " + filepath.Join(destination, "app.db")
+		return "it is a directory: name a file in it, such as " + filepath.Join(destination, "app.db")
 	}
 	return ""
 }

@@ -42,8 +42,8 @@ func (j *job) run(ctx context.Context) (backupResult, error) {
 		result, err := j.attempt(ctx)
 		if !j.rename(err) {
 			if err != nil {
-				j.to.unmake()
-				j.shards.unmake()
+				j.to.removeIfMade()
+				j.shards.removeIfMade()
 			}
 			return result, err
 		}

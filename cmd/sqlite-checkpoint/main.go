@@ -1,8 +1,8 @@
-// Command sqlite-checkpoint turns a live SQLite database into a verified stream that backup tools
-// can swallow, and back into a database.
+// Command sqlite-checkpoint turns a live SQLite database into a verified stream for backup tools,
+// and back into a database.
 //
 // The program is one path: a source is copied and checked (engine), framed and sent (stream), and
-// reported (this package). Start reading at cli.go, which says what it can do, and job.go, which
+// reported (this package). Start reading at cli.go, which lists what it can do, and job.go, which
 // does it.
 package main
 
@@ -61,8 +61,8 @@ func signalName(s syscall.Signal) string {
 }
 
 // interruptible returns a context that INT, TERM, HUP or QUIT cancels. The first signal asks for a
-// clean end; abandon sees to it that there is one. A second signal, no longer caught, ends the
-// process at once. Signals that our parent had us ignore (nohup) stay ignored.
+// clean end; abandon ends the process if that takes too long. A second signal, no longer caught,
+// ends the process at once. Signals that our parent had us ignore (nohup) stay ignored.
 func interruptible(parent context.Context, abandon func(context.Context)) context.Context {
 	var caught []os.Signal
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {

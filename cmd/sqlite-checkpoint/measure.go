@@ -117,7 +117,7 @@ func (m *measurement) end(code int, r result) error {
 	return m.update(values, measured.images())
 }
 
-// imageFacts are what a run knows of a database image.
+// imageFacts are what a run knows about a database image.
 type imageFacts struct {
 	database string
 	size     int64

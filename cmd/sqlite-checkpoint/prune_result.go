@@ -21,7 +21,7 @@ type pruneResult struct {
 	Elapsed      millis           `json:"elapsed_ms"`
 }
 
-// A prunedDatabase is what came of the copies of one database, the newest first.
+// A prunedDatabase is what became of the copies of one database, the newest first.
 type prunedDatabase struct {
 	Database  path         `json:"database"`
 	Keep      []prunedCopy `json:"keep"`
@@ -48,13 +48,13 @@ func pruned(c *datedCopy, reasons []string) prunedCopy {
 	return p
 }
 
-// refusal returns an error if nothing of a database was removed.
+// refusal returns an error if prune refused to remove copies of a database.
 func (r *pruneResult) refusal() (refusal error) {
 	for _, database := range r.Databases {
 		if database.Refused == "" {
 			continue
 		}
-		err := fmt.Errorf("prune %s: nothing removed of %s: %s", r.Directory, database.Database, database.Refused)
+		err := fmt.Errorf("prune %s: no copy of %s was removed: %s", r.Directory, database.Database, database.Refused)
 		f := &fault{kind: kindDamagedCopies, err: err, hint: "make a new backup, then prune again"}
 		if database.newest.forbidden() {
 			f.kind, f.hint = engine.KindUnreadable, readAsOwner

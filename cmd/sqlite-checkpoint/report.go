@@ -135,7 +135,7 @@ func (r *report) recall() {
 	}
 }
 
-// alike reports whether two names may be the same; an empty one is not known.
+// alike reports whether two names may be the same; an empty one is unknown.
 func alike(a, b string) bool { return a == b || a == "" || b == "" }
 
 // checkReplaceable fails if the file exists and is not a report.

@@ -57,7 +57,7 @@ func (f atFlags) candidates(con *console, place *atomicfile.Place, now time.Time
 		return nil, err
 	}
 	if len(found.copies) == 0 {
-		return nil, noCopy("check the path", "restore %s: it has no dated copy", dir)
+		return nil, noCopy("check the path", "restore %s: there is no dated copy in it", dir)
 	}
 	if _, err := dated.Choose(found.databases(), ""); err != nil {
 		return nil, usagef("restore %s: %w: choose one with --name", dir, err)

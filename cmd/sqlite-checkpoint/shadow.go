@@ -9,8 +9,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// A shadowing is a run of shadow.
-type shadowing struct {
+// A shadowRun is a run of shadow.
+type shadowRun struct {
 	*shadowCmd
 	con       *console
 	argv      []string
@@ -30,8 +30,8 @@ type shadowRoot struct {
 }
 
 // prepare fails early where the run would fail later.
-func (cmd *shadowCmd) prepare(con *console) (*shadowing, error) {
-	s := &shadowing{shadowCmd: cmd, con: con, bare: cmd.mentions(stageMark), live: map[string][]string{}}
+func (cmd *shadowCmd) prepare(con *console) (*shadowRun, error) {
+	s := &shadowRun{shadowCmd: cmd, con: con, bare: cmd.mentions(stageMark), live: map[string][]string{}}
 	var err error
 	if s.argv, err = commandOf("shadow DIR", cmd.Command); err != nil {
 		return nil, err
@@ -79,20 +79,20 @@ func openRoot(dir string) (shadowRoot, error) {
 const withoutNamespace = "use the form without mounts: " +
 	"shadow --stage STAGE DIR -- CMD --exclude-file {exclude} DIR {stage}"
 
-func (s *shadowing) checkNamespace() error {
+func (s *shadowRun) checkNamespace() error {
 	if err := view.Probe(); err != nil {
 		return &fault{kind: kindNamespace, err: err, hint: withoutNamespace}
 	}
 	for _, root := range s.roots {
 		if err := view.CheckOwners(root.path); err != nil {
-			return &fault{kind: kindNamespace, err: err, hint: toMount() + ", or " + withoutNamespace}
+			return &fault{kind: kindNamespace, err: err, hint: mountHint() + ", or " + withoutNamespace}
 		}
 	}
 	return nil
 }
 
-// toMount returns the hint on how to mount without a user namespace.
-func toMount() string {
+// mountHint returns the hint on how to mount without a user namespace.
+func mountHint() string {
 	if os.Geteuid() == 0 {
 		return "give root CAP_SYS_ADMIN here, as docker run --cap-add SYS_ADMIN does"
 	}

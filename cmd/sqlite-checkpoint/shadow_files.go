@@ -12,7 +12,7 @@ import (
 // manifestName is the file with the digests of all databases in a directory, for sha256sum -c.
 const manifestName = ".sqlite-checkpoint.sha256"
 
-func (s *shadowing) writeManifests() error {
+func (s *shadowRun) writeManifests() error {
 	for _, root := range s.manifests() {
 		var text strings.Builder
 		var modified time.Time
@@ -38,7 +38,7 @@ const excludeName = "exclude"
 
 // writeExclude writes patterns of the databases and the files beside them, one a line, for restic
 // and tar.
-func (s *shadowing) writeExclude() error {
+func (s *shadowRun) writeExclude() error {
 	var text strings.Builder
 	for _, database := range s.databases {
 		for _, name := range engine.DatabaseFiles(database) {

@@ -64,7 +64,7 @@ func (d shadowedDatabase) rank() int {
 }
 
 // result describes the run. Skew is the time between the moments of the first and the last copy.
-func (s *shadowing) result(start time.Time) *shadowResult {
+func (s *shadowRun) result(start time.Time) *shadowResult {
 	r := &shadowResult{
 		Command: "shadow", Sources: paths(s.Dirs), CMD: path(strings.Join(s.argv, " ")), Count: len(s.copies),
 	}
@@ -95,7 +95,7 @@ func (s *shadowing) result(start time.Time) *shadowResult {
 	return r
 }
 
-func (s *shadowing) shadowed(c stage.Copy) shadowedDatabase {
+func (s *shadowRun) shadowed(c stage.Copy) shadowedDatabase {
 	d := shadowedDatabase{Source: path(s.typed(c.Source)), Outcome: outcomeCopied}
 	switch {
 	case c.Err != nil:
@@ -119,7 +119,7 @@ func (r *shadowResult) lines() []string {
 
 // failure returns an error if databases could not be copied: of the kind of the worst one, with a
 // finding for each.
-func (s *shadowing) failure() error {
+func (s *shadowRun) failure() error {
 	var worst row
 	var findings []string
 	for _, c := range s.copies {
@@ -143,7 +143,7 @@ func (s *shadowing) failure() error {
 	return &fault{kind: worst.kind, err: err, findings: findings}
 }
 
-// severity orders failures: those that another run cannot mend count most.
+// severity orders failures: those that another run cannot fix count most.
 func severity(r row) int {
 	return slices.Index([]int{exitBusy, exitSpace, exitSource, exitCorrupt}, r.code)
 }

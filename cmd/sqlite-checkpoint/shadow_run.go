@@ -14,7 +14,7 @@ import (
 )
 
 // runCommand runs CMD in the view.
-func (s *shadowing) runCommand(ctx context.Context) error {
+func (s *shadowRun) runCommand(ctx context.Context) error {
 	s.con.allow(s.Grace)
 	s.con.yieldTerminal()
 	argv := expand(s.argv, stageMark, s.stage.Dir(), excludeMark, s.stage.Aside(excludeName))

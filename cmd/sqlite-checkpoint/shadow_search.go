@@ -14,7 +14,7 @@ import (
 )
 
 // search finds the databases.
-func (s *shadowing) search(ctx context.Context) error {
+func (s *shadowRun) search(ctx context.Context) error {
 	s.con.progress.show("searching", 0, 0)
 	found, skipped, err := s.find(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func noDatabase(dirs string) error {
 }
 
 // find lists the databases below all directories, and what was left out.
-func (s *shadowing) find(ctx context.Context) (databases []string, skipped []engine.Skipped, err error) {
+func (s *shadowRun) find(ctx context.Context) (databases []string, skipped []engine.Skipped, err error) {
 	for _, root := range s.roots {
 		found, err := engine.FindDatabases(ctx, root.path, engine.FindOptions{Exclude: s.Exclude})
 		if err != nil {
@@ -57,7 +57,7 @@ func (s *shadowing) find(ctx context.Context) (databases []string, skipped []eng
 }
 
 // note reports what was left out, if it may hold databases.
-func (s *shadowing) note(entry engine.Skipped) {
+func (s *shadowRun) note(entry engine.Skipped) {
 	name := s.typed(entry.Path)
 	if slices.ContainsFunc(s.roots, func(root shadowRoot) bool { return root.path == entry.Path }) {
 		return // a DIR of its own
@@ -78,7 +78,7 @@ func (s *shadowing) note(entry engine.Skipped) {
 
 // outside reports whether a symbolic link leads to a directory or a database outside all
 // directories.
-func (s *shadowing) outside(link string) (target string, ok bool) {
+func (s *shadowRun) outside(link string) (target string, ok bool) {
 	target, err := filepath.EvalSymlinks(link)
 	if err != nil || slices.ContainsFunc(s.roots, func(root shadowRoot) bool { return inside(target, root.path) }) {
 		return "", false
@@ -94,7 +94,7 @@ func (s *shadowing) outside(link string) (target string, ok bool) {
 func inside(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
 
 // typed returns an absolute path as the user would type it.
-func (s *shadowing) typed(path string) string {
+func (s *shadowRun) typed(path string) string {
 	best := shadowRoot{}
 	for _, root := range s.roots {
 		if inside(path, root.path) && len(root.path) > len(best.path) {
@@ -104,9 +104,9 @@ func (s *shadowing) typed(path string) string {
 	return filepath.Join(best.typed, strings.TrimPrefix(path, best.path))
 }
 
-// appeared searches again after CMD: CMD has seen a new database as it is, unless it is in a
-// directory that was shown as of the start.
-func (s *shadowing) appeared(ctx context.Context) error {
+// appeared searches again after CMD: CMD has seen a new database itself, unless it is in a
+// directory that was shown as it was at the start.
+func (s *shadowRun) appeared(ctx context.Context) error {
 	found, _, err := s.find(ctx)
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func (s *shadowing) appeared(ctx context.Context) error {
 
 // shown reports whether CMD could see a database that is not one of s.databases: its directory was
 // not staged, or the view was given a place to mount it on.
-func (s *shadowing) shown(database string) bool {
+func (s *shadowRun) shown(database string) bool {
 	if _, staged := slices.BinarySearch(s.directories(), filepath.Dir(database)); s.bare || !staged {
 		return true
 	}

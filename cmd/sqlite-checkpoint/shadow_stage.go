@@ -16,7 +16,7 @@ import (
 )
 
 // openStage opens the stage, kept or not.
-func (s *shadowing) openStage() (err error) {
+func (s *shadowRun) openStage() (err error) {
 	if s.Stage == "" {
 		return s.makeStage()
 	}
@@ -43,14 +43,14 @@ func (s *shadowing) openStage() (err error) {
 }
 
 // closeStage closes the stage, and warns of what it could not remove.
-func (s *shadowing) closeStage() {
+func (s *shadowRun) closeStage() {
 	if err := s.stage.Close(); err != nil {
 		s.con.warn(err.Error())
 	}
 }
 
 // makeStage creates a private stage, if possible on the file system of the directories.
-func (s *shadowing) makeStage() (err error) {
+func (s *shadowRun) makeStage() (err error) {
 	places := s.places()
 	if len(places) == 0 {
 		return usagef("no directory to put the copies into: name one with --stage")
@@ -68,7 +68,7 @@ func (s *shadowing) makeStage() (err error) {
 
 // places returns the directories that a stage could be created in, the best first: above a
 // directory on its file system, then the usual ones for state and temporary files.
-func (s *shadowing) places() (places []string) {
+func (s *shadowRun) places() (places []string) {
 	for _, root := range s.roots {
 		device, _ := deviceOf(root.path)
 		for dir := filepath.Dir(root.path); dir != "/"; dir = filepath.Dir(dir) {
@@ -104,7 +104,7 @@ func trusted(dir string) bool {
 }
 
 // elsewhere returns a directory with databases that is not on the file system of place, or "".
-func (s *shadowing) elsewhere(place string) string {
+func (s *shadowRun) elsewhere(place string) string {
 	device, ok := deviceOf(place)
 	for _, dir := range s.directories() {
 		if other, found := deviceOf(dir); !ok || !found || other != device {
@@ -128,7 +128,7 @@ var oneFileSystem = []string{"-x", "--one-file-system", "--xdev"}
 
 // checkDevice refuses flags with which CMD would skip the files beside a database: a staged
 // directory is on the stage's file system, and the live files mounted in it are on another.
-func (s *shadowing) checkDevice(place string) error {
+func (s *shadowRun) checkDevice(place string) error {
 	dir := s.elsewhere(place)
 	if s.bare || dir == "" {
 		return nil
@@ -147,7 +147,7 @@ func (s *shadowing) checkDevice(place string) error {
 }
 
 // copy brings the stage up to date.
-func (s *shadowing) copy(ctx context.Context) (err error) {
+func (s *shadowRun) copy(ctx context.Context) (err error) {
 	layout := stage.Layout{Databases: s.databases, Points: !s.bare}
 	for _, root := range s.manifests() {
 		layout.Files = append(layout.Files, filepath.Join(root.path, manifestName))
@@ -176,7 +176,7 @@ func (s *shadowing) copy(ctx context.Context) (err error) {
 }
 
 // directories returns the live directories that are staged: those with a database or a manifest.
-func (s *shadowing) directories() (dirs []string) {
+func (s *shadowRun) directories() (dirs []string) {
 	for _, database := range s.databases {
 		dirs = append(dirs, filepath.Dir(database))
 	}
@@ -188,7 +188,7 @@ func (s *shadowing) directories() (dirs []string) {
 }
 
 // manifests returns the directories that get a manifest.
-func (s *shadowing) manifests() []shadowRoot {
+func (s *shadowRun) manifests() []shadowRoot {
 	if s.NoManifest {
 		return nil
 	}
@@ -196,7 +196,7 @@ func (s *shadowing) manifests() []shadowRoot {
 }
 
 // arrange adds everything but the databases to the stage, and lists what to mount.
-func (s *shadowing) arrange() error {
+func (s *shadowRun) arrange() error {
 	if err := s.writeManifests(); err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ const manyMounts = 50_000
 
 // noteMounts warns of a view that the kernel may refuse, or be slow with: each entry beside a
 // database takes a mount.
-func (s *shadowing) noteMounts(directories []string) {
+func (s *shadowRun) noteMounts(directories []string) {
 	count := 0
 	for _, dir := range directories {
 		if f, err := os.Open(dir); err == nil && !s.bare {

@@ -44,7 +44,7 @@ func (cmd *backupCmd) shardsJob(con *console) (*job, error) {
 	case cmd.Dest == "-":
 		return nil, usagef("--shards needs a directory as DEST")
 	case cmd.Zstd:
-		err := errors.New("--shards and --zstd exclude each other: a compressed stream changes with every page")
+		err := errors.New("--shards and --zstd cannot be used together: a compressed stream changes with every page")
 		hint := "leave out --zstd: restic, borg and kopia compress by themselves"
 		return nil, &fault{kind: kindUsage, err: err, hint: hint}
 	case cmd.IfChanged:
@@ -80,9 +80,9 @@ func (d *shardsDest) close() {
 	}
 }
 
-func (d *shardsDest) unmake() {
+func (d *shardsDest) removeIfMade() {
 	if d != nil {
-		d.destDir.unmake()
+		d.destDir.removeIfMade()
 	}
 }
 

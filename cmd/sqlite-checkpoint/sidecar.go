@@ -10,8 +10,8 @@ import (
 )
 
 // A sidecar is the file with the digest of what was written. It is created before anything is
-// written, so that an unusable name is found early, and gets its name last: its presence means
-// complete. A nil sidecar does nothing.
+// written, so that an unusable name is found early, and gets its name last: if it exists, the
+// output is complete. A nil sidecar does nothing.
 type sidecar struct {
 	path    string
 	subject string // the name of what it is for

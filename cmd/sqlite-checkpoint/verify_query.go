@@ -22,7 +22,7 @@ type queryFlags struct {
 // maxQueries limits the length of the result.
 const maxQueries = 10
 
-// check rejects wrong queries before anything is read.
+// check rejects invalid queries before anything is read.
 func (f *queryFlags) check() error {
 	if len(f.Query) > maxQueries {
 		return usagef("--query was given %d times: at most %d", len(f.Query), maxQueries)

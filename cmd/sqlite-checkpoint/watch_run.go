@@ -28,7 +28,7 @@ type watcher struct {
 	measured map[metrics.Series]metrics.Values // since the last save
 	children map[*child]bool
 	ends     chan childEnd
-	said     map[string]bool // what was said and is not said again
+	said     map[string]bool // keys of warnings that are not repeated
 	result   watchResult
 
 	lookAt, saveAt, aliveAt time.Time

@@ -15,15 +15,15 @@ import (
 // becomeSubreaper makes this process the parent of all orphans among its descendants.
 func becomeSubreaper() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// A child is a process as /proc shows it.
-type child struct{ pid, parent int }
+// A procEntry is a process as /proc shows it.
+type procEntry struct{ pid, parent int }
 
 // A target is a process to send signals to. Its pidfd, where there is one, names the same process
-// for ever: a process ID is given to another one as soon as its parent has waited for it.
+// for ever: a process ID may be reused as soon as the parent has waited for the process.
 type target struct{ pid, fd int }
 
 // open returns the target for c. It reports false if c has exited or has another parent by now.
-func (c child) open() (target, bool) {
+func (c procEntry) open() (target, bool) {
 	fd, err := unix.PidfdOpen(c.pid, 0)
 	if err == unix.ESRCH {
 		return target{}, false
@@ -55,15 +55,15 @@ func (t target) close() {
 // stopTree stops all descendants of the process root and returns them, parents first. A stopped
 // process starts no other, so all are stopped once two scans of /proc in a row show the same.
 func stopTree(root int) []target {
-	var last []child
+	var last []procEntry
 	stopped := map[int]target{}
 	for {
-		look := descendants(root)
-		if slices.Equal(look, last) {
-			return inOrder(look, stopped)
+		scan := descendants(root)
+		if slices.Equal(scan, last) {
+			return inOrder(scan, stopped)
 		}
-		last = look
-		for _, c := range look {
+		last = scan
+		for _, c := range scan {
 			if _, known := stopped[c.pid]; known {
 				continue
 			}
@@ -75,10 +75,9 @@ func stopTree(root int) []target {
 	}
 }
 
-// inOrder returns the targets in the order of a look, and closes those that it does not show any
-// more.
-func inOrder(look []child, stopped map[int]target) (targets []target) {
-	for _, c := range look {
+// inOrder returns the targets in the order of a scan, and closes those that are no longer in it.
+func inOrder(scan []procEntry, stopped map[int]target) (targets []target) {
+	for _, c := range scan {
 		if t, known := stopped[c.pid]; known {
 			targets = append(targets, t)
 			delete(stopped, c.pid)
@@ -120,8 +119,8 @@ func hasNoReader(writeEnd *os.File, wait time.Duration) bool {
 }
 
 // descendants lists the children of the process root, and theirs, zombies included.
-func descendants(root int) (all []child) {
-	children := map[int][]child{}
+func descendants(root int) (all []procEntry) {
+	children := map[int][]procEntry{}
 	entries, _ := os.ReadDir("/proc")
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
@@ -129,7 +128,7 @@ func descendants(root int) (all []child) {
 			continue
 		}
 		if parent, alive := parentOf(pid); alive {
-			children[parent] = append(children[parent], child{pid, parent})
+			children[parent] = append(children[parent], procEntry{pid, parent})
 		}
 	}
 	all = children[root]

@@ -57,7 +57,7 @@ func TestDescendants(t *testing.T) {
 	}
 	var pid int
 	fmt.Fscan(out, &pid)
-	if got := descendants(cmd.Process.Pid); !slices.Equal(got, []child{{pid, cmd.Process.Pid}}) {
+	if got := descendants(cmd.Process.Pid); !slices.Equal(got, []procEntry{{pid, cmd.Process.Pid}}) {
 		t.Errorf("%v, want %d", got, pid)
 	}
 	unix.Kill(pid, unix.SIGKILL)
@@ -69,11 +69,11 @@ func TestDescendants(t *testing.T) {
 
 // A target is not signalled when its ID belongs to a child of somebody else by now.
 func TestTargetOfAnotherParent(t *testing.T) {
-	if target, ok := (child{os.Getpid(), os.Getpid()}).open(); ok {
+	if target, ok := (procEntry{os.Getpid(), os.Getpid()}).open(); ok {
 		target.close()
 		t.Error("a process is not its own parent")
 	}
-	target, ok := (child{os.Getpid(), os.Getppid()}).open()
+	target, ok := (procEntry{os.Getpid(), os.Getppid()}).open()
 	if !ok {
 		t.Error("this process is not found")
 	}

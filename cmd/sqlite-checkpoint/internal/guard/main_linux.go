@@ -145,7 +145,7 @@ func (g *guard) watch() {
 		select {
 		case <-g.exited:
 			if !g.complete {
-				killTree(os.Getpid(), g.nothingLeft) // a child of CMD could take what comes next for the end
+				killTree(os.Getpid(), g.nothingLeft) // else a child of CMD would see EOF when the guard exits
 			}
 			g.reportExit()
 			return

@@ -24,7 +24,7 @@ type Process struct {
 	guard   *exec.Cmd
 	stdin   *os.File // the write end of CMD's stdin, of which the guard has another; nil if CMD was given a file
 	unread  *os.File // the read end, once all is written: to count what CMD has not read
-	control *os.File // closed if we die, which is an order, too
+	control *os.File // when it is closed, as by our death, the guard kills CMD
 	unbind  func() bool
 	exited  chan struct{}
 	report  string // the guard's last; empty if it was killed; valid once exited is closed
@@ -99,7 +99,7 @@ func number(report string) int {
 // spawn makes the two channels and starts the guard in a process group of its own, so that what is
 // sent to ours does not reach it.
 func (p *Process) spawn(command Command) error {
-	// Should the guard be killed, CMD becomes our child, and the guard's work becomes ours.
+	// If the guard is killed, CMD becomes our child, and we take over.
 	if err := Available(); err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (p *Process) startGuard(guard *exec.Cmd, command Command) error {
 		return err
 	}
 	p.guard = guard
-	p.control.Write(command.Setup) // that it fails, the guard reports, or its death
+	p.control.Write(command.Setup) // a failure shows as the guard's report, or as its death
 	return nil
 }
 

@@ -40,7 +40,7 @@ func (p *Process) Write(b []byte) (written int, err error) {
 		if p.timeout > 0 {
 			p.stdin.SetWriteDeadline(time.Now().Add(p.timeout))
 		}
-		if err := p.over(); err != nil { // after the deadline is set, as both causes set one in the past
+		if err := p.checkOpen(); err != nil { // after the deadline is set, as both causes set one in the past
 			return written, err
 		}
 		before := unreadIn(p.stdin)
@@ -49,7 +49,7 @@ func (p *Process) Write(b []byte) (written int, err error) {
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if err := p.over(); err != nil {
+			if err := p.checkOpen(); err != nil {
 				return written, err
 			}
 			if unreadIn(p.stdin) == before+n {
@@ -64,8 +64,8 @@ func (p *Process) Write(b []byte) (written int, err error) {
 	return written, nil
 }
 
-// over returns why writing must stop, nil if it must not.
-func (p *Process) over() error {
+// checkOpen returns why writing must stop, or nil.
+func (p *Process) checkOpen() error {
 	select {
 	case <-p.exited:
 		return p.Explain(errExited)

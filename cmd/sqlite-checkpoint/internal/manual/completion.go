@@ -42,8 +42,7 @@ func spellings(flags []flag) string {
 // quote makes text one word of a shell.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
-// zshQuote does so for a part of a specification of _arguments, where a colon and a bracket have a
-// meaning.
+// zshQuote quotes a part of a specification of _arguments, where colons and brackets are special.
 func zshQuote(text string) string {
 	text = strings.NewReplacer(`\`, `\\`, ":", `\:`, "[", `\[`, "]", `\]`).Replace(text)
 	return strings.ReplaceAll(text, "'", `'\''`)

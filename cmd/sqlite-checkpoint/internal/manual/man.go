@@ -83,7 +83,7 @@ func arguments(c command) string {
 	return strings.Join(words, " ")
 }
 
-// A page is one in the making.
+// A page is a manual page while it is written.
 type page struct{ strings.Builder }
 
 func (p *page) line(text string) { p.WriteString(text + "\n") }
@@ -107,7 +107,7 @@ func (p *page) synopsis(program string, forms ...string) {
 	}
 }
 
-// paragraphs are parted by empty lines; one whose lines are indented is an example.
+// paragraphs writes paragraphs that are separated by empty lines; an indented one is an example.
 func (p *page) paragraphs(text string) {
 	for i, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
 		if i > 0 {

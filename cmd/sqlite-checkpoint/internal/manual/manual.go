@@ -91,7 +91,8 @@ func (f flag) Spellings() []string {
 	return words
 }
 
-// commands are those of the model, hidden ones left out. An argument COMMAND is the name of one.
+// commands returns the commands of the model, except hidden ones. An argument COMMAND is the name
+// of one.
 func commands(app *kong.Application) (all []command) {
 	var known []string
 	for _, node := range app.Leaves(true) {

@@ -13,7 +13,7 @@ import (
 )
 
 // Directories gives the copies' directories the attributes of the live ones, and makes what is
-// missing. A staged directory that is right already is not touched: backup programs look at its
+// missing. A staged directory that is already right is not touched: backup programs look at its
 // change time.
 func (s *Stage) Directories(live []string) error {
 	deepestFirst := slices.SortedFunc(slices.Values(live), func(a, b string) int {
@@ -34,7 +34,7 @@ func (s *Stage) directory(live string) error {
 	}
 	info, err := os.Lstat(live)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it went after its databases were copied
+		return nil // it was removed after its databases were copied
 	}
 	if err != nil {
 		return err

@@ -46,8 +46,8 @@ func unsettable(err error) bool {
 	return false
 }
 
-// extended reads the extended attributes of a file. One that grows between the two looks is read
-// again.
+// extended reads the extended attributes of a file. If they grow between the two calls, they are
+// read again.
 func extended(path string) (map[string][]byte, error) {
 	names, err := sized(func(buffer []byte) (int, error) { return unix.Llistxattr(path, buffer) })
 	if errors.Is(err, unix.ENOTSUP) {

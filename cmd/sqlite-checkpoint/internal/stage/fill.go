@@ -46,7 +46,7 @@ type Copy struct {
 
 // Fill copies the databases sources, which are absolute paths. The names of one file get one copy.
 func (s *Stage) Fill(ctx context.Context, sources []string, opts Options) ([]Copy, error) {
-	f := filling{stage: s, opts: opts, copies: make([]Copy, len(sources))}
+	f := filler{stage: s, opts: opts, copies: make([]Copy, len(sources))}
 	files := f.group(sources)
 	var next atomic.Int64
 	var workers sync.WaitGroup
@@ -71,7 +71,7 @@ type file struct {
 	size  int64
 }
 
-type filling struct {
+type filler struct {
 	stage  *Stage
 	opts   Options
 	copies []Copy
@@ -81,7 +81,7 @@ type filling struct {
 
 // group finds the names that lead to one file. The name that has a -wal or -journal comes first:
 // it is the one that the application uses.
-func (f *filling) group(sources []string) []file {
+func (f *filler) group(sources []string) []file {
 	type inode struct{ dev, ino uint64 }
 	seen := map[inode]int{}
 	var files []file
@@ -106,7 +106,7 @@ func (f *filling) group(sources []string) []file {
 			files[at].names = append(files[at].names, i)
 		}
 	}
-	// The largest first: it would else be copied alone at the end.
+	// The largest first: otherwise it could be copied alone at the end.
 	slices.SortStableFunc(files, func(a, b file) int { return cmp.Compare(b.size, a.size) })
 	return files
 }
@@ -121,7 +121,7 @@ func inUse(database string) bool {
 }
 
 // fill makes the copy of one file under all its names.
-func (f *filling) fill(ctx context.Context, number int, file file) {
+func (f *filler) fill(ctx context.Context, number int, file file) {
 	first := &f.copies[file.names[0]]
 	*first = f.refresh(ctx, number, first.Source)
 	for _, i := range file.names[1:] {
@@ -135,7 +135,7 @@ func (f *filling) fill(ctx context.Context, number int, file file) {
 	f.progress(f.done.Add(file.size*int64(len(file.names))), 0)
 }
 
-func (f *filling) progress(done, more int64) {
+func (f *filler) progress(done, more int64) {
 	if f.opts.Progress != nil {
 		f.opts.Progress(min(done+more, f.total), f.total)
 	}
@@ -143,7 +143,7 @@ func (f *filling) progress(done, more int64) {
 
 // refresh copies a database, unless the stage has an up-to-date copy of it. The token is taken
 // first: what is committed while the database is copied counts as a change.
-func (f *filling) refresh(ctx context.Context, number int, source string) Copy {
+func (f *filler) refresh(ctx context.Context, number int, source string) Copy {
 	token, err := engine.TakeToken(source)
 	if err != nil {
 		return Copy{Source: source, Err: err}
@@ -161,7 +161,7 @@ func (f *filling) refresh(ctx context.Context, number int, source string) Copy {
 }
 
 // copy takes a snapshot of one database, and puts it in its place.
-func (f *filling) copy(ctx context.Context, number int, source string) Copy {
+func (f *filler) copy(ctx context.Context, number int, source string) Copy {
 	c := Copy{Source: source, Moment: time.Now()}
 	temporary := filepath.Join(f.stage.meta(), fmt.Sprintf("%d.db", number))
 	opts := f.opts.Snapshot

@@ -75,7 +75,7 @@ func (s *Stage) checkPrivate() error {
 	return os.Chmod(s.dir, 0o700)
 }
 
-// begin removes what a killed run has left, and reads the records.
+// begin removes what a killed run has left behind, and reads the records.
 func (s *Stage) begin() error {
 	if err := checkUnmounted(s.dir); err != nil {
 		return err
@@ -137,7 +137,7 @@ func readRecords(name string) map[string]record {
 	return file.Records
 }
 
-// Save remembers the copies for the next run, if the stage is kept and knows of other ones.
+// Save records the copies for the next run, if the stage is kept and its records have changed.
 func (s *Stage) Save(copies []Copy) error {
 	if s.temporary {
 		return nil

@@ -18,7 +18,7 @@ type Layout struct {
 
 // Prune removes what is not in the layout. It runs before Fill, so that nothing is in the way.
 func (s *Stage) Prune(layout Layout) error {
-	p := pruning{keep: map[string]kind{s.dir: ancestor, s.meta(): keepWhole}, points: layout.Points}
+	p := pruner{keep: map[string]kind{s.dir: ancestor, s.meta(): keepWhole}, points: layout.Points}
 	for _, dir := range layout.Directories {
 		p.add(s.dir, s.Path(dir), staged)
 	}
@@ -44,13 +44,13 @@ const (
 	keepWhole      // ours
 )
 
-type pruning struct {
+type pruner struct {
 	keep   map[string]kind
 	points bool
 }
 
 // add keeps a directory and those above it.
-func (p pruning) add(root, dir string, as kind) {
+func (p pruner) add(root, dir string, as kind) {
 	p.keep[dir] = max(p.keep[dir], as)
 	for dir != root {
 		dir = filepath.Dir(dir)
@@ -58,7 +58,7 @@ func (p pruning) add(root, dir string, as kind) {
 	}
 }
 
-func (p pruning) prune(dir string) error {
+func (p pruner) prune(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err

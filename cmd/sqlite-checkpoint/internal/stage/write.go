@@ -11,7 +11,7 @@ import (
 )
 
 // Write writes a file of our own into the stage, as an entry of the live directory in which it is
-// to be seen, and gives it the owner of that directory. A file that is right already is not
+// to be seen, and gives it the owner of that directory. A file that is already right is not
 // touched.
 func (s *Stage) Write(live string, data []byte, modified time.Time) error {
 	name := s.Path(live)

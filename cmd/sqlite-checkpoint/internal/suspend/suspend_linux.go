@@ -35,8 +35,8 @@ func Catch() *Delay {
 	return d
 }
 
-// Hold delays the suspension until release is called. Where one is due already, Hold waits until it
-// is over.
+// Hold delays the suspension until release is called. If one is already due, Hold waits until it is
+// over.
 func (d *Delay) Hold() (release func()) {
 	if d == nil {
 		return func() {}

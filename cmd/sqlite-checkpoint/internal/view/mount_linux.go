@@ -37,9 +37,9 @@ func Mount(v View) error {
 	return dropCapabilities()
 }
 
-// A mounting is a live directory and the staged one that covers it, open as places in the tree:
+// A mountPair is a live directory and the staged one that covers it, open as places in the tree:
 // their paths no longer tell them apart.
-type mounting struct {
+type mountPair struct {
 	live, staged *os.File
 	bound        map[string]bool // names in staged that a live entry is, or was, shown under
 }
@@ -58,7 +58,7 @@ func (d Directory) mount() error {
 		return err
 	}
 	defer staged.Close()
-	m := mounting{live: live, staged: staged, bound: map[string]bool{}}
+	m := mountPair{live: live, staged: staged, bound: map[string]bool{}}
 	entries, err := os.ReadDir(path(live))
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (d Directory) mount() error {
 }
 
 // newcomers returns the databases that have appeared since the copies were made.
-func (m mounting) newcomers(d Directory, entries []fs.DirEntry) (names []string) {
+func (m mountPair) newcomers(d Directory, entries []fs.DirEntry) (names []string) {
 	known := d.hidden(nil)
 	for _, name := range d.Live {
 		known[name] = true
@@ -90,7 +90,7 @@ func (m mounting) newcomers(d Directory, entries []fs.DirEntry) (names []string)
 }
 
 // show mounts one live entry, by descriptor: what was checked is what is mounted.
-func (m mounting) show(name string) error {
+func (m mountPair) show(name string) error {
 	live, err := openPlace(int(m.live.Fd()), name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -120,7 +120,7 @@ func (m mounting) show(name string) error {
 
 // finish removes the mount points of entries that are gone, and gives the staged directory the live
 // one's times.
-func (m mounting) finish(d Directory) error {
+func (m mountPair) finish(d Directory) error {
 	for _, name := range d.Copies {
 		m.bound[name] = true
 	}
@@ -152,8 +152,8 @@ func hide(dir string) error {
 	return unix.Mount("none", dir, "tmpfs", flags, "mode=700,size=4k")
 }
 
-// openPlace opens a file, a symbolic link itself included, as a place in the tree: it cannot be
-// read through that.
+// openPlace opens a file with O_PATH, as a place in the tree that cannot be read. It does not
+// follow a symbolic link.
 func openPlace(dir int, name string) (*os.File, error) {
 	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -60,7 +60,7 @@ func copyLink(live *os.File, point string) error {
 	return unix.UtimesNanoAt(unix.AT_FDCWD, point, []unix.Timespec{stat.Atim, stat.Mtim}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// sameLink reports whether a link made by a run before is still right.
+// sameLink reports whether a link made by an earlier run is still right.
 func sameLink(point, target string, live unix.Stat_t) bool {
 	found, err := os.Readlink(point)
 	if err != nil || found != target {

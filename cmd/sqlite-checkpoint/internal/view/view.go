@@ -2,11 +2,11 @@
 // path.
 //
 // A process in a mount namespace of its own mounts a staged directory over each live directory that
-// holds databases, and then what else the live directory holds onto the staged one: directories,
-// not single files, since a file that the application replaces by rename takes a mount on it away,
-// and a -wal that it creates later would be seen. The program is then started in that namespace. No
-// other process sees any of it, and the kernel unmounts it all when the last process in the
-// namespace has ended.
+// holds databases, and then mounts the other entries of the live directory onto the staged one. It
+// covers whole directories rather than single files: a mount on a file is gone when the application
+// replaces the file by rename, and a -wal that is created later would be seen. The program is then
+// started in that namespace. No other process sees any of it, and the kernel unmounts it all when
+// the last process in the namespace has ended.
 //
 // The live entries are mounted onto the mount of the staged directory, never onto the staged
 // directory itself: no process that removes a stage, in whatever namespace, can reach a live file
@@ -27,12 +27,12 @@ type View struct {
 }
 
 // A Directory is one in which databases are shown as copies. It is shown as it was when the view
-// was mounted: entries that are added, removed or renamed later are not seen to change.
+// was mounted: later additions, removals and renames of entries are not seen.
 type Directory struct {
 	Path   string   // absolute, without symbolic links
 	Staged string   // what is mounted there: it has the live directory's owner, mode and attributes, and the copies
 	Copies []string // the entries that Staged has itself
-	Absent []string // databases that are not to be seen
+	Absent []string // databases that are hidden
 	Live   []string // entries that are shown as they are even if they are databases
 }
 

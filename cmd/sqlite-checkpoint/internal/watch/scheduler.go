@@ -30,7 +30,7 @@ const firstPause = time.Minute
 type Scheduler struct {
 	options Options
 	jobs    map[string]*Job
-	queue   []*Job // that were due when nothing was left in it
+	queue   []*Job // that were due when it was last refilled
 }
 
 // A Job is what the command runs for: one database, or all of them, whose job has no name.
@@ -49,7 +49,7 @@ type Job struct {
 	status    int       // of the last run
 }
 
-// A database is followed by its tokens: at the last look, when the running command began, and when
+// A database is tracked by its tokens: at the last look, when the running command began, and when
 // the last one that succeeded began.
 type database struct {
 	now, begun, done engine.Token
@@ -120,7 +120,7 @@ func (s *Scheduler) Look(now time.Time, tokens map[string]engine.Token, complete
 			continue
 		}
 		if s.options.Once && s.options.AtLeast > 0 && !now.Before(j.began.Add(s.options.AtLeast)) {
-			j.forced = true // there will be no later moment
+			j.forced = true // there will be no later look
 		}
 		switch {
 		case !j.changing():

@@ -19,7 +19,7 @@ type State struct {
 	Jobs map[string]JobState
 }
 
-// A JobState is what is remembered of a job.
+// A JobState is what is remembered about a job.
 type JobState struct {
 	Began    time.Time // the last run that succeeded
 	Ended    time.Time // the last run
