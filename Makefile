@@ -1,21 +1,21 @@
 # make build    ./bin/sqlite-checkpoint, one static binary
-# make demo     a database that is being written to, through restic and back
+# make demo     takes a database that is being written to through restic and back
 # make help     these lines
-# make quick    a minute's look at a change: format, vet, and the tests that need neither root nor anything installed
+# make quick    format, vet, and the tests that need neither root nor anything installed: about a minute
 # make check    format, vet, staticcheck, shellcheck, and what builds without cgo
 # make test     check, then every test; installs what the tests need, and skips none
-# make bench    against what one would type instead; BENCH='-size 8GB -pairs 3' says what
-# make fuzz     the fuzz targets, a bounded number of inputs each
-# make faults   the fault sweeps alone, which make test runs, too: prints their table, integration/faults/FAULTS.md
+# make bench    compares it with the same steps by hand; BENCH='-size 8GB -pairs 3' are its flags
+# make fuzz     the fuzz targets, with a bounded number of inputs each
+# make faults   only the fault sweeps of make test: prints their table, integration/faults/FAULTS.md
 # make soak     200 backups of each kind beside writers and an application that is killed now and then
-# make dist     what is released, below bin/dist: static binaries, packages, an image, checksums
+# make dist     builds what is released, in bin/dist: static binaries, packages, an image, checksums
 # make test-dist  installs, uses and removes each of them
-# make mutants  breaks the program on purpose, again and again: the test that should notice must turn red
+# make mutants  breaks the program on purpose, in one place at a time: the named test must fail
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-# go uses all cores by itself, and apt can run only once.
+# go uses all cores itself, and only one apt can run at a time.
 .NOTPARALLEL:
 
 # Every go command below, and every one that a test starts, has the same flags: SQLite compiles for minutes, and again for
@@ -49,7 +49,7 @@ bin/gotestsum: integration/tools/go.mod integration/tools/go.sum
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
 
-# What is missing here skips its tests. -short leaves out long repetitions.
+# Tests of programs that are missing here are skipped. -short leaves out long repetitions.
 quick: format
 	go vet ./...
 	go test -short $(OVERLAP) ./cmd/... ./engine/... ./stream/... ./integration ./integration/mutants
@@ -75,7 +75,7 @@ check: format
 	for os in darwin freebsd; do \
 		GOOS=$$os CGO_ENABLED=0 go build -modfile=bin/portable.mod -o /dev/null ./cmd/sqlite-checkpoint; done
 
-# The second command runs even if the first fails; -count=1 because programs outside decide its outcome, too.
+# The second command runs even if the first fails; -count=1 because its outcome also depends on other programs.
 define every_test
 failed=0
 go test -json -race -timeout 30m $(OVERLAP) ./cmd/... ./engine/... ./stream/... || failed=1
@@ -84,7 +84,7 @@ exit $$failed
 endef
 export every_test
 
-# A package that does not build, or panics, fails without a failed test. A skipped test is no success here.
+# A package that does not build, or panics, fails without a failed test. A skipped test counts as a failure here.
 totals := /"Action":"pass".*"Test":/ { passed++ } /"Action":"skip".*"Test":/ { skipped++ } \
 	/"Action":"fail"/ { if (/"Test":/) failed++; else broken++ } END { if (!failed) failed = broken; \
 	printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped; exit !passed || failed || skipped }
