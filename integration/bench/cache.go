@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// caches measures what an application that shares a memory cgroup of 0.7 times the database with a
-// snapshot has left of its hot pages, which are 0.3 times the database.
+// caches measures how many of its hot pages an application keeps in the page cache. It shares a
+// memory cgroup of 0.7 times the size of the database with a snapshot, and its hot pages are 0.3
+// times that size.
 func (b *bench) caches(db string, size int64) error {
 	const part = "cache"
 	g, err := newCgroup(size / 10 * 7)
@@ -49,14 +50,14 @@ func (b *bench) caches(db string, size int64) error {
 	return b.out.put(size, part, figures...)
 }
 
-// A visit is what an application goes through while a program runs beside it.
+// A visit is one run of a program beside an application, and the reads of the application.
 type visit struct {
 	took                  time.Duration
 	before, beside, after *tally
 }
 
-// visited runs a program beside a fresh application. Nothing of the database is cached when the
-// application starts: whoever reads a page first has it on the account of its cgroup.
+// visited runs a program beside a new application. The database is not cached when the application
+// starts: a page counts against the cgroup that reads it first.
 func visited(db string, size int64, argv []string) (v visit, err error) {
 	if err := evict(db); err != nil {
 		return v, err
@@ -93,7 +94,7 @@ func visited(db string, size int64, argv []string) (v visit, err error) {
 	return v, err
 }
 
-// evict takes a file out of the page cache.
+// evict removes a file from the page cache.
 func evict(name string) error {
 	f, err := os.Open(name)
 	if err != nil {
@@ -104,7 +105,7 @@ func evict(name string) error {
 	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 }
 
-// cacheLimits are what a program should keep to: 0 where that is nobody's promise.
+// cacheLimits are the limits of a program's figures, 0 for none.
 type cacheLimits struct{ after, median, beside float64 }
 
 func (l cacheLimits) figures(name string, visits, others []visit) []figure {

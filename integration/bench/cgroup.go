@@ -12,8 +12,8 @@ import (
 // A cgroup limits the memory of the processes in it, page cache included.
 type cgroup struct{ dir string }
 
-// newCgroup makes one below the root of the hierarchy, version 1 or 2. It fails where that takes
-// more rights than there are.
+// newCgroup creates a cgroup below the root of the hierarchy, version 1 or 2. It fails if this
+// process lacks the permission.
 func newCgroup(limit int64) (*cgroup, error) {
 	const root = "/sys/fs/cgroup"
 	parent, file := filepath.Join(root, "memory"), "memory.limit_in_bytes"
@@ -37,14 +37,14 @@ func newCgroup(limit int64) (*cgroup, error) {
 	return g, nil
 }
 
-// command is argv with everything that it starts in the cgroup.
+// command returns a command line that runs argv in the cgroup.
 func (g *cgroup) command(argv ...string) []string {
 	const enter = `echo $$ >"$0" && exec "$@"`
 	return append([]string{"sh", "-c", enter, filepath.Join(g.dir, "cgroup.procs")}, argv...)
 }
 
-// remove waits until the last process is gone, of which the kernel may still keep account after
-// wait(2).
+// remove removes the cgroup. It retries, because the kernel may still count a process in it for a
+// moment after wait(2).
 func (g *cgroup) remove() {
 	for range 100 {
 		if os.Remove(g.dir) == nil {

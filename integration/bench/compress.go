@@ -8,8 +8,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// compressCommand is the argument that makes this program a task of its own: it compresses an image
-// to nowhere, once for each of its workers.
+// compressCommand is the argument with which bench starts itself as a task that compresses an image
+// once for each of its workers, and discards the output.
 const compressCommand = "compress"
 
 func compress(image, workers string) error {

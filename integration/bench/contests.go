@@ -7,31 +7,32 @@ import (
 	"time"
 )
 
-// A contest is a set of tasks that are run in turn, and what is to be learned from it.
+// A contest is a set of tasks that are run one after the other, and the figures that are computed
+// from their times.
 type contest struct {
 	name   string
 	inputs []string
-	before func() error // makes what the tasks need; nil for nothing
+	before func() error // creates what the tasks need; may be nil
 	tasks  []task
 	claims []claim
-	after  []string // files to be removed at the end
+	after  []string // files to remove at the end
 }
 
-// A round is how the tasks went, each run once.
+// A round has the outcome of every task, each run once.
 type round map[string]outcome
 
 func (r round) seconds(task string) float64 { return r[task].took.Seconds() }
 
-// A claim is a number that follows from a round, and what it should be at most.
+// A claim is a figure that is computed from each round, and its target.
 type claim struct {
 	what  string
 	of    func(round) float64
 	limit float64
-	over  sizes // where the limit holds
-	told  sizes // where the number means anything; the zero value is everywhere
+	over  sizes // of the databases that the limit is for
+	shown sizes // of those whose figure means anything
 }
 
-// sizes are those of databases, in bytes. The zero value is all of them.
+// sizes is a range of database sizes, in bytes. The zero value includes all.
 type sizes struct{ from, to int64 }
 
 var (
@@ -42,7 +43,7 @@ var (
 
 func (s sizes) contain(n int64) bool { return s == sizes{} || s.from <= n && n <= s.to }
 
-// Tasks that are named again in claims, tables and the plot.
+// Names of tasks that claims, tables and the plot refer to.
 const (
 	program     = "sqlite-checkpoint "
 	rawOurs     = program + "snapshot"
@@ -55,15 +56,15 @@ const (
 	verifyOurs  = program + "verify"
 )
 
-// contests are all that there are.
+// contests returns all contests.
 func (b *bench) contests(db string) []contest {
 	return []contest{b.snapshot(db), b.compressed(db), b.fullCheck(db), b.restore(db), b.verify(db), b.workers(db)}
 }
 
 const shellLine = "integration/bench/shell-line.sh"
 
-// snapshot is the raw stream against the shell line, and against its own parts as the best programs
-// for each do them.
+// snapshot compares a raw stream with the shell line, and with its own parts as done by the best
+// program for each.
 func (b *bench) snapshot(db string) contest {
 	copied := b.path("tmp/copied.db")
 	floor := func(r round) float64 {
@@ -85,14 +86,14 @@ func (b *bench) snapshot(db string) contest {
 		},
 		claims: []claim{
 			{what: "raw snapshot : the shell line", of: ratio(rawOurs, rawTheirs), limit: 0.42, over: large,
-				told: notTiny},
-			{what: "raw snapshot : the shell line", of: ratio(rawOurs, rawTheirs), limit: 1, over: tiny, told: tiny},
+				shown: notTiny},
+			{what: "raw snapshot : the shell line", of: ratio(rawOurs, rawTheirs), limit: 1, over: tiny, shown: tiny},
 			{what: "raw snapshot : floor (copy + max(check, hash) + splice)",
 				of: func(r round) float64 { return r.seconds(rawOurs) / floor(r) }, limit: 1.10, over: large,
-				told: notTiny},
-			{what: "raw snapshot : VACUUM INTO alone", of: ratio(rawOurs, "VACUUM INTO"), told: notTiny},
+				shown: notTiny},
+			{what: "raw snapshot : VACUUM INTO alone", of: ratio(rawOurs, "VACUUM INTO"), shown: notTiny},
 			{what: "raw snapshot, whole process, ms", of: func(r round) float64 { return r.seconds(rawOurs) * 1000 },
-				limit: 25, over: tiny, told: tiny},
+				limit: 25, over: tiny, shown: tiny},
 		},
 	}
 }
@@ -111,13 +112,12 @@ func (b *bench) compressed(db string) contest {
 				over: large},
 			{what: "--zstd : the same, bytes of output", of: func(r round) float64 {
 				return float64(r[zstdOurs].output) / float64(r[zstdTheirs].output)
-			}, limit: 1.05, over: notTiny, told: notTiny},
+			}, limit: 1.05, over: notTiny, shown: notTiny},
 		},
 	}
 }
 
-// fullCheck compares a whole backup, copy, digest and stream included, with the other's check
-// alone.
+// fullCheck compares a whole backup, including copy, digest and stream, with SQLite's check alone.
 func (b *bench) fullCheck(db string) contest {
 	return contest{
 		name:   "full",
@@ -128,7 +128,7 @@ func (b *bench) fullCheck(db string) contest {
 		},
 		claims: []claim{
 			{what: "backup --check full, all of it : PRAGMA integrity_check alone", of: ratio(fullOurs, fullTheirs),
-				limit: 0.65, over: large, told: notTiny},
+				limit: 0.65, over: large, shown: notTiny},
 		},
 	}
 }
@@ -150,7 +150,7 @@ func (b *bench) restore(db string) contest {
 			{what: "restore : cat to a file and fsync + max(sha256sum, quick_check)", of: func(r round) float64 {
 				return r.seconds(restoreOurs) / (r.seconds("cat and fsync") + max(r.seconds("sha256sum"),
 					r.seconds("quick_check")))
-			}, limit: 1.2, over: large, told: notTiny},
+			}, limit: 1.2, over: large, shown: notTiny},
 		},
 		after: []string{stream},
 	}
@@ -176,7 +176,8 @@ func (b *bench) verify(db string) contest {
 	}
 }
 
-// workers compares one process with two that do the same amount of work on a core each.
+// workers compares one process on two cores with two processes on one core each, for the same
+// amount of work.
 func (b *bench) workers(db string) contest {
 	const together, apart = "one process, two workers", "two processes, a worker each"
 	return contest{
@@ -189,12 +190,12 @@ func (b *bench) workers(db string) contest {
 		},
 		claims: []claim{
 			{what: "throughput of two processes with a worker each : one with two", of: ratio(together, apart),
-				limit: 1 / 0.9, over: notTiny, told: notTiny},
+				limit: 1 / 0.9, over: notTiny, shown: notTiny},
 		},
 	}
 }
 
-// self is this program.
+// self returns the path of this program.
 func self() string {
 	name, err := os.Executable()
 	if err != nil {
@@ -207,7 +208,7 @@ func ratio(ours, theirs string) func(round) float64 {
 	return func(r round) float64 { return r.seconds(ours) / r.seconds(theirs) }
 }
 
-// emit puts a stream into a file.
+// emit returns a function that writes a stream to a file.
 func (b *bench) emit(db, to string, flags ...string) func() error {
 	return func() error {
 		argv := append([]string{"sh", "-c", `to=$1; shift; exec "$@" >"$to"`, "sh", to, b.program, "backup", "-q", db,
@@ -226,8 +227,8 @@ func both(first, second func() error) func() error {
 	}
 }
 
-// hold runs a contest and keeps what it has shown.
-func (b *bench) hold(c contest, size int64) error {
+// runContest runs a contest and stores its results.
+func (b *bench) runContest(c contest, size int64) error {
 	for _, name := range c.after {
 		defer os.Remove(name)
 	}
@@ -247,7 +248,7 @@ func (b *bench) hold(c contest, size int64) error {
 	return b.out.add(size, c, rounds)
 }
 
-// roundsFor is more where a round is short: there the noise is larger, and the time is there.
+// roundsFor returns more rounds for small databases, whose times are noisier and short.
 func (b *bench) roundsFor(size int64) int {
 	if tiny.contain(size) {
 		return 10 * b.rounds
@@ -255,7 +256,7 @@ func (b *bench) roundsFor(size int64) int {
 	return b.rounds
 }
 
-// round runs every task once, in the opposite order every other time.
+// round runs every task once, in reverse order every other time.
 func (c contest) round(number int, size int64) (round, error) {
 	r := round{}
 	for i := range c.tasks {

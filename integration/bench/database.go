@@ -12,12 +12,12 @@ import (
 	"strings"
 )
 
-// recipe names what buildDatabase makes. A change of what it makes needs another number, lest an
-// old one be used.
+// recipe is the version of what buildDatabase makes. Increase it with every change of that, or old
+// databases are used.
 const recipe = "v1"
 
-// schema is three tables with five indexes. The indexes are there before the rows, as in a database
-// that has grown: their pages lie between those of the tables, and are not full.
+// schema is three tables with five indexes. The indexes are created before the rows, as in a
+// database that has grown: their pages lie between those of the tables, and are not full.
 const schema = `
 CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER, owner INTEGER, key TEXT, body TEXT);
 CREATE TABLE document (id INTEGER PRIMARY KEY, at INTEGER, owner INTEGER, key TEXT, body TEXT);
@@ -28,8 +28,8 @@ CREATE INDEX document_owner ON document (owner, at);
 CREATE INDEX document_key ON document (key);
 CREATE INDEX session_key ON session (key);`
 
-// shares are the tables' parts of all rows, in percent. The rows are alike, so they are the parts
-// of the bytes, too.
+// shares are the tables' shares of all rows, in percent. As all rows are alike, they are also their
+// shares of the bytes.
 var shares = []struct {
 	table   string
 	percent int64
@@ -40,7 +40,7 @@ const (
 	emptyBytes  = 9 << 12 // the schema and the roots of tables and indexes
 )
 
-// database gives the name of the database of that size, which is made unless it is already there.
+// database returns the path of a database of that size, and builds it unless it exists.
 func database(dir string, size int64) (string, error) {
 	path := filepath.Join(dir, fmt.Sprintf("%s-%s.db", recipe, sizeName(size)))
 	if _, err := os.Stat(path); err == nil {
@@ -91,8 +91,8 @@ func buildDatabase(path string, size int64) error {
 	return nil
 }
 
-// writeRows writes rows as CSV that needs no quotes. If the reader goes away, it is the one to tell
-// why.
+// writeRows writes rows as CSV that needs no quotes. It ignores write errors: the reader reports
+// why it has gone.
 func writeRows(to io.Writer, random *rand.Rand, rows int64) {
 	vocabulary := newVocabulary(random)
 	w := bufio.NewWriterSize(to, 1<<16)
@@ -109,7 +109,7 @@ func writeRows(to io.Writer, random *rand.Rand, rows int64) {
 	}
 }
 
-// bodyLength is 40 to 280 bytes mostly; one row of 100 is large enough to need pages of its own.
+// bodyLength returns mostly 40 to 280 bytes; one row in 100 is large enough to need overflow pages.
 func bodyLength(random *rand.Rand) int {
 	if random.IntN(100) == 0 {
 		return 4_000 + random.IntN(6_000)
@@ -117,7 +117,7 @@ func bodyLength(random *rand.Rand) int {
 	return 40 + random.IntN(240)
 }
 
-// A vocabulary makes text that compresses about as people's text in a database does.
+// A vocabulary makes text that compresses about as well as text in real databases.
 type vocabulary struct {
 	random *rand.Rand
 	words  []string
@@ -135,8 +135,8 @@ func newVocabulary(random *rand.Rand) *vocabulary {
 	return v
 }
 
-// appendText appends words, short lists of which come up more often, and now and then a number,
-// until there are n bytes.
+// appendText appends words, some of them more often than others, and now and then a number, until
+// there are n bytes.
 func (v *vocabulary) appendText(text []byte, n int) []byte {
 	for end := len(text) + n; len(text) < end; {
 		switch kind := v.random.IntN(10); {
@@ -151,7 +151,7 @@ func (v *vocabulary) appendText(text []byte, n int) []byte {
 	return text
 }
 
-// checkRecipe proves that the database is what the figures say they are of.
+// checkRecipe checks that the database has about the size and the compressibility that it should.
 func checkRecipe(path string, size int64) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -170,7 +170,7 @@ func checkRecipe(path string, size int64) error {
 	return err
 }
 
-// compression is what zstd -3 makes of the first n bytes, as a part of them.
+// compression returns the compressed size of the first n bytes under zstd -3, divided by n.
 func compression(path string, n int64) (float64, error) {
 	f, err := os.Open(path)
 	if err != nil {

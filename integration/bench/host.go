@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// maxStolen is the part of the CPUs that a virtual machine's host may take away during a
-// measurement for it to count.
+// maxStolen is the largest part of the CPU time that the host of a virtual machine may take away
+// during a valid measurement.
 const maxStolen = 0.03
 
-// leftAlone measures until the host has kept away, up to a number of times. It returns the
-// measurement that was disturbed least, and the part of the CPUs that was stolen from it.
+// leftAlone measures, up to three times, until the host has not disturbed the measurement. It
+// returns the one that was disturbed least, and the part of the CPU time that was stolen from it.
 func leftAlone[T any](measure func() (T, error)) (best T, part float64, err error) {
 	part = math.Inf(1)
 	for range 3 {
@@ -33,7 +33,7 @@ func leftAlone[T any](measure func() (T, error)) (best T, part float64, err erro
 	return best, part, nil
 }
 
-// stolen is how long all CPUs together have had to wait for the host so far; see proc(5),
+// stolen returns how long all CPUs together have waited for the host so far; see proc(5),
 // /proc/stat.
 func stolen() time.Duration {
 	const column, tick = 8, 10 * time.Millisecond

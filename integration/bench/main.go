@@ -1,15 +1,14 @@
-// Command bench measures the program against what a user would type instead, in turn and in one
-// run, and judges it by the targets that it has been given.
+// Command bench compares the program with the commands that a user would otherwise type, one after
+// the other in the same run, and reports which targets it misses.
 //
 //	go run ./integration/bench                          100 kB, 64 MB and 1 GB, five rounds each
 //	go run ./integration/bench -size 8GB -only snapshot -pairs 3
 //
-// It is started in the repository's root, where make build has left the program.
+// Start it in the repository's root, after make build.
 //
-// What is compared is in contests.go; sending.go looks at the CPU that sending takes, usage.go at
-// memory and disk, cache.go at an application that goes on reading, writer.go at one that goes on
-// writing. Everything measured is kept in the work directory, so the tables and the plot show what
-// earlier runs have found, too.
+// contests.go has the comparisons; sending.go measures the CPU time of sending, usage.go memory and
+// disk, cache.go an application that keeps reading, writer.go one that keeps writing. All results
+// are kept in the work directory, so the tables and the plot include those of earlier runs.
 package main
 
 import (
@@ -21,7 +20,7 @@ import (
 	"strings"
 )
 
-// A bench is where and with what is measured.
+// A bench says what is measured, and where.
 type bench struct {
 	program string
 	dir     string
@@ -40,12 +39,12 @@ func main() {
 	}
 	sizes := sizeList{100e3, 64e6, 1e9}
 	flag.Var(&sizes, "size", "sizes of databases, such as 100kB,64MB,1GB,8GB")
-	pairs := flag.Int("pairs", 5, "rounds in which everything runs once, one after the other")
+	pairs := flag.Int("pairs", 5, "rounds, in each of which everything runs once")
 	only := flag.String("only", "", "only these, separated by commas: "+strings.Join(parts(), ", "))
 	dir := flag.String("dir", filepath.Join(os.TempDir(), "sqlite-checkpoint-bench"),
-		"work directory: databases and results stay there")
-	program := flag.String("program", "bin/sqlite-checkpoint", "what is measured")
-	plot := flag.String("plot", "", "where a plot of all results goes, as SVG; empty for none")
+		"work directory, which keeps databases and results")
+	program := flag.String("program", "bin/sqlite-checkpoint", "the program to measure")
+	plot := flag.String("plot", "", "file for a plot of all results, as SVG")
 	flag.Parse()
 	if err := run(&bench{program: *program, dir: *dir, rounds: *pairs, only: list(*only)}, sizes, *plot); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -53,7 +52,7 @@ func main() {
 	}
 }
 
-// runTask does what the program is started for by itself.
+// runTask does the work for which bench starts itself.
 func runTask(args []string) (isTask bool, err error) {
 	switch {
 	case len(args) == 3 && args[0] == compressCommand:
@@ -82,8 +81,8 @@ func run(b *bench, sizes []int64, plot string) (err error) {
 	return os.WriteFile(plot, b.out.plot(), 0o644)
 }
 
-// prepare makes the work directory, in which all programs put their temporary files: they use the
-// same disk.
+// prepare makes the work directory. All programs put their temporary files there, so that they use
+// the same disk.
 func (b *bench) prepare() (err error) {
 	for _, part := range b.only {
 		if !slices.Contains(parts(), part) {
@@ -108,7 +107,7 @@ func (b *bench) prepare() (err error) {
 	return err
 }
 
-// measure does all the work with a database of one size.
+// measure measures everything with a database of one size.
 func (b *bench) measure(size int64) error {
 	db, err := database(b.dir, size)
 	if err != nil {
@@ -118,7 +117,7 @@ func (b *bench) measure(size int64) error {
 		if !b.wants(c.name) {
 			continue
 		}
-		if err := b.hold(c, size); err != nil {
+		if err := b.runContest(c, size); err != nil {
 			return err
 		}
 	}
@@ -145,7 +144,7 @@ func (b *bench) measure(size int64) error {
 
 func (b *bench) wants(part string) bool { return len(b.only) == 0 || slices.Contains(b.only, part) }
 
-// path is a name in the work directory.
+// path returns the path of a file in the work directory.
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
 
 func list(s string) []string {

@@ -43,7 +43,7 @@ func (s *store) curves() []curve {
 	return slices.DeleteFunc(all, func(c curve) bool { return len(c.points) == 0 })
 }
 
-// A canvas is where the curves go, in pixels; both axes are logarithmic.
+// A canvas is where the curves are drawn, in pixels; both axes are logarithmic.
 type canvas struct {
 	bytes.Buffer
 	x, y axis
@@ -83,7 +83,7 @@ func (s *store) plot() []byte {
 
 func (c *canvas) printf(format string, args ...any) { fmt.Fprintf(c, format+"\n", args...) }
 
-// fit chooses the axes so that everything is on them, from one power of ten to another in time.
+// fit chooses the axes so that everything fits, the time axis from one power of ten to another.
 func (c *canvas) fit(curves []curve) {
 	c.x = axis{math.Inf(1), 0, 96, 590}
 	c.y = axis{math.Inf(1), 0, height - 76, 84}
@@ -136,7 +136,7 @@ func (c *canvas) draw(curve curve) {
 	}
 }
 
-// label names the curves at their ends, far enough apart to be read.
+// label names the curves at their ends, far enough apart to be legible.
 func (c *canvas) label(curves []curve) {
 	last := func(v curve) point { return v.points[len(v.points)-1] }
 	curves = slices.Clone(curves)

@@ -14,18 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readCommand is the argument that makes this program an application which reads a file at random.
+// readCommand is the argument with which bench starts itself as an application that reads a file at
+// random.
 const readCommand = "read"
 
 const (
 	pageBytes = 4 << 10
-	// extentBytes is how much of the file is hot, or not, in one piece.
+	// extentBytes is the length of a part of the file that is hot or not as a whole.
 	extentBytes = 64 << 10
-	// Of hotEvery extents the first hotOf are hot; one read of coldEvery goes to any page.
+	// Of every hotEvery extents the first hotOf are hot. One in coldEvery reads is of any page, hot
+	// or not.
 	hotOf, hotEvery, coldEvery = 3, 10, 1000
 )
 
-// A tally is what a reader has been through. Latencies are counted in steps of 0.1 µs.
+// A tally counts the reads of an application, and their latencies in steps of 0.1 µs.
 type tally struct {
 	Reads, Misses int64
 	Steps         []int64
@@ -46,7 +48,7 @@ func (t *tally) add(took time.Duration, missed bool) {
 	t.Steps[min(int64(took/stepTime), maxSteps-1)]++
 }
 
-// at is the latency in microseconds that this part of the reads does not exceed.
+// at returns the latency in microseconds that this fraction of the reads does not exceed.
 func (t *tally) at(part float64) float64 {
 	left := int64(part * float64(t.Reads))
 	for i, n := range t.Steps {
@@ -57,8 +59,8 @@ func (t *tally) at(part float64) float64 {
 	return 0
 }
 
-// readHot reads the hot part of the file twice, says so with an empty tally, and then reads at
-// random. For each line on stdin it answers with the tally since the last one.
+// readHot reads the hot part of the file twice, reports that with an empty tally, and then reads at
+// random. For each line on stdin it prints the tally since the previous one.
 func readHot(name string) error {
 	f, err := os.Open(name)
 	if err != nil {
@@ -92,8 +94,7 @@ func readHot(name string) error {
 	return <-asked
 }
 
-// answer puts a new tally in the place of the current one for each line on stdin, and writes that
-// to stdout.
+// answer replaces the current tally for each line on stdin, and writes the old one to stdout.
 func answer(now *atomic.Pointer[tally], ended <-chan *tally) error {
 	in, out := bufio.NewReader(os.Stdin), json.NewEncoder(os.Stdout)
 	for {
@@ -117,7 +118,7 @@ type hotReader struct {
 	page    []byte
 }
 
-// warm reads each hot page twice: only then does the kernel take it for one that is used.
+// warm reads each hot page twice: only then does the kernel consider it active.
 func (r hotReader) warm() error {
 	for range 2 {
 		for extent := range r.extents {
@@ -189,7 +190,7 @@ func startReader(g *cgroup, db string) (*reader, error) {
 	return r, nil
 }
 
-// next gives what happened since the last call.
+// next returns the tally since the last call.
 func (r *reader) next() (t *tally, err error) {
 	if _, err = io.WriteString(r.in, "\n"); err == nil {
 		err = r.out.Decode(&t)

@@ -65,10 +65,10 @@ func (s *store) printRow(w io.Writer, task string, show func(timing) string) {
 	fmt.Fprintln(w, line+" |")
 }
 
-// cell makes text fit for a table.
+// cell escapes text for a table.
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
 
-// tasks are all that there are times of.
+// tasks returns all tasks that were timed.
 func (s *store) tasks() []string {
 	all := slices.Clone(summary)
 	for _, t := range s.Times {
@@ -102,7 +102,7 @@ func (f figure) verdict() string {
 	case median(f.Values) <= f.Limit:
 		return "OK"
 	}
-	return "short"
+	return "missed"
 }
 
 func spread(values []float64, format func(float64) string) string {
@@ -122,7 +122,7 @@ func seconds(s float64) string {
 	return number(s) + " s"
 }
 
-// number shows three digits, or all there are before the point.
+// number shows three digits, or more if there are more before the point.
 func number(x float64) string {
 	switch size := math.Abs(x); {
 	case size >= 99.5:
@@ -139,7 +139,7 @@ func spaced(size int64) string {
 	return digits + " " + name[len(digits):]
 }
 
-// machine says what the figures are of.
+// machine describes the machine.
 func machine() string {
 	cpu, sha := "unknown CPU", "without"
 	info, _ := os.ReadFile("/proc/cpuinfo")

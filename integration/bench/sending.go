@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spliceCommand is the argument that makes this program a task of its own: it has the kernel send a
-// file to standard output, a pipe that is enlarged first.
+// spliceCommand is the argument with which bench starts itself as a task that has the kernel send a
+// file to standard output, a pipe that it enlarges first.
 const spliceCommand = "splice"
 
 func splice(name string) error {
@@ -34,7 +34,8 @@ func splice(name string) error {
 	}
 }
 
-// sending measures the CPU time that the program needs to send a stream, once all else is done.
+// sending measures the CPU time that the program needs to send a stream, once everything else is
+// done.
 func (b *bench) sending(db string, size int64) error {
 	const limit = 0.05
 	f := figure{What: "raw snapshot, CPU of sending, s a GB"}
@@ -54,7 +55,7 @@ func (b *bench) sending(db string, size int64) error {
 	return b.out.put(size, "sending", f)
 }
 
-// sendingCPU runs a program and reads its output only when it does nothing but wait for its reader.
+// sendingCPU runs a program and reads its output only once it does nothing but wait for its reader.
 func sendingCPU(argv ...string) (used time.Duration, sent int64, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -81,7 +82,7 @@ func sendingCPU(argv ...string) (used time.Duration, sent int64, err error) {
 		if err != nil {
 			return 0, 0, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 		}
-		// Not after the trailer, when the process ends, which frees its memory and the copy.
+		// Not after the trailer: the process then exits, and frees its memory and the copy.
 		if now, err := cpuOf(cmd.Process.Pid); err == nil && n >= 4096 {
 			after = now
 		}
@@ -89,7 +90,8 @@ func sendingCPU(argv ...string) (used time.Duration, sent int64, err error) {
 	return after - before, sent, cmd.Wait()
 }
 
-// idle waits until the process has needed no CPU for a while, and returns what it has needed.
+// idle waits until the process has used no CPU for a while, and returns the CPU time that it has
+// used.
 func idle(pid int) (time.Duration, error) {
 	const while = 300 * time.Millisecond
 	for last := time.Duration(-1); ; time.Sleep(while) {
@@ -104,7 +106,7 @@ func idle(pid int) (time.Duration, error) {
 	}
 }
 
-// cpuOf returns the CPU time of a process, as its CPU clock has it.
+// cpuOf returns the CPU time of a process, from its CPU clock.
 func cpuOf(pid int) (time.Duration, error) {
 	clock := int32(^pid)<<3 | 2 // clock_getcpuclockid(3): of all threads, by the scheduler
 	var t unix.Timespec

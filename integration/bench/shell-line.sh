@@ -1,5 +1,5 @@
 #!/bin/bash
-# What one types without this program: a consistent copy, checked, digested and sent.
+# The same without this program: a consistent copy, checked, hashed and sent.
 #
 #   shell-line.sh DB >image
 #   shell-line.sh --zstd DB >image.zst

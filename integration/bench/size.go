@@ -30,7 +30,7 @@ func (l *sizeList) Set(s string) error {
 	return nil
 }
 
-// sizeName is short: 64MB, not 64 MB, and 1GB, not 1.0 GB.
+// sizeName returns a short name: 64MB, not 64 MB, and 1GB, not 1.0 GB.
 func sizeName(size int64) string {
 	return strings.NewReplacer(" ", "", ".0", "").Replace(humanize.Bytes(uint64(size)))
 }

@@ -8,15 +8,14 @@ import (
 	"slices"
 )
 
-// A store is what all runs with one work directory have found: a later figure replaces an earlier
-// one.
+// A store has the results of all runs with one work directory. Later results replace earlier ones.
 type store struct {
 	path    string
 	Times   []timing
 	Figures []figure
 }
 
-// A timing is how long a task took, each time, and for how long it had a CPU, in seconds.
+// A timing has the wall and CPU times of a task in every round, in seconds.
 type timing struct {
 	Size    int64
 	Contest string
@@ -25,8 +24,7 @@ type timing struct {
 	CPU     []float64
 }
 
-// A figure is a number with its spread, and what it should be at most: 0 if that is nobody's
-// promise.
+// A figure is a number that was measured several times, and its upper limit, 0 for none.
 type figure struct {
 	Size   int64
 	Part   string // of the bench
@@ -55,7 +53,7 @@ func (s *store) save() error {
 	return os.WriteFile(s.path, data, 0o644)
 }
 
-// add keeps what a contest has shown.
+// add stores the results of a contest.
 func (s *store) add(size int64, c contest, rounds []round) error {
 	s.forget(size, c.name)
 	for _, t := range c.tasks {
@@ -67,7 +65,7 @@ func (s *store) add(size int64, c contest, rounds []round) error {
 		s.Times = append(s.Times, times)
 	}
 	for _, claim := range c.claims {
-		if !claim.told.contain(size) {
+		if !claim.shown.contain(size) {
 			continue
 		}
 		f := figure{Size: size, Part: c.name, What: claim.what}
@@ -82,7 +80,7 @@ func (s *store) add(size int64, c contest, rounds []round) error {
 	return s.save()
 }
 
-// put keeps figures that a part of the bench has found in another way.
+// put stores the figures of a part of the bench that is not a contest.
 func (s *store) put(size int64, part string, figures ...figure) error {
 	s.forget(size, part)
 	for _, f := range figures {
@@ -92,13 +90,13 @@ func (s *store) put(size int64, part string, figures ...figure) error {
 	return s.save()
 }
 
-// forget makes room for newer results of the same.
+// forget removes earlier results of the same part and size.
 func (s *store) forget(size int64, part string) {
 	s.Times = slices.DeleteFunc(s.Times, func(t timing) bool { return t.Size == size && t.Contest == part })
 	s.Figures = slices.DeleteFunc(s.Figures, func(f figure) bool { return f.Size == size && f.Part == part })
 }
 
-// sizes are those that there is anything of, smallest first.
+// sizes returns the database sizes that have results, smallest first.
 func (s *store) sizes() []int64 {
 	var all []int64
 	for _, f := range s.Figures {
@@ -108,12 +106,12 @@ func (s *store) sizes() []int64 {
 	return slices.Compact(all)
 }
 
-// timedSizes are those for which there are snapshots in the plot.
+// timedSizes returns the sizes for which snapshots were timed, for the plot.
 func (s *store) timedSizes() []int64 {
 	return slices.DeleteFunc(s.sizes(), func(size int64) bool { return len(s.timing(size, rawOurs).Seconds) == 0 })
 }
 
-// timing is what is known of a task, which may be nothing.
+// timing returns the times of a task, which may be none.
 func (s *store) timing(size int64, task string) timing {
 	for _, t := range s.Times {
 		if t.Size == size && t.Task == task {

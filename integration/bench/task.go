@@ -11,30 +11,29 @@ import (
 	"time"
 )
 
-// A task is a thing to be timed.
+// A task is something to time.
 type task struct {
 	name  string
 	run   func() (outcome, error)
-	makes string // a file that is to be removed afterwards
+	makes string // a file to remove afterwards
 }
 
-// An outcome is how it went.
+// An outcome is what was measured of one run of a task.
 type outcome struct {
 	took   time.Duration
 	cpu    time.Duration // of all its processes
 	output int64         // bytes
-	stolen float64       // the part of the CPUs that the host took away
+	stolen float64       // the part of the CPU time that the host took away
 }
 
-// perform runs a task, again if the host disturbs it.
+// perform runs a task, and again if the host has disturbed it.
 func (t task) perform(inputs ...string) (outcome, error) {
 	o, stolen, err := leftAlone(func() (outcome, error) { return t.once(inputs...) })
 	o.stolen = stolen
 	return o, err
 }
 
-// once runs a task from a state that is the same for all: its inputs in the page cache, nothing
-// left to be written.
+// once runs a task from the same state as all others: its inputs in the page cache, no dirty pages.
 func (t task) once(inputs ...string) (outcome, error) {
 	if err := warm(inputs...); err != nil {
 		return outcome{}, err
@@ -68,7 +67,8 @@ func warm(names ...string) error {
 	return nil
 }
 
-// command gives a task's run: a program whose output is read as cat >/dev/null would, and counted.
+// command returns a function that runs a program, and reads and counts its output as cat >/dev/null
+// would.
 func command(argv ...string) func() (outcome, error) {
 	return func() (outcome, error) {
 		p, err := start(argv...)
@@ -88,7 +88,7 @@ type process struct {
 
 func start(argv ...string) (*process, error) {
 	p := &process{cmd: exec.Command(argv[0], argv[1:]...), consumed: make(chan int64, 1)}
-	// Blocking descriptors, both of them: the consumer shall cost what cat costs.
+	// Blocking descriptors, so that the consumer costs what cat costs.
 	var fds [2]int
 	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC); err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (p *process) consume(fd int) {
 	}
 }
 
-// wait waits for the process and for its output's end. It does not know when it began.
+// wait waits for the process and for the end of its output. The outcome lacks the wall time.
 func (p *process) wait() (outcome, error) {
 	output := <-p.consumed
 	if err := p.cmd.Wait(); err != nil {
@@ -131,7 +131,7 @@ func (p *process) wait() (outcome, error) {
 	return outcome{output: output, cpu: used.UserTime() + used.SystemTime()}, nil
 }
 
-// hash gives a task's run: SHA-256 as a Go program computes it.
+// hash returns a function that computes a SHA-256 as a Go program does.
 func hash(name string) func() (outcome, error) {
 	return func() (outcome, error) {
 		f, err := os.Open(name)
@@ -145,7 +145,7 @@ func hash(name string) func() (outcome, error) {
 	}
 }
 
-// ownCPU is what this process has used so far.
+// ownCPU returns the CPU time that this process has used so far.
 func ownCPU() time.Duration {
 	var used syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &used)

@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// usage measures memory and disk of whole processes, which nobody times.
+// usage measures the memory and the disk writes of whole processes, which are not timed.
 func (b *bench) usage(db string, size int64) error {
 	info, err := os.Stat(db)
 	if err != nil {
@@ -69,7 +69,7 @@ type consumption struct {
 	written   float64
 }
 
-// observe runs the program and looks at it every millisecond.
+// observe runs the program and samples its memory every millisecond.
 func (b *bench) observe(env []string, argv ...string) (consumption, error) {
 	p, err := start(append(append([]string{"env"}, env...), append([]string{b.program}, argv...)...)...)
 	if err != nil {
@@ -97,7 +97,7 @@ func watchMemory(pid int, ended <-chan struct{}) (peak float64) {
 	}
 }
 
-// field is a number in one of the files in /proc about a process, 0 if there is none.
+// field returns a number from a file about a process in /proc, 0 if it is missing.
 func field(pid int, file, key string) float64 {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 	for line := range strings.Lines(string(data)) {
@@ -109,7 +109,8 @@ func field(pid int, file, key string) float64 {
 	return 0
 }
 
-// awaitZombie waits until the process has ended, and leaves it there for its figures to be read.
+// awaitZombie waits until the process has ended, without reaping it, so that its figures can still
+// be read.
 func awaitZombie(pid int) {
 	const (
 		byPID   = 1
@@ -127,7 +128,7 @@ func awaitZombie(pid int) {
 	}
 }
 
-// syncs counts how often a program asks for something to be on the disk.
+// syncs counts the calls of a program that make data durable.
 func (b *bench) syncs(argv ...string) (float64, error) {
 	log := b.path("tmp/strace")
 	defer os.Remove(log)

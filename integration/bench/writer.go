@@ -57,7 +57,7 @@ func (b *bench) writer(m mode, db string, size int64) ([]figure, error) {
 		}
 	}()
 	var w waits
-	// Enough commits for the slowest of a hundred to mean something.
+	// Enough commits for a 99th percentile to mean something.
 	for i := 0; i < b.rounds || len(w.busy) < 500; i++ {
 		busy, stolenBusy, err := leftAlone(func() (spell, error) { return b.beside(a, name) })
 		if err != nil {
@@ -75,11 +75,11 @@ func (b *bench) writer(m mode, db string, size int64) ([]figure, error) {
 	return w.figures(m), nil
 }
 
-// A spell is a time in which an application has written.
+// A spell is a period in which an application has written.
 type spell struct {
 	commits commits
 	took    time.Duration
-	held    time.Duration // of it, how long the database was held by a snapshot
+	held    time.Duration // how long a snapshot held the database in it
 }
 
 // beside takes a snapshot beside the application.
@@ -109,7 +109,7 @@ func (b *bench) beside(a *application, name string) (s spell, err error) {
 	return s, err
 }
 
-// watchLocks tells for how long the process has a lock on the file, its end awaited.
+// watchLocks waits for the end of the process, and returns for how long it had a lock on the file.
 func watchLocks(pid int, name string) time.Duration {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -133,20 +133,21 @@ func watchLocks(pid int, name string) time.Duration {
 	return last.Sub(first)
 }
 
-// commits are how long they took, in milliseconds.
+// commits are the durations of commits, in milliseconds.
 type commits []float64
 
-// at is what that part of the commits does not exceed.
+// at returns the duration that this fraction of the commits does not exceed.
 func (c commits) at(part float64) float64 {
 	sorted := slices.Sorted(slices.Values(c))
 	return sorted[min(len(sorted)-1, int(part*float64(len(sorted))))]
 }
 
-// waits are what an application went through, in milliseconds.
+// waits are the durations of all commits of an application, in milliseconds, and what follows from
+// them.
 type waits struct {
 	quiet, busy commits   // without and beside a snapshot
-	ratios      []float64 // the p99 beside each snapshot to that without, just after
-	copies      []float64 // for how long each snapshot held the database
+	ratios      []float64 // p99 beside each snapshot, divided by p99 without one just afterwards
+	copies      []float64 // how long each snapshot held the database
 	longer      []float64 // the longest commit beside each snapshot, less that
 }
 
@@ -161,20 +162,20 @@ func (w *waits) add(busy, quiet spell) {
 
 func (w *waits) figures(m mode) []figure {
 	var all []figure
-	tell := func(what string, limit float64, values ...float64) {
+	add := func(what string, limit float64, values ...float64) {
 		all = append(all, figure{What: m.name + " writer: " + what, Limit: limit, Values: values})
 	}
-	tell(fmt.Sprintf("p50 of %d commits, no snapshot, ms", len(w.quiet)), 0, w.quiet.at(0.5))
-	tell(fmt.Sprintf("p50 of %d commits, beside snapshots, ms", len(w.busy)), 0, w.busy.at(0.5))
-	tell("p99, no snapshot, ms", 0, w.quiet.at(0.99))
-	tell("p99, beside snapshots, ms", 0, w.busy.at(0.99))
+	add(fmt.Sprintf("p50 of %d commits, no snapshot, ms", len(w.quiet)), 0, w.quiet.at(0.5))
+	add(fmt.Sprintf("p50 of %d commits, beside snapshots, ms", len(w.busy)), 0, w.busy.at(0.5))
+	add("p99, no snapshot, ms", 0, w.quiet.at(0.99))
+	add("p99, beside snapshots, ms", 0, w.busy.at(0.99))
 	if m.wal {
-		tell("p99, beside snapshots : no snapshot", 2, w.ratios...)
+		add("p99, beside snapshots : no snapshot", 2, w.ratios...)
 	}
-	tell("max, no snapshot, ms", 0, slices.Max(w.quiet))
-	tell("max, beside snapshots, ms", 0, slices.Max(w.busy))
-	tell("how long a snapshot holds the database, ms", 0, w.copies...)
-	tell("longest commit beside a snapshot, less that, ms", 100, w.longer...)
+	add("max, no snapshot, ms", 0, slices.Max(w.quiet))
+	add("max, beside snapshots, ms", 0, slices.Max(w.busy))
+	add("how long a snapshot holds the database, ms", 0, w.copies...)
+	add("longest commit beside a snapshot, less that, ms", 100, w.longer...)
 	return all
 }
 
@@ -183,7 +184,7 @@ type application struct {
 	*testkit.Shell
 	random *rand.Rand
 	rows   int64
-	due    time.Time // when the next transaction is to begin
+	due    time.Time // when the next transaction should begin
 }
 
 func openApplication(db, pragmas string) (*application, error) {
@@ -199,7 +200,7 @@ func openApplication(db, pragmas string) (*application, error) {
 	return a, err
 }
 
-// writeOne commits a transaction when it is due, and notes how long that took.
+// writeOne commits a transaction when it is due, and records how long that took.
 func (a *application) writeOne(into *commits) error {
 	const pace = 5 * time.Millisecond
 	time.Sleep(time.Until(a.due))
@@ -213,7 +214,7 @@ func (a *application) writeOne(into *commits) error {
 	return err
 }
 
-// alone writes for a while that no snapshot disturbs.
+// alone writes for a while without a snapshot.
 func (a *application) alone(d time.Duration) (s spell, err error) {
 	syscall.Sync()
 	for begin := time.Now(); s.took < d && err == nil; s.took = time.Since(begin) {
