@@ -15,23 +15,23 @@ import (
 	"time"
 )
 
-// patience is what a test waits where the program is promised to take a second: the machine may be
-// busy.
+// patience is how long a test waits for what should take a second: the machine may be busy.
 const patience = 10 * time.Second
 
-// Hang is when a test gives up.
+// Hang is how long a test waits before it gives up.
 const Hang = 2 * time.Minute
 
-// A Bench is where a test runs the program: a directory to work in, and a temp directory. Every
-// user may use both.
+// A Bench is where a test runs the program: a working directory and a temp directory, which every
+// user may use.
 type Bench struct {
 	testing.TB
 	Root, Dir, Temp string   // Dir and Temp are in Root
-	Wrap            []string // the command that runs the program, if something must
+	Wrap            []string // a command that runs the program, such as strace; may be nil
 	Program         string
 }
 
-// NewBench is one on which nothing may be left in the temp directory when the test ends.
+// NewBench returns a Bench that fails the test if something is left in the temp directory at its
+// end.
 func NewBench(t testing.TB) *Bench {
 	t.Helper()
 	b := UntidyBench(t, Binary)
@@ -39,7 +39,7 @@ func NewBench(t testing.TB) *Bench {
 	return b
 }
 
-// UntidyBench is one for a test that looks itself for what is left.
+// UntidyBench returns a Bench for a test that itself looks for what is left.
 func UntidyBench(t testing.TB, program string) *Bench {
 	t.Helper()
 	root := PublicDir(t)
@@ -52,7 +52,7 @@ func UntidyBench(t testing.TB, program string) *Bench {
 	return b
 }
 
-// PublicDir is a new directory that other users can enter, which that of t.TempDir is not.
+// PublicDir creates a directory that other users can enter, unlike that of t.TempDir.
 func PublicDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sqlite-checkpoint-test-")
@@ -85,7 +85,7 @@ func (b *Bench) Check(err error) {
 	}
 }
 
-// Path is that of a name in the directory. An absolute path stays as it is.
+// Path returns the path of a name in the directory. An absolute path stays as it is.
 func (b *Bench) Path(name string) string {
 	if filepath.IsAbs(name) {
 		return name
@@ -105,12 +105,13 @@ func (b *Bench) Write(name string, data []byte) {
 	b.Check(os.WriteFile(b.Path(name), data, 0o644))
 }
 
-// Command is the program, in the bench's directory.
+// Command returns a command that runs the program in the directory.
 func (b *Bench) Command(args ...string) *exec.Cmd {
 	return b.Other(slices.Concat(b.Wrap, []string{b.Program}, args)...)
 }
 
-// Other is another program there. What make builds comes first in its PATH.
+// Other returns a command that runs another program there. What make builds comes first in its
+// PATH.
 func (b *Bench) Other(argv ...string) *exec.Cmd {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = b.Dir
@@ -124,7 +125,7 @@ func (b *Bench) Other(argv ...string) *exec.Cmd {
 type Outcome struct {
 	testing.TB
 	Command        string
-	Code           int // as a shell tells it: 128 + the signal that ended it
+	Code           int // as a shell reports it: 128 + the signal that ended it
 	Stdout, Stderr string
 	Took           time.Duration
 }
@@ -135,7 +136,7 @@ func (b *Bench) Run(args ...string) Outcome {
 	return b.Finish(b.Command(args...))
 }
 
-// Bash runs a script, in which a failure anywhere is one.
+// Bash runs a script that ends at the first failure.
 func (b *Bench) Bash(script string) Outcome {
 	b.Helper()
 	return b.Finish(b.Other("bash", "-euo", "pipefail", "-c", script))
@@ -166,8 +167,8 @@ func Status(state *os.ProcessState) int {
 	return state.ExitCode()
 }
 
-// checkLines holds the program to what restic, which reads its child's stderr line by line, can
-// bear.
+// checkLines fails the test if stderr has a line that restic, which reads its child's stderr line
+// by line, would not print as it is.
 func (b *Bench) checkLines(cmd *exec.Cmd, o Outcome) {
 	b.Helper()
 	if !slices.Contains(cmd.Args, b.Program) {
@@ -176,12 +177,12 @@ func (b *Bench) checkLines(cmd *exec.Cmd, o Outcome) {
 	for line := range strings.Lines(o.Stderr) {
 		if len(line) > 48<<10 || line[0] != '{' && len(line) > 1<<10 || strings.ContainsAny(line, "\r\x1b") ||
 			!strings.HasSuffix(line, "\n") {
-			o.Errorf("%s: a line on stderr that is no short line: %q", o.Command, line)
+			o.Errorf("%s: not a short line of plain text on stderr: %q", o.Command, line)
 		}
 	}
 }
 
-// Exits fails the test if it ended otherwise.
+// Exits fails the test unless the command ended with this status.
 func (o Outcome) Exits(code int) Outcome {
 	o.Helper()
 	if o.Code != code {
@@ -190,7 +191,7 @@ func (o Outcome) Exits(code int) Outcome {
 	return o
 }
 
-// Says fails the test if stderr has none of these words.
+// Says fails the test unless stderr contains all of these words.
 func (o Outcome) Says(words ...string) Outcome {
 	o.Helper()
 	for _, word := range words {
@@ -201,7 +202,7 @@ func (o Outcome) Says(words ...string) Outcome {
 	return o
 }
 
-// Silent fails the test if anything came out.
+// Silent fails the test if there is anything on stdout.
 func (o Outcome) Silent() Outcome {
 	o.Helper()
 	if o.Stdout != "" {
@@ -210,7 +211,8 @@ func (o Outcome) Silent() Outcome {
 	return o
 }
 
-// Soon fails the test if what should be done in a second took long even for a busy machine.
+// Soon fails the test if the command, which should take a second, took long even for a busy
+// machine.
 func (o Outcome) Soon() Outcome {
 	o.Helper()
 	if o.Took > patience {
@@ -222,7 +224,7 @@ func (o Outcome) Soon() Outcome {
 // An Answer is a JSON object, or a list in one.
 type Answer map[string]any
 
-// JSON is the last line of stdout, or of stderr if stdout is the stream or empty.
+// JSON decodes the last line of stdout, or of stderr if stdout is the stream or empty.
 func (o Outcome) JSON() Answer {
 	o.Helper()
 	text := o.Stdout
@@ -239,7 +241,7 @@ func (o Outcome) JSON() Answer {
 
 func (a Answer) At(key string) Answer { return Answer(a[key].(map[string]any)) }
 
-// MustBe fails the test if the object has other values under these keys.
+// MustBe fails the test unless the object has these values under these keys.
 func (a Answer) MustBe(t testing.TB, want Answer) {
 	t.Helper()
 	for key, value := range want {
@@ -252,7 +254,7 @@ func (a Answer) MustBe(t testing.TB, want Answer) {
 	}
 }
 
-// Names are those of the entries of a directory.
+// Names returns the names in a directory.
 func Names(t testing.TB, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -283,7 +285,7 @@ func CopyFile(t testing.TB, from, to string, mode os.FileMode) {
 	}
 }
 
-// Eventually waits until something is so, looking often.
+// Eventually polls until something is true.
 func Eventually(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(Hang); !so(); time.Sleep(time.Millisecond) {

@@ -5,12 +5,13 @@ import (
 	"os"
 )
 
-// A copyList is what list says of a directory.
+// A copyList is what list prints about a directory.
 type copyList struct {
 	Copies []struct{ Name string }
 }
 
-// Proven are the names of the copies in dir, the oldest first, all of which prove.
+// Proven returns the names of the copies in dir, the oldest first, and fails the test unless all
+// are proven.
 func (b *Bench) Proven(dir string) (names []string) {
 	b.Helper()
 	var found copyList

@@ -8,14 +8,14 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// NewDatabase makes one of rows rows, a little over 300 bytes each.
+// NewDatabase creates a database with so many rows of a little over 300 bytes.
 func (b *Bench) NewDatabase(name string, rows int) {
 	b.Helper()
 	b.SQLite(name, "CREATE TABLE t(id INTEGER PRIMARY KEY, x);",
 		fmt.Sprintf("INSERT INTO t(x) SELECT randomblob(300) FROM generate_series(1, %d);", rows))
 }
 
-// NewCorrupt makes one with pages that hold nothing, more than there is room for in a report.
+// NewCorrupt creates a database with zeroed pages, more than fit into a report.
 func (b *Bench) NewCorrupt(name string) {
 	b.Helper()
 	b.NewDatabase(name, 2000)

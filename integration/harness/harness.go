@@ -1,5 +1,5 @@
-// Package harness runs the program under test: in a directory of its own, beside applications that
-// write, to the end that a test wants.
+// Package harness runs the program under test in a directory of its own, beside applications that
+// write to databases.
 package harness
 
 import (
@@ -19,11 +19,10 @@ import (
 )
 
 // Binary is the absolute path of the program under test: a copy of the static one that make builds,
-// however the tests were started. What else make builds is in the directory made.
+// however the tests were started. The other programs that make builds are in the directory made.
 var Binary, made string
 
-// Main runs the tests of a package, which must leave nothing behind, and then what the package does
-// in the end.
+// Main runs the tests of a package, which must leave nothing behind, and then the functions after.
 func Main(m *testing.M, after ...func() error) {
 	testkit.Roles{ledger.Role: ledger.Write}.Play()
 	watchSources()
@@ -38,8 +37,8 @@ func Main(m *testing.M, after ...func() error) {
 	os.Exit(code)
 }
 
-// run runs the tests with a copy of the program, where every user can run it and nobody builds a
-// new one meanwhile.
+// run runs the tests with a copy of the program that every user can run and that no build replaces
+// meanwhile.
 func run(m *testing.M) (code int, err error) {
 	if made, err = built("build"); err != nil {
 		return 1, err
@@ -57,11 +56,11 @@ func run(m *testing.M) (code int, err error) {
 	return testkit.LeakChecked(m).Run(), nil
 }
 
-// Path is a PATH of the program and what else make builds.
+// Path returns a PATH for the program and the others that make builds.
 func Path() string { return filepath.Dir(Binary) + ":" + made }
 
-// Tool is the absolute path of a program that the test runs: an installed one ("restic", Debian's)
-// or one that make builds ("bin/restic", a current one).
+// Tool returns the absolute path of a program that the test runs: an installed one ("restic",
+// Debian's) or one that make builds ("bin/restic", a current one).
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	if base, ours := strings.CutPrefix(name, "bin/"); ours {
@@ -85,7 +84,7 @@ func built(target string) (dir string, err error) {
 		return "", err
 	}
 	cmd := exec.Command("make", "-C", "../..", target)
-	// Not a part of the make that may have started us.
+	// Independent of a make that may have started us.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "MAKEFLAGS=") || strings.HasPrefix(v, "MAKELEVEL=") ||
 			strings.HasPrefix(v, "MFLAGS=")
@@ -96,8 +95,9 @@ func built(target string) (dir string, err error) {
 	return dir, nil
 }
 
-// watchSources looks at what the program is made of. go test notes which files a test looked at,
-// and takes a result from its cache only if they are unchanged; it cannot see what make reads.
+// watchSources calls stat(2) for the sources of the program. go test records which files a test
+// looks at, and takes a result from its cache only if they are unchanged; it does not see what make
+// reads.
 func watchSources() {
 	for _, root := range []string{"../../go.mod", "../../go.sum", "../../Makefile", "../../cmd", "../../engine",
 		"../../stream"} {

@@ -9,7 +9,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
 
-// NewLedger makes a database for a writer.
+// NewLedger creates a database for a writer.
 func (b *Bench) NewLedger(name, mode string) string {
 	b.Helper()
 	b.SQLite(name, "PRAGMA journal_mode="+mode+";", ledger.Schema)
@@ -17,13 +17,14 @@ func (b *Bench) NewLedger(name, mode string) string {
 }
 
 // StartWriter has a process write to a ledger as fast as it can, or with pauses, until the test
-// ends. It waits for nobody.
+// ends. It has no busy timeout.
 func StartWriter(t testing.TB, db string, pause time.Duration) ledger.Writer {
 	t.Helper()
 	return ledger.Start(t, ledger.Order{DB: db, Pause: pause})
 }
 
-// Commits is how many a copy of a ledger holds. It fails the test if the copy is not consistent.
+// Commits returns how many commits a copy of a ledger holds. It fails the test if the copy is not
+// consistent.
 func (b *Bench) Commits(name string) int {
 	b.Helper()
 	lines := strings.Split(b.SQLite(name, "PRAGMA integrity_check;", ledger.Sum, ledger.Commits), "\n")

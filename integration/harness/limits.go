@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// Settle waits until whatever was written before is old enough for a token of it to prove
-// something.
+// Settle waits until all files are old enough for their tokens to be beyond doubt.
 func Settle(t testing.TB) {
 	t.Helper()
 	now := time.Now()
 	Eventually(t, "two seconds have passed", func() bool { return time.Since(now) > 2100*time.Millisecond })
 }
 
-// NoNamespaces runs a command where no mount namespace can be created.
+// NoNamespaces returns a command line that runs script where no mount namespace can be created.
 func NoNamespaces(script string) []string {
 	return []string{"unshare", "--user", "--map-root-user", "--pid", "--fork", "bash", "-euo", "pipefail", "-c",
 		"echo 0 >/proc/sys/user/max_mnt_namespaces; " + script}

@@ -21,7 +21,7 @@ type Process struct {
 	Ended          chan struct{}
 }
 
-// Start starts the program, with a stdin on which nothing arrives until somebody writes to it.
+// Start starts the program, with a pipe as its stdin.
 func (b *Bench) Start(args ...string) *Process {
 	b.Helper()
 	return b.Launch(b.Command(args...))
@@ -49,7 +49,7 @@ func (b *Bench) Launch(cmd *exec.Cmd) *Process {
 	return p
 }
 
-// Wait waits for its end.
+// Wait waits for it to end.
 func (p *Process) Wait() Outcome {
 	p.Helper()
 	start := time.Now()
@@ -74,7 +74,8 @@ func (p *Process) Signal(s syscall.Signal) {
 	p.Check(p.Cmd.Process.Signal(s))
 }
 
-// Freeze stops the process where at is true, and tells whether it got it there.
+// Freeze stops the process as soon as at is true, and reports whether that is still so when it has
+// stopped.
 func (p *Process) Freeze(at func(*Process) bool) bool {
 	p.Helper()
 	for deadline := time.Now().Add(time.Minute); !at(p); time.Sleep(100 * time.Microsecond) {
@@ -95,7 +96,8 @@ func (p *Process) Freeze(at func(*Process) bool) bool {
 	return at(p)
 }
 
-// Private are the program's private directories, beside a destination and in the temp directory.
+// Private returns the program's private directories, beside a destination and in the temp
+// directory.
 func (b *Bench) Private() (dirs []string) {
 	for _, where := range []string{b.Dir, b.Temp} {
 		found, err := filepath.Glob(filepath.Join(where, ".sqlite-checkpoint-*"))
@@ -105,7 +107,7 @@ func (b *Bench) Private() (dirs []string) {
 	return dirs
 }
 
-// Image is the private copy that the process is making, "" if there is none.
+// Image returns the path of the private copy that the process is making, or "".
 func (p *Process) Image() string {
 	for _, dir := range p.Private() {
 		if path := filepath.Join(dir, "image.db"); Size(path) >= 0 {
@@ -123,7 +125,8 @@ func Size(path string) int64 {
 	return info.Size()
 }
 
-// Opened tells whether the process has a file of such a path open, for reading only if readOnly.
+// Opened reports whether the process has a file with such a path open, for reading only if
+// readOnly.
 func (p *Process) Opened(such func(path string) bool, readOnly bool) bool {
 	fds := fmt.Sprintf("/proc/%d/fd", p.Cmd.Process.Pid)
 	entries, _ := os.ReadDir(fds)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// ResticRepository makes a repository where RESTIC_REPOSITORY says, with the password of
-// RESTIC_PASSWORD. It is a copy: restic init takes seconds of processor time.
+// ResticRepository creates a repository at RESTIC_REPOSITORY with the password RESTIC_PASSWORD. It
+// copies an empty one, because restic init takes seconds of CPU time.
 func (b *Bench) ResticRepository() {
 	b.Helper()
 	b.Check(os.CopyFS(b.Path("repository"), os.DirFS(emptyRepository(b))))
@@ -17,7 +17,7 @@ func (b *Bench) ResticRepository() {
 
 var initialising sync.Mutex
 
-// emptyRepository lies beside the program, and goes with it.
+// emptyRepository returns a repository beside the program, which is removed with it.
 func emptyRepository(t testing.TB) string {
 	t.Helper()
 	initialising.Lock()

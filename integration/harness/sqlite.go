@@ -9,14 +9,13 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// app is the user that the databases of these tests belong to where it matters; nobody is another
-// one.
+// app is the user who owns the databases where that matters; nobody is another one.
 const (
 	App    = 1000
 	Nobody = 65534
 )
 
-// As makes cmd run as the user uid, if that is not ourselves.
+// As makes cmd run as the user uid, unless that is this process's.
 func As(uid uint32, cmd *exec.Cmd) *exec.Cmd {
 	if uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
@@ -41,7 +40,7 @@ func (b *Bench) TrySQLite(uid uint32, db string, statements ...string) (string, 
 
 func (b *Bench) shell(db string, flags ...string) *exec.Cmd {
 	if !filepath.IsAbs(db) {
-		db = "./" + db // a name like -x is no flag
+		db = "./" + db // a name like -x is not a flag
 	}
 	return b.Other(append([]string{Tool(b, "sqlite3"), "-batch", "-init", "/dev/null", db}, flags...)...)
 }
@@ -69,7 +68,7 @@ func (b *Bench) OpenAs(uid uint32, db string, statements ...string) *Session {
 	return s
 }
 
-// Run runs statements, none of which may fail, and returns what they print.
+// Run runs statements, fails the test if one fails, and returns what they print.
 func (s *Session) Run(statements ...string) string {
 	s.Helper()
 	out, err := s.Shell.Run(statements...)

@@ -12,18 +12,18 @@ import (
 	"syscall"
 )
 
-// A Victim is a process that is to be hit in the middle of a stream of app.db.
+// A Victim is a process to hit, with a signal for example, in the middle of a stream of app.db.
 type Victim struct {
 	Program string // its executable
 	Hit     func(pid int) error
-	Copying bool // hit it as soon as its private copy beside a destination grows: it makes a file, and no stream
+	Copying bool // hit it as soon as its private copy beside a destination grows, as it makes a file and no stream
 }
 
 func Send(signal syscall.Signal) func(pid int) error {
 	return func(pid int) error { return syscall.Kill(pid, signal) }
 }
 
-// Hunt looks for the victim among the processes with that variable, and hits it. It tells whether
+// Hunt looks for the victim among the processes with that variable, and hits it. It reports whether
 // it was in time.
 func (b *Bench) Hunt(v Victim, mark string, ended <-chan struct{}) bool {
 	b.Helper()
@@ -56,21 +56,21 @@ func (b *Bench) Hunt(v Victim, mark string, ended <-chan struct{}) bool {
 	}
 }
 
-// stopped tells whether a process stands still, or is no more.
+// stopped reports whether a process is stopped, or gone.
 func stopped(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.ContainsRune("TZX", rune(stat[bytes.LastIndexByte(stat, ')')+2]))
 }
 
-// growing are the private copies beside a destination.
+// growing returns the private copies beside a destination.
 func (b *Bench) growing() []string {
 	found, err := filepath.Glob(filepath.Join(b.Dir, "*", ".sqlite-checkpoint-*", "image.db"))
 	b.Check(err)
 	return found
 }
 
-// find returns the first process of that executable and with that variable, which is not a guard; 0
-// if there is none.
+// find returns the first process of that executable with that variable that is not a guard; 0 if
+// there is none.
 func find(executable, variable string) int {
 	for _, pid := range Marked(variable) {
 		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
@@ -84,8 +84,8 @@ func find(executable, variable string) int {
 
 var position = regexp.MustCompile(`(?m)^pos:\t(\d+)$`)
 
-// spliced is how much of its private copy a process has had the kernel send, which does not count
-// as written.
+// spliced returns how many bytes of its private copy a process has had the kernel send, which do
+// not count as written.
 func spliced(pid int) int64 {
 	info, _ := os.ReadFile(strings.Replace(PrivateCopy(pid), "/fd/", "/fdinfo/", 1))
 	found := position.FindSubmatch(info)
@@ -98,7 +98,7 @@ func spliced(pid int) int64 {
 
 var counters = regexp.MustCompile(`(?m)^(rchar|wchar): (\d+)$`)
 
-// moved is how many bytes a process has written, or else read.
+// moved returns how many bytes a process has written or, if not written, read.
 func moved(pid int, written bool) int64 {
 	io, _ := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
 	for _, counter := range counters.FindAllStringSubmatch(string(io), -1) {
@@ -113,7 +113,7 @@ func moved(pid int, written bool) int64 {
 	return 0
 }
 
-// Marked are the processes that have this in their environment.
+// Marked returns the processes that have this in their environment.
 func Marked(variable string) (pids []int) {
 	found, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range found {
@@ -126,8 +126,8 @@ func Marked(variable string) (pids []int) {
 	return pids
 }
 
-// PrivateCopy is a path to the copy of which the process has taken the name away: it is complete,
-// and on its way.
+// PrivateCopy returns a path to the copy that the process has unlinked: it is complete and being
+// sent.
 func PrivateCopy(pid int) string {
 	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for _, fd := range fds {

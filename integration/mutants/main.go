@@ -1,5 +1,5 @@
 // Mutants breaks the program on purpose, in a copy of the tree, one row of its table at a time: the
-// test that the row names must turn red. It is make that sets GOFLAGS.
+// test that the row names must fail. GOFLAGS come from make.
 //
 //	make mutants
 //	make mutants MUTANTS='fsync|link'      only those whose test or description matches
@@ -64,7 +64,7 @@ func run(only *regexp.Regexp) (alive int, err error) {
 	return alive, nil
 }
 
-// survives says why, if the named test does not fail as a test does.
+// survives returns why the mutant counts as alive, or "" if the named test fails.
 func (m mutant) survives(tree string) string {
 	file, changed, err := m.apply(tree)
 	if err != nil {
@@ -79,14 +79,15 @@ func (m mutant) survives(tree string) string {
 		return err.Error()
 	}
 	pkg, test, _ := strings.Cut(m.test, " ")
-	// In a PID namespace of its own, whose end takes along what a broken program leaves running.
+	// In a PID namespace of its own: when that ends, it takes processes with it that a broken
+	// program left running.
 	cmd := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "go", "test", "-count=1", "-run", pattern(test),
 		pkg)
 	cmd.Dir = tree
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err == nil:
-		return m.test + " stays green"
+		return m.test + " passes"
 	case !strings.Contains(string(out), "--- FAIL: "):
 		return fmt.Sprintf("%s fails for another reason:\n%s", m.test, out)
 	}
@@ -131,8 +132,8 @@ func (m mutant) apply(tree string) (file string, changed []byte, err error) {
 	return file, changed, nil
 }
 
-// replace counts how often the old lines are in text, and puts the new ones in the place of the
-// last.
+// replace counts how often text contains the old lines, and replaces the last of them by the new
+// ones.
 func (m mutant) replace(text string) (changed string, count int) {
 	lines, old := strings.Split(text, "\n"), strings.Split(m.old, "\n")
 	for at := 0; at+len(old) <= len(lines); at++ {

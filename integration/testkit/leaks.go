@@ -15,7 +15,7 @@ import (
 
 // LeakChecked wraps the tests of a package: goroutines, descriptors, child processes and temporary
 // files must be gone when they have passed. They get a temporary directory of their own, which
-// every user can write to. Where there is no /proc, descriptors and children are not looked for.
+// every user can write to. Without /proc, descriptors and children are not checked.
 func LeakChecked(m *testing.M) interface{ Run() int } { return checked{m} }
 
 type checked struct{ m *testing.M }
@@ -35,7 +35,7 @@ func (c checked) Run() int {
 	before := descriptors()
 	for fd := range before {
 		if n, err := strconv.Atoi(fd); err == nil && n > 2 {
-			closeOnExec(n) // what whoever started the tests has left open counts against RLIMIT_NOFILE
+			closeOnExec(n) // descriptors that the tests inherit count against RLIMIT_NOFILE
 		}
 	}
 	code := c.m.Run()
@@ -52,9 +52,8 @@ func (c checked) Run() int {
 	return code
 }
 
-// stopIgnoring has those of the signals that this process ignores, as nohup has it do, end the
-// processes that it starts. What is caught, and never looked at, is still without effect here, but
-// unlike what is ignored it is not handed on.
+// stopIgnoring makes signals that this process ignores, as under nohup, end the processes that it
+// starts. It catches them: they still have no effect here, but child processes do not inherit that.
 func stopIgnoring(signals ...os.Signal) {
 	for _, s := range signals {
 		if signal.Ignored(s) {
@@ -63,7 +62,8 @@ func stopIgnoring(signals ...os.Signal) {
 	}
 }
 
-// descriptors are the open ones and what they lead to. Go's poller stays once it is needed.
+// descriptors returns the open descriptors and what they lead to, except those of Go's poller,
+// which stay open.
 func descriptors() map[string]string {
 	open := map[string]string{}
 	for _, fd := range names("/proc/self/fd") {
@@ -85,7 +85,7 @@ func compare(before, after map[string]string) error {
 	return none("descriptor", left)
 }
 
-// children are the processes that this one has started and not waited for.
+// children returns the processes that this one has started and not waited for.
 func children() (pids []string) {
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, list := range lists {

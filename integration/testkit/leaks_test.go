@@ -8,8 +8,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(LeakChecked(m).Run()) }
 
-// TestIgnoredSignals: a signal that whoever started the tests has them ignore still ends what they
-// start.
+// TestIgnoredSignals: a signal that the tests inherit as ignored still ends what they start.
 func TestIgnoredSignals(t *testing.T) {
 	if os.Getenv("UNDER_NOHUP") != "" {
 		for _, name := range []string{"HUP", "INT"} {

@@ -15,8 +15,8 @@ import (
 )
 
 // A Picture is a directory as an observer sees it: names, bytes, times, owners, modes, inodes. The
-// directory itself is in it under ".", whose modification time betrays even a file that came and
-// went.
+// directory itself is in it under ".", whose modification time reveals even a file that was created
+// and removed.
 type Picture map[string]string
 
 // TakePicture describes everything below dir without following symbolic links.
@@ -64,7 +64,7 @@ func DescribeFile(path string) (string, error) {
 		info.Mode(), stat.Uid, stat.Gid, stat.Ino, info.ModTime().UnixNano(), contents), nil
 }
 
-// Diff lists what is different in after, one line each, "" if nothing is.
+// Diff lists the differences to after, a line each.
 func (p Picture) Diff(after Picture) string {
 	var lines []string
 	for name, was := range p {
@@ -83,7 +83,7 @@ func (p Picture) Diff(after Picture) string {
 	return strings.Join(lines, "\n")
 }
 
-// MustMatch fails the test if dir no longer is as it was.
+// MustMatch fails the test if dir has changed.
 func (p Picture) MustMatch(t testing.TB, dir string) {
 	t.Helper()
 	if diff := p.Diff(TakePicture(t, dir)); diff != "" {

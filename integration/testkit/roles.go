@@ -14,8 +14,8 @@ const RoleVariable = "SQLITE_CHECKPOINT_TEST_ROLE"
 
 const argumentVariable = RoleVariable + "_ARGUMENT"
 
-// Roles are what a test binary can do in a process of its own, as an application does. Standard
-// input is at EOF when the process is to end.
+// Roles are what a test binary can do in another process, as an application would. The process
+// should end when its standard input is at EOF.
 type Roles map[string]func(argument string) error
 
 // Play ends the process if it was started in a role. TestMain calls it first.
@@ -45,7 +45,7 @@ func UntilEOF() <-chan struct{} {
 	return ended
 }
 
-// Ready tells the test that the process is where the test wants it.
+// Ready tells the test that the process is where the test needs it.
 func Ready() { fmt.Println("ready") }
 
 // A Player is a process in a role.
@@ -56,8 +56,8 @@ type Player struct {
 	out *bufio.Scanner
 }
 
-// StartRole starts the test binary in a role, and returns when it is ready. The test kills it at
-// the latest.
+// StartRole starts the test binary in a role, and returns when it is ready. It is killed at the end
+// of the test at the latest.
 func StartRole(t testing.TB, role, argument string) *Player {
 	t.Helper()
 	p := &Player{TB: t, cmd: exec.Command("/proc/self/exe")}
@@ -82,7 +82,7 @@ func StartRole(t testing.TB, role, argument string) *Player {
 	return p
 }
 
-// Stop ends the process as an application ends, and returns what it printed last.
+// Stop has the process exit, as an application does, and returns what it printed last.
 func (p *Player) Stop() string {
 	p.in.Close()
 	p.out.Scan()
@@ -90,7 +90,7 @@ func (p *Player) Stop() string {
 	return p.out.Text()
 }
 
-// Kill ends the process as a crash does.
+// Kill kills the process, as a crash does.
 func (p *Player) Kill() {
 	p.cmd.Process.Kill()
 	p.cmd.Wait()

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// RunShell gives statements, dot commands on a line each, to a shell of their own and returns what
-// it prints, messages at the end.
+// RunShell runs statements, dot commands on a line each, in a new shell and returns what it prints,
+// messages at the end.
 func RunShell(cmd *exec.Cmd, statements ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = lines(statements), &stdout, &stderr
@@ -68,20 +68,20 @@ func (s *Shell) Try(statements ...string) (string, error) {
 	}
 }
 
-// Close ends the session as an application ends: the last one to do so folds the WAL back and
+// Close closes the session as an application does: the last one to do so checkpoints the WAL and
 // removes it.
 func (s *Shell) Close() {
 	s.in.Close()
 	s.cmd.Wait()
 }
 
-// Kill ends the session as a crash does: whatever it leaves behind stays.
+// Kill kills the shell, as a crash does: what it leaves behind stays.
 func (s *Shell) Kill() {
 	s.cmd.Process.Kill()
 	s.cmd.Wait()
 }
 
-// Pid is the process ID of the shell.
+// Pid returns the process ID of the shell.
 func (s *Shell) Pid() int { return s.cmd.Process.Pid }
 
 func lines(statements []string) io.Reader {

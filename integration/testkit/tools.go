@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// Laptop reports whether a test may be skipped for what is missing here: everywhere but where CI is
-// set, as .ci/run does.
+// Laptop reports whether a test may be skipped because something is missing here: it may unless CI
+// is set, as by .ci/run.
 func Laptop() bool { return os.Getenv("CI") == "" }
 
-// NeedsRoot skips a test that only root can run, and fails it where CI is set.
+// NeedsRoot skips a test that only root can run, or fails it where CI is set.
 func NeedsRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -19,7 +19,7 @@ func NeedsRoot(t testing.TB) {
 	}
 }
 
-// Tool is the absolute path of a program that is installed. Without it the test is skipped, and
+// Tool returns the absolute path of an installed program. If it is missing, the test is skipped, or
 // fails where CI is set.
 func Tool(t testing.TB, name string) string {
 	t.Helper()

@@ -1,4 +1,4 @@
-// Package testkit is what the tests of every layer share.
+// Package testkit has what the tests of every layer share.
 package testkit
 
 import (
@@ -9,8 +9,8 @@ import (
 // padding is what strace puts before a result, to align it.
 var padding = regexp.MustCompile(`\) += `)
 
-// WholeCalls puts together what strace -f tears in two when another thread's call comes between: a
-// call is one line, at the place where it ended.
+// WholeCalls joins calls that strace -f prints in two parts because another thread's call came in
+// between. Each is then one line, where it ended.
 func WholeCalls(trace string) string {
 	const tears, resumes, resumed = " <unfinished ...>", "<... ", " resumed>"
 	begun := map[string]string{} // by process or thread ID
@@ -27,7 +27,7 @@ func WholeCalls(trace string) string {
 		}
 		whole.WriteString(line)
 	}
-	for _, beginning := range begun { // of calls that never came back
+	for _, beginning := range begun { // of calls that never returned
 		whole.WriteString(beginning + tears + "\n")
 	}
 	return whole.String()

@@ -1,5 +1,5 @@
-// Package sqlite3 has the types of the SQLite driver, and no SQLite: with it the program compiles
-// for systems that there is no C compiler for here. See make check.
+// Package sqlite3 has the types of the SQLite driver without SQLite: with it the program compiles
+// for systems for which this one has no C compiler. See make check.
 package sqlite3
 
 import (

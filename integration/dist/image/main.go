@@ -62,8 +62,8 @@ func run(version, created, dir string, programs []string) error {
 	return err
 }
 
-// build makes the image of one architecture: one layer, a user who is nobody, and the program as
-// its entry point.
+// build makes the image of one architecture: one layer, the user nobody, and the program as its
+// entry point.
 func build(version, arch, path string, when time.Time) (v1.Image, error) {
 	layer, err := newLayer(path, when)
 	if err != nil {
@@ -79,7 +79,7 @@ func build(version, arch, path string, when time.Time) (v1.Image, error) {
 func config(image v1.Image, version, arch string, when time.Time) *v1.ConfigFile {
 	made, err := image.ConfigFile()
 	if err != nil {
-		panic(err) // of an image in memory
+		panic(err) // the image is in memory
 	}
 	c := made.DeepCopy()
 	c.OS, c.Architecture, c.Created = "linux", arch, v1.Time{Time: when}
@@ -98,7 +98,7 @@ func config(image v1.Image, version, arch string, when time.Time) *v1.ConfigFile
 	return c
 }
 
-// newLayer has the program, and a /tmp for whoever does not mount one.
+// newLayer contains the program, and a /tmp in case none is mounted.
 func newLayer(path string, when time.Time) (v1.Layer, error) {
 	program, err := os.ReadFile(path)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package ledger makes databases whose contents prove that a copy of them is consistent, and
-// processes that write to them without a pause.
+// Package ledger creates databases whose contents prove that a copy of them is consistent, and
+// processes that keep writing to them.
 package ledger
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// Schema makes a database of two tables. Each commit of a writer moves an amount from a to b: the
-// sum over both never changes, and that over b tells how many commits there were.
+// Schema creates two tables. Each commit of a writer moves an amount from a to b: the sum of both
+// never changes, and that of b counts the commits.
 const Schema = `
 CREATE TABLE a(id INTEGER PRIMARY KEY, v INTEGER, filler BLOB);
 CREATE TABLE b(id INTEGER PRIMARY KEY, v INTEGER, filler BLOB);
@@ -22,27 +22,27 @@ INSERT INTO b SELECT id, v, randomblob(500) FROM a;`
 const (
 	Sum     = "SELECT (SELECT sum(v) FROM a) + (SELECT sum(v) FROM b);" // is Total
 	Total   = "2000000"
-	Commits = "SELECT (sum(v) - 1000000) / 3 FROM b;" // of writers that are not restless
+	Commits = "SELECT (sum(v) - 1000000) / 3 FROM b;" // of writers that are not Restless
 )
 
 // Role is that of a writer, for testkit.Roles.
 const Role = "ledger writer"
 
-// An Order says how a process writes to a ledger.
+// An Order says how a process is to write to a ledger.
 type Order struct {
 	DB          string
 	BusyTimeout time.Duration
-	Pause       time.Duration // after each commit, where many writers are to leave the machine something
-	Restless    bool          // open and close, checkpoint, vacuum, roll back, too
-	Modes       bool          // change the journal mode, too
+	Pause       time.Duration // after each commit, so that many writers leave CPU time for others
+	Restless    bool          // also open and close, checkpoint, vacuum, roll back
+	Modes       bool          // also change the journal mode
 	Seed        uint64
 }
 
 // A Tally is what a writer has done.
 type Tally struct {
 	Commits    int
-	Collisions int // found the database busy: any reader of a WAL, for an instant, can do that (walIndexReadHdr)
-	Busy       int // and again a millisecond later, the shortest time that an application can have SQLite wait
+	Collisions int // found the database busy, as any reader of a WAL can make it for an instant (walIndexReadHdr)
+	Busy       int // and again a millisecond later, the shortest busy timeout
 	Restarts   int // of the WAL
 	Elapsed    time.Duration
 	Slowest    time.Duration // of the commits
@@ -61,7 +61,7 @@ func Start(t testing.TB, order Order) Writer {
 	return Writer{testkit.StartRole(t, Role, string(text))}
 }
 
-// Stop ends the writer as an application ends.
+// Stop has the writer exit, as an application does.
 func (w Writer) Stop() (did Tally) {
 	w.Helper()
 	last := w.Player.Stop()

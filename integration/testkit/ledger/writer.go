@@ -71,7 +71,7 @@ func (w *writer) open() error {
 			w.conn = c.(*sqlite3.SQLiteConn)
 			return w.exec("PRAGMA wal_autocheckpoint=50; PRAGMA synchronous=OFF")
 		}
-		if !isBusy(err) { // which it may be while another process recovers the WAL
+		if !isBusy(err) { // as it may be while another process recovers the WAL
 			return err
 		}
 	}
@@ -89,7 +89,7 @@ func (w *writer) exec(sql string) error {
 	return err
 }
 
-// commit moves an amount, or counts why not.
+// commit moves an amount, or counts why it could not.
 func (w *writer) commit() error {
 	begin := time.Now()
 	err := w.move()
@@ -123,7 +123,7 @@ func (w *writer) rollback() {
 	}
 }
 
-// fidget does now and then what applications do.
+// fidget sometimes does other things that applications do.
 func (w *writer) fidget() error {
 	var err error
 	switch w.random.IntN(12) {
@@ -155,7 +155,7 @@ func isBusy(err error) bool {
 	return errors.As(err, &e) && (e.Code == sqlite3.ErrBusy || e.Code == sqlite3.ErrLocked)
 }
 
-// WALSequence counts how often the WAL was started over:
+// WALSequence returns how often the WAL was restarted:
 // https://www.sqlite.org/fileformat2.html#walformat
 func WALSequence(db string) uint32 {
 	file, err := os.Open(db + "-wal")

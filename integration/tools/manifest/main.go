@@ -51,7 +51,7 @@ func print(name string) error {
 	}
 }
 
-// kinds are those that the examples have.
+// kinds are those in the examples.
 var kinds = map[metav1.TypeMeta]func() any{
 	{APIVersion: "apps/v1", Kind: "DaemonSet"}:  func() any { return new(appsv1.DaemonSet) },
 	{APIVersion: "apps/v1", Kind: "Deployment"}: func() any { return new(appsv1.Deployment) },
