@@ -1,5 +1,5 @@
-// Package integration holds the tree to its layers. What tests the program as a whole is in the
-// packages below.
+// Package integration checks the layers of the tree and the shape of its files. The tests of the
+// program as a whole are in the packages below.
 package integration
 
 import (
@@ -18,13 +18,13 @@ import (
 
 const module = "github.com/greyforgelabs/sqlite-checkpoint"
 
-// A layer is a directory and all below it, but for what is a layer of its own.
+// A layer is a directory and everything below it, except other layers.
 //
 //	cmd -> engine -> engine/atomicfile <- stream <- cmd
 //	kong   go-sqlite3                     klauspost/compress
 //	       engine/internal/...
 //
-// To each, the layers that it may import, its tests included.
+// Each has the layers that it and its tests may import.
 var layers = map[string][]string{
 	"cmd":               {"engine", "engine/atomicfile", "stream"},
 	"engine":            {"engine/atomicfile", "engine/internal/osfile", "engine/internal/sqlitefile"},
@@ -39,7 +39,7 @@ var layers = map[string][]string{
 	testkit: {},
 }
 
-// testkit serves the tests of every layer, and imports none.
+// testkit is for the tests of every layer, and imports none.
 const testkit = "integration/testkit"
 
 // Modules that belong to one layer; tests may use them anywhere.
@@ -49,7 +49,7 @@ var owners = map[string]string{
 	"github.com/klauspost/compress": "stream",
 }
 
-// It reads the files themselves, for go list leaves out those of other systems.
+// TestLayers reads the files themselves, as go list leaves out those for other systems.
 func TestLayers(t *testing.T) {
 	seen := map[string]bool{}
 	for _, file := range goFiles(t) {
@@ -100,7 +100,8 @@ func TestTopLevelNames(t *testing.T) {
 	}
 }
 
-// topLevelNames are those in git, or, in an unpacked archive, those in the directory, but bin.
+// topLevelNames returns the names in git, or, in an unpacked archive, those in the directory except
+// bin.
 func topLevelNames(t *testing.T) []string {
 	var names []string
 	if _, err := os.Stat("../.git"); err == nil {
@@ -126,7 +127,7 @@ func topLevelNames(t *testing.T) []string {
 	return names
 }
 
-// goFiles are the module's Go files, relative to its root. A directory with a go.mod is another
+// goFiles returns the module's Go files, relative to its root. A directory with a go.mod is another
 // module.
 func goFiles(t *testing.T) []string {
 	var files []string
@@ -169,7 +170,7 @@ func imports(t *testing.T, file string) []string {
 
 func layerNames() []string { return slices.Collect(maps.Keys(layers)) }
 
-// layerOf is the longest layer that dir is in, or dir itself.
+// layerOf returns the innermost layer that contains dir, or dir itself.
 func layerOf(dir string) string {
 	best := ""
 	for _, name := range layerNames() {
@@ -183,7 +184,7 @@ func layerOf(dir string) string {
 	return best
 }
 
-// forTests reports whether a file is no part of the program.
+// forTests reports whether a file is not part of the program.
 func forTests(file string) bool {
 	return strings.HasSuffix(file, "_test.go") || within(filepath.ToSlash(file), "integration/harness") ||
 		within(filepath.ToSlash(file), testkit)

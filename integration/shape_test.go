@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// What CONTRIBUTING asks: the most lines of a function and of a file, and the most columns of a
-// line and of a comment that has the line to itself. A tab has four columns. The rows of a test's
-// table do not count as lines of a function or a file.
+// The limits in CONTRIBUTING: lines of a function and of a file, columns of a line and of a comment
+// on a line of its own. A tab has four columns. The rows of a test's table do not count as lines of
+// a function or a file.
 const (
 	maxFunction = 45
 	maxFile     = 300
@@ -20,7 +20,7 @@ const (
 	maxComment  = 100
 )
 
-// A file is short enough to be read at once, and so are its functions and lines.
+// Files, functions and lines are short enough to read at once.
 func TestShape(t *testing.T) {
 	for _, file := range goFiles(t) {
 		data, err := os.ReadFile(filepath.Join("..", file))
@@ -43,7 +43,7 @@ func TestShape(t *testing.T) {
 	}
 }
 
-// checkLengths looks at the length of a file of so many lines, and at those of its functions.
+// checkLengths checks the length of a file, which has count lines, and of its functions.
 func checkLengths(t *testing.T, file string, count int) {
 	files := token.NewFileSet()
 	parsed, err := parser.ParseFile(files, filepath.Join("..", file), nil, 0)
@@ -64,7 +64,7 @@ func checkLengths(t *testing.T, file string, count int) {
 	}
 }
 
-// tableLines counts those within the tables of a file of tests: literals of at least three
+// tableLines counts the lines within the tables of a test file: literals of at least three
 // elements, and calls of a function add, a row each.
 func tableLines(files *token.FileSet, file string, node ast.Node) (count int) {
 	if !within(filepath.ToSlash(file), "integration") && !forTests(file) {
@@ -88,7 +88,7 @@ func tableLines(files *token.FileSet, file string, node ast.Node) (count int) {
 	return count
 }
 
-// addsRow reports whether a method or function add is called, whatever becomes of its result.
+// addsRow reports whether a method or function add is called, whatever is done with its result.
 func addsRow(node ast.Expr) bool {
 	call, ok := node.(*ast.CallExpr)
 	if !ok {

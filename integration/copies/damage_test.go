@@ -17,7 +17,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// damages are what may have become of a copy: after each, it does not prove.
+// damages are what may happen to a copy: after each, it is not proven.
 var damages = map[string]func(b *harness.Bench, copy string){
 	"flipped":             func(b *harness.Bench, copy string) { b.Poke(copy, 700, "x") },
 	"cut":                 func(b *harness.Bench, copy string) { b.Check(os.Truncate(copy, 700)) },
@@ -51,12 +51,12 @@ var damages = map[string]func(b *harness.Bench, copy string){
 	},
 }
 
-// unlisted reports whether the damage leaves a name that is not listed at all.
+// unlisted reports whether the damage leaves a name that list ignores.
 func unlisted(damage string) bool {
 	return damage == "a directory" || damage == "a symbolic link" || damage == "a named pipe"
 }
 
-// replace puts something else in the place of a copy and its sidecar.
+// replace replaces a copy and its sidecar by something else.
 func replace(b *harness.Bench, copy string, create func() error) {
 	b.Helper()
 	b.Check(os.Remove(copy))
@@ -70,7 +70,7 @@ type damagedHistory struct {
 	damage []string // of each; "" for none
 }
 
-// refused reports whether the newest copy that is listed does not prove.
+// refused reports whether the newest listed copy is not proven.
 func (d damagedHistory) refused() bool {
 	for i := len(d.copies) - 1; i >= 0; i-- {
 		if !unlisted(d.damage[i]) {
@@ -81,8 +81,8 @@ func (d damagedHistory) refused() bool {
 }
 
 // TestPruneBesideDamage damages copies at random, puts other files in the place of some, and prunes
-// by random policies: what is whole is kept as if nothing else were there, and nothing else is
-// touched.
+// by random policies: whole copies are kept or removed as if nothing else were there, and nothing
+// else is touched.
 func TestPruneBesideDamage(t *testing.T) {
 	const rounds, databases = 4, 120
 	for seed := range uint64(rounds) {
@@ -112,7 +112,7 @@ func TestPruneBesideDamage(t *testing.T) {
 	}
 }
 
-// pruneAsNobody prunes as somebody who cannot read everything, as root could.
+// pruneAsNobody prunes as a user who, unlike root, cannot read everything.
 func (h *histories) pruneAsNobody(policy []string) {
 	h.Helper()
 	h.Bash("chown -hR 65534:65534 dir").Exits(0)
@@ -122,7 +122,7 @@ func (h *histories) pruneAsNobody(policy []string) {
 	h.Bash("chown -hR 0:0 dir").Exits(0)
 }
 
-// kept are the names of the copies that a policy keeps.
+// kept returns the names of the copies that a policy keeps.
 func (h *histories) kept(policy []string, dir string) map[string]bool {
 	h.Helper()
 	names := map[string]bool{}

@@ -13,8 +13,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// TestPruneKilledAtEveryCall kills prune at the Nth call of each kind that looks at or changes
-// files, for N = 1, 2, 3 ... What is left is whole, and the next prune finishes the work.
+// TestPruneKilledAtEveryCall kills prune at the Nth call of each kind that reads or changes files,
+// for N = 1, 2, 3 ... What is left is whole, and the next prune finishes the work.
 func TestPruneKilledAtEveryCall(t *testing.T) {
 	b := harness.NewBench(t)
 	b.Bash(onePage).Exits(0)
@@ -48,13 +48,13 @@ func TestPruneKilledAtEveryCall(t *testing.T) {
 		}
 	}
 	t.Logf("killed at: %v", kills)
-	// strace counts each thread by itself, and the 8 removals may be spread over some.
+	// strace counts per thread, and the 8 removals may be spread over several.
 	if kills["unlinkat"] < 4 || kills["fsync"] != 1 {
 		t.Errorf("killed at %v, want at removals and at the sync between them", kills)
 	}
 }
 
-// datedCopies makes dir anew, with so many copies of image.
+// datedCopies creates dir again, with so many copies of image.
 func datedCopies(b *harness.Bench, count int) {
 	b.Helper()
 	b.Check(os.RemoveAll(b.Path("dir")))
@@ -127,7 +127,7 @@ func TestBackupsBesidePrune(t *testing.T) {
 	}
 }
 
-// TestListIsFast lists 10,000 copies, which it does not read: each of them is 1 GiB long.
+// TestListIsFast lists 10,000 copies of 1 GiB, which list must not read.
 func TestListIsFast(t *testing.T) {
 	b := harness.NewBench(t)
 	b.Check(os.Mkdir(b.Path("dir"), 0o700))

@@ -23,8 +23,8 @@ type resticKey struct {
 	Encrypt []byte
 }
 
-// snapshotAt puts a snapshot of nothing into a restic repository, made at that time on that host.
-// restic backup would take half a second for it. What is written:
+// snapshotAt writes an empty snapshot of that time and host into a restic repository. restic backup
+// would take half a second for it. The format is
 // https://restic.readthedocs.io/en/stable/design.html
 func snapshotAt(b *harness.Bench, key resticKey, host string, at time.Time) {
 	b.Helper()

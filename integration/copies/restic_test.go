@@ -16,13 +16,12 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// zones are where clocks are put forward and back, at different times and by different amounts, or
-// never.
+// zones are time zones whose clocks change at different times and by different amounts, or never.
 var zones = []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"}
 
-// TestPruneKeepsWhatResticKeeps lets prune and restic forget judge the same random histories by the
-// same policies: what is kept, what is removed, and why. HISTORIES says how many there are; each is
-// judged by three policies.
+// TestPruneKeepsWhatResticKeeps applies prune and restic forget to the same random histories, with
+// the same policies, and compares what is kept, what is removed, and why. HISTORIES is the number
+// of histories; three policies are applied to each.
 func TestPruneKeepsWhatResticKeeps(t *testing.T) {
 	const batch, policies = 200, 3
 	histories := 2 * batch
@@ -52,7 +51,7 @@ type histories struct {
 	copies int
 }
 
-// onePage makes the smallest image.
+// onePage returns the smallest image.
 const onePage = "sqlite3 app.db 'PRAGMA page_size=512; CREATE TABLE t(x)'; sqlite-checkpoint backup -q app.db image;"
 
 func newHistories(t *testing.T, seed uint64, count int) *histories {
@@ -83,8 +82,8 @@ func newHistories(t *testing.T, seed uint64, count int) *histories {
 	return h
 }
 
-// history is a random one: regular, with gaps, copies of the same second, clocks that were put
-// back, and times in the future. Many begin shortly before a new year, or before clocks are
+// history returns a random history: regular, with gaps, copies of the same second, clocks that were
+// set back, and times in the future. Many begin shortly before a new year, or before clocks are
 // changed.
 func (h *histories) history() (times []time.Time) {
 	const hour, day = time.Hour, 24 * time.Hour
@@ -113,7 +112,7 @@ func (h *histories) history() (times []time.Time) {
 	return times
 }
 
-// policy is a random one, which keeps something.
+// policy returns a random policy that keeps something.
 func (h *histories) policy() (flags []string) {
 	for len(flags) == 0 {
 		for _, bucket := range []string{"last", "hourly", "daily", "weekly", "monthly", "yearly"} {
@@ -132,7 +131,7 @@ func (h *histories) policy() (flags []string) {
 	return flags
 }
 
-// A judgement is each database's copies, with their times and the reasons to keep them.
+// A judgement has each database's copies, with their times and the reasons to keep them.
 type judgement map[string][]string
 
 func (j judgement) add(database string, at time.Time, reasons []string) {

@@ -18,18 +18,18 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// destinationFaults are about whoever else may write where copies are made.
+// destinationFaults are about other users who may write where copies are made.
 var destinationFaults = []matrixRow{
 	{row: 121, name: "names swapped in somebody else's directory", try: swappedNames},
 	{row: 122, name: "new database while the old one is set aside", try: takenName},
 	{row: 123, name: "somebody else's directory swapped for a link to one of root's", try: swappedParents},
 }
 
-// swapRounds is how many runs of a command meet each way of swapping names.
+// swapRounds is how often each command runs under each way of swapping names.
 const swapRounds = 4
 
-// swappedNames: whoever owns the directory of the destination gives the names in it to something
-// else as fast as he can.
+// swappedNames: the owner of the destination's directory renames other things to the names in it as
+// fast as possible.
 func swappedNames(s *scene) {
 	s.rollback()
 	image := s.save(s.try(trial{}).stdout)
@@ -58,8 +58,8 @@ func swappedNames(s *scene) {
 	}
 }
 
-// swap exchanges every private directory in dir with one of nobody's, in which plant has made the
-// files, until it is told to stop.
+// swap exchanges every private directory in dir with a directory of the user nobody, in which plant
+// has created the files, until it is told to stop.
 func (s *scene) swap(dir string, plant func(name string) error) (stop func()) {
 	s.Helper()
 	evil := filepath.Join(dir, "evil")
@@ -100,13 +100,12 @@ func exchangeOnce(a, b string) {
 	unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 }
 
-// parentRounds is how many runs of each command meet a directory that changes places with a
-// symbolic link.
+// parentRounds is how often each command runs while a directory and a symbolic link are exchanged.
 const parentRounds = 30
 
-// swappedParents: nobody exchanges the directory that root writes in, as fast as he can, for his
-// symbolic link to a directory of root's that has files of the very same names. Nothing in that one
-// may change.
+// swappedParents: the user nobody exchanges the directory that root writes in, as fast as possible,
+// for a symbolic link to a directory of root's that has files of the same names. Nothing in that
+// one may change.
 func swappedParents(s *scene) {
 	s.rollback()
 	image := s.save(s.try(trial{}).stdout)
@@ -151,13 +150,13 @@ func swappedParents(s *scene) {
 	}
 }
 
-// exchange lets two names change places until it is told to stop.
+// exchange exchanges two names until it is told to stop.
 func exchange(a, b string) (stop func()) {
 	return repeat(func() bool { exchangeOnce(a, b); return true })
 }
 
-// takenName: a restarted application makes a new database as soon as the name is free, or opens the
-// old one while it moves. The calls that move it take long.
+// takenName: a restarted application creates a new database as soon as the name is free, or opens
+// the old one while it is moved. The calls that move it are slowed down.
 func takenName(s *scene) {
 	r := newReplacement(s)
 	for _, call := range []string{"fsync", "linkat", "unlinkat", "fcntl"} {
@@ -173,7 +172,7 @@ func takenName(s *scene) {
 	}
 }
 
-// take makes a file with the database's name as soon as there is none.
+// take creates a file with the database's name as soon as there is none.
 func (r *replacement) take() (stop func()) {
 	return repeat(func() bool {
 		f, err := os.OpenFile(r.db, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -184,7 +183,7 @@ func (r *replacement) take() (stop func()) {
 	})
 }
 
-// survives wants the old database under one of its two names.
+// survives fails the test unless the old database is under one of its two names.
 func (r *replacement) survives(stderr string) {
 	r.Helper()
 	for _, name := range append(r.aside(), r.db) {

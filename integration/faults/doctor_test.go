@@ -16,7 +16,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// A forecast is what doctor says of a backup.
+// A forecast is what doctor says about a backup.
 type forecast struct {
 	Path       string
 	ExitStatus int `json:"exit_status"`
@@ -24,15 +24,15 @@ type forecast struct {
 	Findings   []struct{ Code, Evidence string }
 }
 
-// forecasts are those of each database.
+// forecasts has the forecast for each database.
 func forecasts(stdout []byte) ([]forecast, error) {
 	var result struct{ Databases []forecast }
 	err := json.Unmarshal(stdout, &result)
 	return result.Databases, err
 }
 
-// foreseen runs doctor as a trial is about to run backup. It is nil if that trial is no plain
-// backup of a source that is left alone.
+// foreseen runs doctor just before a trial runs backup. It returns nil if the trial is not a plain
+// backup of an undisturbed source.
 func (p *running) foreseen(env []string) *forecast {
 	p.Helper()
 	tr := p.trial
@@ -56,7 +56,7 @@ func (p *running) foreseen(env []string) *forecast {
 	return f
 }
 
-// doctor is what doctor says of the source of the trial.
+// doctor returns what doctor says about the source of the trial.
 func (p *running) doctor(under, env []string) *forecast {
 	p.Helper()
 	tr := p.trial
@@ -71,8 +71,8 @@ func (p *running) doctor(under, env []string) *forecast {
 	return nil
 }
 
-// foreseenByOthers holds doctor against backup as the owner of the source, and as a stranger. All
-// files are the owner's meanwhile.
+// foreseenByOthers compares doctor with backup, run by the owner of the source and by a stranger.
+// All files belong to the owner meanwhile.
 func (p *running) foreseenByOthers(env []string) {
 	p.Helper()
 	chown := func(name string, uid int) { p.Check(os.Lchown(filepath.Join(p.source, name), uid, uid)) }
@@ -118,7 +118,7 @@ func (p *running) judgeForecast(f *forecast, code int, stdout []byte) {
 	}
 }
 
-// doctorStates are the states of rows 35 to 54 in which a source stays while somebody looks at it.
+// doctorStates are those states of a source in rows 35 to 54 that do not change by themselves.
 var doctorStates = map[string]func(s *scene){
 	"rollback":            (*scene).rollback,
 	"WAL, closed":         (*scene).wal,
@@ -173,10 +173,10 @@ var doctorStates = map[string]func(s *scene){
 	},
 }
 
-// hide leaves a file to its owner.
+// hide makes a file readable for its owner only.
 func (s *scene) hide(suffix string) { s.Helper(); s.Check(os.Chmod(s.db+suffix, 0o600)) }
 
-// TestDoctorForesees runs doctor and then backup on every state, as everybody.
+// TestDoctorForesees runs doctor and then backup on every state, as each user.
 func TestDoctorForesees(t *testing.T) {
 	for name, state := range doctorStates {
 		for who, uid := range map[string]int{"root": 0, "owner": harness.App, "stranger": harness.Nobody} {
@@ -205,7 +205,7 @@ func TestDoctorForesees(t *testing.T) {
 	}
 }
 
-// TestDoctorTouchesNothing looks at the system calls on databases in every state: none locks, none
+// TestDoctorTouchesNothing checks the system calls on databases in every state: none locks or
 // writes.
 func TestDoctorTouchesNothing(t *testing.T) {
 	s := newScene(t)
@@ -242,7 +242,7 @@ func TestDoctorTouchesNothing(t *testing.T) {
 	}
 }
 
-// TestDoctorOfMany looks at many small databases at once, some of them in use.
+// TestDoctorOfMany examines many small databases, some of them in use.
 func TestDoctorOfMany(t *testing.T) {
 	const databases = 500
 	s := newScene(t)

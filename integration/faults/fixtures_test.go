@@ -93,7 +93,7 @@ func (s *scene) driver(prepare func(c *sqlite3.SQLiteConn) error, statements ...
 	}
 }
 
-// save puts an image or a raw stream into a file, to be opened as the database that it is.
+// save writes an image or a raw stream to a file, to be opened as a database.
 func (s *scene) save(data []byte) string {
 	s.Helper()
 	f, err := os.CreateTemp(s.Root, "image")
@@ -104,7 +104,7 @@ func (s *scene) save(data []byte) string {
 	return f.Name()
 }
 
-// holds checks that the stream is a sound database in which the query has this answer.
+// holds checks that the stream is an undamaged database in which the query has this answer.
 func (o *aftermath) holds(query, want string) {
 	o.Helper()
 	if o.code != 0 {
@@ -117,7 +117,7 @@ func (o *aftermath) holds(query, want string) {
 
 func (o *aftermath) hasRows(n int) { o.Helper(); o.holds("SELECT count(*) FROM t;", fmt.Sprint(n)) }
 
-// warns checks that stderr says something that is no error.
+// warns checks that stderr has this text, and not as an error.
 func (o *aftermath) warns(text string) {
 	o.Helper()
 	if !strings.Contains(o.stderr, text) {

@@ -22,11 +22,11 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// hostileBound is how long a specimen may keep us. On a busy machine it gets a second chance.
+// hostileBound is how long a specimen may take. On a busy machine it gets a second try.
 const hostileBound = 2 * time.Second
 
 // TestHostileDatabases takes a snapshot of every specimen in this process: a crash would end the
-// test. What is not refused is sound.
+// test. What is not refused is undamaged.
 func TestHostileDatabases(t *testing.T) {
 	s := newScene(t)
 	all := specimens(s)
@@ -64,7 +64,7 @@ func TestHostileDatabases(t *testing.T) {
 	}
 }
 
-// judgeSpecimen takes a snapshot of one, and says what came of it.
+// judgeSpecimen takes a snapshot of a specimen, and returns the outcome.
 func (s *scene) judgeSpecimen(dir string, job specimen) (outcome string, took time.Duration) {
 	for range 2 {
 		begin := time.Now()
@@ -107,7 +107,7 @@ func (s *scene) snapshotSpecimen(dir string, job specimen) string {
 var refusals = []engine.Kind{engine.KindNotDatabase, engine.KindUnreadable, engine.KindHotJournal, engine.KindChanged,
 	engine.KindCorrupt, engine.KindCheckIncomplete}
 
-// soundImage asks SQLite what it thinks of an image.
+// soundImage has SQLite check an image.
 func soundImage(path string, image []byte, level engine.Level) error {
 	if err := os.WriteFile(path, image, 0o600); err != nil {
 		return err
@@ -135,8 +135,8 @@ func soundImage(path string, image []byte, level engine.Level) error {
 	return nil
 }
 
-// TestHostileThroughProgram gives some of the specimens to the program itself, to see exit statuses
-// and memory.
+// TestHostileThroughProgram runs the program on some of the specimens, to check exit statuses and
+// memory.
 func TestHostileThroughProgram(t *testing.T) {
 	all := specimens(newScene(t))
 	t.Run("sample", func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestHostileThroughProgram(t *testing.T) {
 	})
 }
 
-// flippedPage1 changes every byte of the first page: what is not refused is copied as it is.
+// flippedPage1 changes every byte of the first page: what is not refused is copied unchanged.
 func flippedPage1(s *scene) {
 	s.hidden = true
 	s.SQLite(s.db, "PRAGMA page_size=1024;", rowsSQL(30))
@@ -192,7 +192,7 @@ func (s *scene) sameContents(name, a, b string) {
 	}
 }
 
-// dump is all that SQLite reads from a database, errors included.
+// dump returns everything that SQLite reads from a database, errors included.
 func dump(path string) string {
 	c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + path + "?mode=ro&immutable=1")
 	if err != nil {

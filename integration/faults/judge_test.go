@@ -29,7 +29,7 @@ func (p *running) judge(o *aftermath) {
 	}
 }
 
-// judgeWords wants one error line of a run that failed, and only then.
+// judgeWords checks that a run has printed one error line if it failed, and none otherwise.
 func (p *running) judgeWords(o *aftermath) {
 	p.Helper()
 	if strings.Contains(o.stderr, "goroutine ") || strings.Contains(o.stderr, "panic") {
@@ -49,7 +49,7 @@ func (p *running) judgeWords(o *aftermath) {
 	}
 }
 
-// judgeDirectories wants the source untouched, and nothing left behind.
+// judgeDirectories checks that the source is untouched, and nothing is left behind.
 func (p *running) judgeDirectories(o *aftermath) {
 	p.Helper()
 	if !p.trial.moves {
@@ -74,7 +74,8 @@ func (p *running) judgeDirectories(o *aftermath) {
 	}
 }
 
-// judgeOutput wants no stream out of a run that failed, and a whole one out of one that did not.
+// judgeOutput checks that a run that failed has written no stream, and one that succeeded a whole
+// one.
 func (p *running) judgeOutput(o *aftermath) {
 	p.Helper()
 	if p.trial.stdout != nil || p.trial.spoils || p.trial.prints {

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// killedCalls are those that leave something on the disk or in a pipe.
+// killedCalls are the calls that leave something on the disk or in a pipe.
 var killedCalls = []string{"pwrite64", "write", "fsync", "ftruncate", "linkat", "unlinkat", "mkdirat", "flock"}
 
-// killAtEachWrite kills a run at its Nth write, for N = 1, 2, 3 ..., and each time lets another one
-// follow, which sweeps up.
+// killAtEachWrite kills a run at its Nth write, for N = 1, 2, 3 ..., and each time starts another
+// one, which sweeps.
 func (s *scene) killAtEachWrite(tr trial) (kills int) {
 	s.Helper()
 	s.try(tr)
@@ -47,7 +47,7 @@ func (s *scene) killAtEachWrite(tr trial) (kills int) {
 	return kills
 }
 
-// killAt kills a run at its Nth call, and tells whether it had as many.
+// killAt kills a run at its Nth call, and reports whether it had that many.
 func (s *scene) killAt(tr trial, call string, n int) bool {
 	s.Helper()
 	tr.under = s.killing(call, n)
@@ -58,18 +58,20 @@ func (s *scene) killAt(tr trial, call string, n int) bool {
 	return s.try(tr).code != codeDone
 }
 
-// takeAway removes what a run has made, and wants it whole: nothing else may bear the final name.
+// takeAway removes what a run has made, and checks that it is whole: nothing else may have the
+// final name.
 func (s *scene) takeAway(names []string, good map[string][]byte) {
 	s.Helper()
 	for name, data := range s.contents(names) {
 		if !bytes.Equal(data, good[name]) {
-			s.Errorf("%s bears its final name and is not whole", name)
+			s.Errorf("%s has its final name and is not whole", name)
 		}
 		s.Check(os.Remove(filepath.Join(s.out, name)))
 	}
 }
 
-// contents are those of the files of these names that there are in the output directory.
+// contents returns the contents of the files of these names in the output directory, as far as they
+// exist.
 func (s *scene) contents(names []string) map[string][]byte {
 	s.Helper()
 	all := map[string][]byte{}
@@ -84,7 +86,7 @@ func (s *scene) contents(names []string) map[string][]byte {
 	return all
 }
 
-// restoreSweep is killed at every write, and cut short at every so many bytes.
+// restoreSweep is a restore that is killed at every write, and stopped at many file sizes.
 func restoreSweep(s *scene) {
 	s.SQLite(s.db, rowsSQL(25000))
 	image := s.save(s.try(trial{}).stdout)

@@ -19,8 +19,8 @@ import (
 // waiting are the arguments of a backup that gives up early.
 func (s *scene) waiting() []string { return []string{"backup", "--busy-timeout", "300ms", s.db, "-"} }
 
-// foreign backs up, as somebody else, a source that belongs to the application, which can write to
-// it afterwards as before.
+// foreign backs up, as another user, a source that belongs to the application, which can still
+// write to it afterwards.
 func foreign(state func(s *scene), code, rows int) func(s *scene) {
 	return func(s *scene) {
 		state(s)
@@ -32,7 +32,7 @@ func foreign(state func(s *scene), code, rows int) func(s *scene) {
 	}
 }
 
-// foreignBesideLive backs up, as somebody else, a source that its application has open and goes on
+// foreignBesideLive backs up, as another user, a source that its application has open and keeps
 // writing to.
 func (s *scene) foreignBesideLive() {
 	s.own(0o644)
@@ -45,7 +45,7 @@ func (s *scene) foreignBesideLive() {
 	s.stillWrites(601)
 }
 
-// staysBusy wants a locked source to be given up after the timeout, not before.
+// staysBusy checks that a backup of a locked source gives up after the timeout, not before.
 func (s *scene) staysBusy() {
 	s.Helper()
 	const timeout = time.Second
@@ -56,8 +56,8 @@ func (s *scene) staysBusy() {
 	}
 }
 
-// besideWriter takes backups beside a writer: the invariant holds in each, and the writer is never
-// turned away.
+// besideWriter takes backups beside a writer: the invariant holds in each, and the writer never
+// finds the database busy.
 func besideWriter(s *scene, mode string, backups int) {
 	s.SQLite(s.db, "PRAGMA journal_mode="+mode+";", ledger.Schema)
 	writer := ledger.Start(s.TB, ledger.Order{DB: s.db, BusyTimeout: 30 * time.Second})
@@ -66,7 +66,7 @@ func besideWriter(s *scene, mode string, backups int) {
 			ledger.Total)
 	}
 	if did := writer.Stop(); did.Busy > 0 || did.Commits == 0 {
-		s.Errorf("the writer had %d commits and was turned away %d times", did.Commits, did.Busy)
+		s.Errorf("the writer had %d commits and found the database busy %d times", did.Commits, did.Busy)
 	}
 }
 
@@ -78,7 +78,7 @@ func (s *scene) big() {
 			"hex(randomblob(4000)) FROM c;")
 }
 
-// writesWhileReaderStalls: however long the stream takes, the database is free.
+// writesWhileReaderStalls: however long the stream takes, the database is not locked.
 func writesWhileReaderStalls(s *scene) {
 	s.big()
 	p := s.start(trial{stall: true, moves: true})
@@ -100,8 +100,8 @@ func (s *scene) disturbed(codes []int, says []string, change func()) {
 	p.finish()
 }
 
-// guardedCopyDisturbed: a commit in the middle of a copy without locks is seen, and the copy made
-// anew.
+// guardedCopyDisturbed: a commit in the middle of a copy without locks is noticed, and the copy is
+// made again.
 func guardedCopyDisturbed(s *scene) {
 	s.part("once", func(s *scene) {
 		s.SQLite(s.db, "PRAGMA journal_mode=WAL;", rowsSQL(2000))
@@ -179,7 +179,8 @@ func sameFile(s *scene) {
 			s.try(trial{args: args, codes: []int{codeExists, codeUsage}, says: []string{filepath.Base(dest)}})
 		}
 	}
-	// A temporary directory that is the source's is no destination: it works, and leaves no name.
+	// The source's directory as temporary directory is no destination: it works, and no name is
+	// left.
 	names := func() string { return strings.Join(listing(s, s.source), " ") }
 	before := names()
 	s.try(trial{env: []string{"TMPDIR=" + s.source}, moves: true}).hasRows(500)
@@ -227,7 +228,7 @@ func signals(s *scene) {
 			return p
 		}},
 		{"checking", func(s *scene) *running {
-			// An index over something that takes long to compute, and did not when the index was
+			// An index on an expression that takes long to compute, but did not when the index was
 			// made.
 			s.SQLite(s.db, rowsSQL(20000), "CREATE INDEX slow ON t(id + 0);", "PRAGMA writable_schema=ON;",
 				"UPDATE sqlite_schema SET sql = replace(sql, '+ 0', '+ 0 * length(hex(zeroblob(200000 + id)))') "+

@@ -17,8 +17,8 @@ func (s *scene) tinyWAL() {
 }
 
 // sweep fails the Nth call, for N = 1, 2, 3 ... until runs come through clean; if persistent, also
-// the Nth and all after it. strace counts in each thread, so one run without an injection proves
-// nothing yet, but a few in a row do.
+// the Nth and all after it. strace counts per thread, so one run without an injection proves
+// nothing, but a few in a row do.
 func (s *scene) sweep(call, errno string, persistent bool, run func(inject []string) *aftermath) (injected int) {
 	s.Helper()
 	const limit, enough = 200, 3
@@ -50,7 +50,7 @@ func (s *scene) sweep(call, errno string, persistent bool, run func(inject []str
 	return injected
 }
 
-// A sweptCommand is one that writes, for the loops.
+// A sweptCommand is a command that writes, for the loops.
 type sweptCommand struct {
 	name  string
 	trial func(s *scene) trial
@@ -92,7 +92,8 @@ func sweptCommands() []sweptCommand {
 	}
 }
 
-// sweptCalls are those that only our code makes; the Go runtime dies of others that fail.
+// sweptCalls are the system calls that only our code makes; a failure of others crashes the Go
+// runtime.
 var sweptCalls = []struct {
 	calls string
 	paths bool // only on the source
@@ -113,7 +114,7 @@ func TestErrorsAtEveryCall(t *testing.T) {
 				s := newScene(t)
 				tr, total := command.trial(s), 0
 				for _, errno := range []string{"EIO", "ENOSPC", "EINTR", "EACCES", "EMFILE"} {
-					// What is interrupted for ever is tried for ever.
+					// A call that is always interrupted is tried again forever.
 					total += s.sweep(swept.calls, errno, errno != "EINTR" && errno != "EMFILE",
 						func(inject []string) *aftermath {
 							if swept.paths {
@@ -129,7 +130,7 @@ func TestErrorsAtEveryCall(t *testing.T) {
 	}
 }
 
-// failing runs a command whose system calls fail, and wants all of it or nothing.
+// failing runs a command whose system calls fail, and checks that it does everything or nothing.
 func (s *scene) failing(tr trial, call, errno string, inject []string) *aftermath {
 	s.Helper()
 	tr.under = s.strace(inject...)
@@ -141,7 +142,7 @@ func (s *scene) failing(tr trial, call, errno string, inject []string) *aftermat
 	// What cannot be removed stays, where the next run looks for it.
 	tr.litter = strings.Contains(call, "unlink") || call == "getdents64"
 	o := s.try(tr)
-	// What goes to a pipe is not promised to be durable, and EINTR is no failure.
+	// Nothing is promised about the durability of what goes to a pipe, and EINTR is no failure.
 	if o.code == codeDone && o.injected() > 0 && strings.Contains(call, "sync") && errno != "EINTR" &&
 		len(tr.makes) > 0 {
 		s.Errorf("a failed %s was ignored", call)
@@ -154,7 +155,7 @@ func (s *scene) failing(tr trial, call, errno string, inject []string) *aftermat
 	return o
 }
 
-// mustBeWhole proves what a run has made.
+// mustBeWhole checks that what a run has made is whole.
 func (s *scene) mustBeWhole(tr trial) {
 	s.Helper()
 	made := filepath.Join(s.out, tr.makes[0])
@@ -175,7 +176,7 @@ func (s *scene) clearTemp() {
 	}
 }
 
-// TestSizeLimitEverywhere stops every write at every so many bytes, as a full disk does.
+// TestSizeLimitEverywhere limits the size of files to many values, as a full disk would.
 func TestSizeLimitEverywhere(t *testing.T) {
 	eachSweptCommand(t, func(s *scene, name string, tr trial) {
 		defer func() {
@@ -199,7 +200,7 @@ func TestSizeLimitEverywhere(t *testing.T) {
 	})
 }
 
-// eachSweptCommand runs a loop over each command, in a scene of its own.
+// eachSweptCommand runs a loop for each command, in a scene of its own.
 func eachSweptCommand(t *testing.T, loop func(s *scene, name string, tr trial)) {
 	for _, command := range sweptCommands() {
 		t.Run(command.name, func(t *testing.T) {

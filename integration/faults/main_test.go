@@ -1,5 +1,5 @@
-// Package faults injects what goes wrong outside the program: the rows of FAULTS.md, hostile
-// databases, long runs beside writers.
+// Package faults injects faults outside the program: the rows of FAULTS.md, hostile databases, long
+// runs beside writers.
 package faults
 
 import (

@@ -34,7 +34,7 @@ func TestFaults(t *testing.T) {
 }
 
 // TestFaultTable compares the table that people read with what is tested. make faults writes it
-// anew.
+// again.
 func TestFaultTable(t *testing.T) {
 	table, err := os.ReadFile("FAULTS.md")
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 // copiesBesideStranger is how many backups are taken beside a writer that our locks do not reach.
 const copiesBesideStranger = 5
 
-// neighbourFaults are about whoever else uses the source: another name of it, another file system
-// in between, another owner.
+// neighbourFaults are about others that use the source: by another name, through another file
+// system, as another owner.
 var neighbourFaults = []matrixRow{
 	{row: 112, name: "FUSE between the application and the backup", try: func(s *scene) {
 		for _, mode := range []string{"DELETE", "WAL"} {
@@ -124,8 +124,8 @@ var neighbourFaults = []matrixRow{
 	}},
 }
 
-// besideStranger takes backups of what a writer writes to by another way: each is right, or refused
-// with a reason.
+// besideStranger takes backups of a database that a writer writes to through another path: each is
+// right, or refused with a reason.
 func (s *scene) besideStranger(mode string, way func() (under []string, db string)) {
 	s.Helper()
 	s.SQLite(s.db, "PRAGMA journal_mode="+mode+";", ledger.Schema)
@@ -140,7 +140,7 @@ func (s *scene) besideStranger(mode string, way func() (under []string, db strin
 	}
 }
 
-// dir makes a directory beside the others.
+// dir creates a directory beside the others.
 func (s *scene) dir(name string) string {
 	s.Helper()
 	dir := filepath.Join(s.Root, name)
@@ -150,8 +150,8 @@ func (s *scene) dir(name string) string {
 	return dir
 }
 
-// alone is a command that runs another one in a mount and a process namespace of its own, after the
-// script: a FUSE server ends with it.
+// alone returns a command line that runs the script and then another command in a new mount and
+// process namespace: a FUSE server ends with it.
 func (s *scene) alone(script string) []string {
 	return []string{harness.Tool(s.TB, "unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh",
 		"-ec", script + "\n\"$@\"", "sh"}

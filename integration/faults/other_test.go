@@ -101,7 +101,7 @@ func (s *scene) checkpoint(tr trial, mode string, flags ...string) (answer check
 	return answer
 }
 
-// pinned makes a WAL database whose WAL a reader holds on to.
+// pinned makes a WAL database whose WAL a reader keeps from restarting.
 func (s *scene) pinned() {
 	s.Helper()
 	s.wal()
@@ -109,8 +109,8 @@ func (s *scene) pinned() {
 	s.Open(s.db, moreRows, "PRAGMA wal_autocheckpoint=0;", moreRows)
 }
 
-// killedCheckpoint: whenever a checkpoint is killed, the application's next open finds nothing
-// lost.
+// killedCheckpoint: whenever a checkpoint is killed, the application finds nothing lost when it
+// next opens the database.
 func killedCheckpoint(s *scene) {
 	const limit = 200
 	kills := 0
@@ -136,7 +136,7 @@ func killedCheckpoint(s *scene) {
 	}
 }
 
-// infoEverywhere looks at a source in each state of the rows before: it takes no lock, opens
+// infoEverywhere runs info on a source in each state of the rows above: it takes no lock, opens
 // nothing for writing, and is quick.
 func infoEverywhere(s *scene) {
 	states := map[string]func(s *scene){
@@ -178,8 +178,8 @@ func infoEverywhere(s *scene) {
 	}
 }
 
-// takesNothing wants a trace in which no lock is taken and nothing beside the source is opened but
-// for reading.
+// takesNothing checks a trace: no lock is taken, and files beside the source are opened for reading
+// only.
 func (s *scene) takesNothing(trace string) {
 	s.Helper()
 	for line := range strings.Lines(trace) {

@@ -118,8 +118,7 @@ var outputFaults = []matrixRow{
 		s.rollback()
 		sidecars := filepath.Join(s.Root, "sidecars")
 		s.Check(os.Mkdir(sidecars, 0o755))
-		// The mount itself is not seen from here, so the program under test looks after itself what
-		// is there.
+		// The mount cannot be seen from here, so a command in the namespace checks what is left.
 		for _, options := range []string{"size=4k", "size=8k,nr_inodes=2", "size=8k,nr_inodes=3"} {
 			script := fmt.Sprintf("mount -t tmpfs -o %s none %s; head -c 4k /dev/zero >%[2]s/filler 2>/dev/null || :",
 				options, sidecars)

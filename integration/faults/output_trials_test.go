@@ -13,8 +13,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// mountedLeaving is mounted, and afterwards exits with status 99 unless dir has only that file in
-// it.
+// mountedLeaving is like mounted, and exits with status 99 unless dir then contains only that file.
 func (s *scene) mountedLeaving(script, dir, only string) []string {
 	return []string{harness.Tool(s.TB, "unshare"), "--mount", "sh", "-c",
 		fmt.Sprintf(`%s; "$@"; status=$?; [ "$(ls -A %s)" = %s ] || { ls -lA %[2]s >&2; exit 99; }; exit $status`,
@@ -46,8 +45,8 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// lostWrites: a write that the disk drops is found where it hits the structure. Inside a row no
-// check can see it, as the README says.
+// lostWrites: a write that the disk drops is found if it affects the structure. Inside a row no
+// check can find it, as the README says.
 func lostWrites(s *scene) {
 	s.rollback()
 	found := 0

@@ -46,7 +46,7 @@ func wrongSidecars(s *scene) {
 		says: []string{"copy.db.sha256", "no such file"}})
 }
 
-// targetTaken wants a restore refused because of what block has put in its way.
+// targetTaken checks that a restore is refused because of what block has put in its way.
 func (s *scene) targetTaken(block func(path string) error, inTheWay string) {
 	s.Helper()
 	raw, _ := s.streams()
@@ -58,7 +58,7 @@ func (s *scene) targetTaken(block func(path string) error, inTheWay string) {
 		says: []string{inTheWay, "exists"}})
 }
 
-// targetAppears makes the target, or a file that belongs to it, when the restore has begun.
+// targetAppears creates the target, or a file that belongs to it, after the restore has begun.
 func (s *scene) targetAppears(suffix string) {
 	s.Helper()
 	raw, _ := s.streams()
@@ -83,7 +83,7 @@ func (s *scene) targetAppears(suffix string) {
 	p.finish()
 }
 
-// noLinks restores to a file system that knows neither links nor a rename that does not replace.
+// noLinks restores to a file system that supports neither link(2) nor RENAME_NOREPLACE.
 func noLinks(s *scene) {
 	raw, _ := s.streams()
 	target := filepath.Join(s.out, "new.db")
@@ -99,8 +99,8 @@ func noLinks(s *scene) {
 	}
 }
 
-// syncOrder shows by a trace that a name appears only for durable bytes, and is itself durable
-// before success is told.
+// syncOrder checks with a trace that a name appears only once the bytes are durable, and is itself
+// durable before success is reported.
 func syncOrder(s *scene) {
 	raw, _ := s.streams()
 	for name, c := range map[string]struct {
@@ -129,7 +129,7 @@ func syncOrder(s *scene) {
 	shardsOrder(s)
 }
 
-// shardsOrder shows by a trace that shards change only while no trailer is there, and that the
+// shardsOrder checks with a trace that shards change only while there is no trailer, and that the
 // trailer is back only once all of them are durable.
 func shardsOrder(s *scene) {
 	dir := filepath.Join(s.Root, "shards")
@@ -163,7 +163,7 @@ func shardsOrder(s *scene) {
 	}
 }
 
-// durable wants, in a trace with paths: fsync of the file, link to its name, fsync of the
+// durable checks the order in a trace with paths: fsync of the file, link to its name, fsync of the
 // directory.
 func (s *scene) durable(name, trace, made string) {
 	s.Helper()

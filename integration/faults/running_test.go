@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// children are the processes of the trial that still run.
+// children returns the processes of the trial that are still running.
 func (p *running) children() []int { return harness.Marked(p.mark + "\x00") }
 
-// pid waits for the program itself, which may run under another, and returns its process ID.
+// pid waits for the program itself, which another may have started, and returns its process ID.
 func (p *running) pid() int {
 	p.Helper()
 	found := 0
@@ -31,7 +31,7 @@ func (p *running) pid() int {
 	return found
 }
 
-// copying waits until the private copy is there, which is at the beginning of the page copy.
+// copying waits until the private copy exists, at the beginning of the page copy.
 func (p *running) copying() (image string) {
 	p.Helper()
 	harness.Eventually(p, "the copy begins", func() bool {
@@ -41,7 +41,7 @@ func (p *running) copying() (image string) {
 	return image
 }
 
-// sending waits until the first bytes are in the pipe: the copy is checked and has lost its name.
+// sending waits until the first bytes are in the pipe: the copy has been checked and unlinked.
 func (p *running) sending() {
 	p.Helper()
 	harness.Eventually(p, "something is sent", func() bool {
@@ -50,7 +50,7 @@ func (p *running) sending() {
 	})
 }
 
-// idle waits until the program does nothing more but wait for its reader.
+// idle waits until the program does nothing but wait for its reader.
 func (p *running) idle() {
 	p.Helper()
 	p.sending()
@@ -77,5 +77,5 @@ func (p *running) signal(sig syscall.Signal) {
 	p.Check(syscall.Kill(p.pid(), sig))
 }
 
-// injected is how many system calls strace failed.
+// injected returns how many system calls strace has made fail.
 func (o *aftermath) injected() int { return strings.Count(o.trace, "(INJECTED)") }

@@ -38,7 +38,7 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
-// part is a scene of its own for one of several cases of a row; it counts for the row.
+// part returns a new scene for one of several cases of a row; it counts for the row.
 func (s *scene) part(name string, try func(s *scene)) {
 	s.TB.(*testing.T).Run(strings.ReplaceAll(name, "/", "_"), func(t *testing.T) {
 		part := newScene(t)
@@ -47,14 +47,14 @@ func (s *scene) part(name string, try func(s *scene)) {
 	})
 }
 
-// strace is a command that runs another one under strace with these options, stopped at no call but
-// those looked for.
+// strace returns a command line that runs another one under strace with these options. It stops
+// only at the calls that are traced.
 func (s *scene) strace(options ...string) []string {
 	return s.straceAll(append(options, "--seccomp-bpf")...)
 }
 
-// killing is a command that kills another one at its Nth call. With --seccomp-bpf strace 6.1 would
-// deliver the signal at the first one or never.
+// killing returns a command line that kills another one at its Nth call. With --seccomp-bpf strace
+// 6.1 would deliver the signal at the first one or never.
 func (s *scene) killing(calls string, n int) []string {
 	return s.straceAll("-e", "trace="+calls, "-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", calls, n))
 }
@@ -70,21 +70,22 @@ func (s *scene) slowly(path string, milliseconds int) []string {
 		milliseconds*1000))
 }
 
-// user is a command that runs another one as a user.
+// user returns a command line that runs another one as a user.
 func (s *scene) user(uid int) []string {
 	return []string{harness.Tool(s.TB, "setpriv"), fmt.Sprintf("--reuid=%d", uid), fmt.Sprintf("--regid=%d", uid),
 		"--clear-groups"}
 }
 
-// mounted is a command that runs another one in a mount namespace of its own, after the script.
+// mounted returns a command line that runs the script and then another one in a new mount
+// namespace.
 func (s *scene) mounted(script string) []string {
 	return []string{harness.Tool(s.TB, "unshare"), "--mount", "sh", "-ec", script + "\nexec \"$@\"", "sh"}
 }
 
-// limited is a command that runs another one with a resource limit of prlimit.
+// limited returns a command line that runs another one with a resource limit of prlimit.
 func (s *scene) limited(limit string) []string { return []string{harness.Tool(s.TB, "prlimit"), limit} }
 
-// inside is a picture of what is in dir, which itself may change.
+// inside takes a picture of what is in dir, which itself may change.
 func (s *scene) inside(dir string) testkit.Picture {
 	s.Helper()
 	p := testkit.TakePicture(s.TB, dir)

@@ -12,7 +12,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// A replacement is a database with its WAL, and an image that is to take its place.
+// A replacement is a database with its WAL, and an image that will replace it.
 type replacement struct {
 	*scene
 	image string
@@ -28,7 +28,7 @@ func newReplacement(s *scene) *replacement {
 	return &replacement{scene: s, image: image}
 }
 
-// trial puts the old database into a new directory, and tells how to replace it.
+// trial puts the old database into a new directory, and returns the trial that replaces it.
 func (r *replacement) trial(under []string) trial {
 	r.Helper()
 	r.count++
@@ -42,7 +42,7 @@ func (r *replacement) trial(under []string) trial {
 		codeSpace}, says: []string{r.db}}
 }
 
-// aside are the databases that were set aside.
+// aside returns the databases that were set aside.
 func (r *replacement) aside() []string {
 	r.Helper()
 	found, err := filepath.Glob(r.db + ".*Z")
@@ -50,7 +50,8 @@ func (r *replacement) aside() []string {
 	return found
 }
 
-// judge wants the new database in place and the old one aside, or the old one where it was.
+// judge checks that the new database is in place and the old one aside, or the old one where it
+// was.
 func (r *replacement) judge(o *aftermath) *aftermath {
 	r.Helper()
 	old, aside := r.db, r.aside()
@@ -92,7 +93,7 @@ func TestSetAsideAtEveryError(t *testing.T) {
 	}
 }
 
-// TestSetAsideOrder: the new names are durable before the first old one goes.
+// TestSetAsideOrder: the new names are durable before the first old one is removed.
 func TestSetAsideOrder(t *testing.T) {
 	r := newReplacement(newScene(t))
 	o := r.judge(r.try(r.trial(r.strace("-y", "-e", "trace=fsync,linkat,unlinkat"))))

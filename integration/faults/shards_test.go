@@ -19,7 +19,7 @@ type shardsUpdate struct {
 	names    []string // that a whole backup leaves
 }
 
-// newShardsUpdate changes a few shards, and removes some; or first, makes them all.
+// newShardsUpdate changes a few shards and removes some, or, with first, creates all.
 func newShardsUpdate(t *testing.T, first bool) *shardsUpdate {
 	t.Helper()
 	u := &shardsUpdate{scene: newScene(t)}
@@ -53,8 +53,8 @@ func (u *shardsUpdate) begin() {
 	}
 }
 
-// image is the SHA-256 of the image in a directory, empty if verify sees that it is incomplete: no
-// mixture has a trailer.
+// image returns the SHA-256 of the image in a directory, empty if verify reports that it is
+// incomplete: no mixture has a trailer.
 func (u *shardsUpdate) image(dir string) string {
 	u.Helper()
 	var found struct{ SHA256, Kind string }
@@ -79,8 +79,7 @@ func (u *shardsUpdate) list() (names []string) {
 }
 
 // disturbed runs the backup under a program that disturbs it, and then once more. What it leaves is
-// one of the two streams or refused; what the second run leaves is whole, and nothing else is
-// there.
+// one of the two streams, or refused; the second run leaves a whole stream and nothing else.
 func (u *shardsUpdate) disturbed(under []string, codes ...int) *aftermath {
 	u.Helper()
 	u.begin()
@@ -106,7 +105,7 @@ func (u *shardsUpdate) disturbed(under []string, codes ...int) *aftermath {
 	return o
 }
 
-// shardCalls are those that change something on the disk.
+// shardCalls are the calls that change something on the disk.
 var shardCalls = []string{
 	"write", "openat", "fsync", "syncfs", "renameat", "unlinkat", "mkdirat", "flock", "fchmod,fchmodat", "linkat",
 }

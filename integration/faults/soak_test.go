@@ -33,7 +33,7 @@ func TestSoak(t *testing.T) {
 				false)
 			t.Logf("with us: %+v; without: %+v; %s", with, control, s.tally.verdict(t.Failed()))
 			if c.mode == "WAL" && !c.modes && with.Busy > control.Busy {
-				t.Errorf("writers were turned away %d times, and %d without us", with.Busy, control.Busy)
+				t.Errorf("writers found the database busy %d times, and %d without us", with.Busy, control.Busy)
 			}
 			if with.Commits == 0 {
 				t.Error("nobody wrote")
@@ -48,7 +48,7 @@ type soak struct {
 	modes bool
 }
 
-// run lets writers write while more says so, and counts.
+// run has writers write while more returns true, and counts.
 func (s *soak) run(more func() bool, backup bool) (sum ledger.Tally) {
 	s.Helper()
 	var writers []ledger.Writer
@@ -78,7 +78,7 @@ func (s *soak) run(more func() bool, backup bool) (sum ledger.Tally) {
 	return sum
 }
 
-// lastsTheSoak wants the database itself to be whole, too.
+// lastsTheSoak checks that the database itself is still whole.
 func (s *scene) lastsTheSoak() {
 	s.Helper()
 	if got := s.SQLite(s.db, ".timeout 10000", "PRAGMA integrity_check;", ledger.Sum); got != "ok\n"+ledger.Total {

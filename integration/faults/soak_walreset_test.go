@@ -12,9 +12,9 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// TestSoakWALReset checkpoints, in every mode and without a pause, beside applications whose SQLite
-// is Debian's, which has the WAL-reset bug: for seconds, for half a minute in the long form. Every
-// commit must be there in the end.
+// TestSoakWALReset checkpoints, in every mode and without a pause, beside applications that use
+// Debian's SQLite, which has the WAL-reset bug: for seconds, or half a minute in the long form.
+// Every commit must be there in the end.
 func TestSoakWALReset(t *testing.T) {
 	length := 3 * time.Second
 	if n, err := strconv.Atoi(os.Getenv("SOAK")); err == nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// sourceFaults are about what is wrong with the source itself.
+// sourceFaults are about faults of the source itself.
 var sourceFaults = []matrixRow{
 	{row: 1, name: "missing file", try: func(s *scene) { s.refused(codeSource, "app.db", "no such file") }},
 	{row: 2, name: "dangling symlink", try: func(s *scene) {
@@ -186,7 +186,7 @@ var sourceFaults = []matrixRow{
 	}},
 }
 
-// An index that the schema does not tell of is not kept up to date.
+// An index that is missing in the schema is not kept up to date.
 const (
 	hideIndex = `CREATE TEMP TABLE hidden AS SELECT * FROM sqlite_schema WHERE name='tv'; PRAGMA writable_schema=ON;
 DELETE FROM sqlite_schema WHERE name='tv'; PRAGMA writable_schema=RESET;`

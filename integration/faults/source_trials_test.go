@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// refused backs up the source to stdout, and wants it refused.
+// refused backs up the source to stdout, and checks that it is refused.
 func (s *scene) refused(code int, says ...string) *aftermath {
 	s.Helper()
 	return s.refusedBy(nil, code, says...)
@@ -29,7 +29,7 @@ func (s *scene) refusedAs(codes []int, says ...string) *aftermath {
 	return s.try(trial{codes: codes, says: says})
 }
 
-// checkedAs wants a backup that passes at this level, with a warning if that is less than usual.
+// checkedAs checks that a backup passes at this level, with a warning if that is less than usual.
 func (s *scene) checkedAs(level, warning string) {
 	s.Helper()
 	o := s.try(trial{})
@@ -39,7 +39,7 @@ func (s *scene) checkedAs(level, warning string) {
 	}
 }
 
-// hasQuickRows is hasRows for a database that only quick_check finds nothing wrong with.
+// hasQuickRows is hasRows for a database that passes quick_check, but not integrity_check.
 func (o *aftermath) hasQuickRows(n int) {
 	o.Helper()
 	if got := o.SQLite(o.save(o.stdout), "PRAGMA quick_check;", "SELECT count(*) FROM t;"); got != fmt.Sprintf("ok\n%d",
@@ -48,11 +48,11 @@ func (o *aftermath) hasQuickRows(n int) {
 	}
 }
 
-// modest checks processor time, which does not depend on what else the machine does, and memory.
+// modest checks memory and CPU time, which does not depend on the load of the machine.
 func (o *aftermath) modest(cpu time.Duration, mebibytes int64) {
 	o.Helper()
 	if o.rss == 0 {
-		o.Error("it was not weighed")
+		o.Error("no CPU time and memory were measured")
 	}
 	if o.cpu > cpu.Seconds() || o.rss > mebibytes<<10 {
 		o.Errorf("it took %v s of processor time and %d MiB", o.cpu, o.rss>>10)
@@ -111,7 +111,7 @@ func hugeSource(s *scene) {
 }
 
 // sameButCounters compares two databases page by page, without the fields of the header that the
-// backup API sets anew.
+// backup API sets.
 func (s *scene) sameButCounters(a, b string) {
 	s.Helper()
 	fa, err := os.Open(a)

@@ -45,7 +45,7 @@ CREATE VIRTUAL TABLE r USING rtree(id,a,b); INSERT INTO r VALUES(1,0,1),(2,3,4),
 	return all
 }
 
-// specimens are the whole collection, the same every time.
+// specimens returns the whole collection, the same every time.
 func specimens(s *scene) (all []specimen) {
 	bases := hostileBases(s)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -170,8 +170,8 @@ func editedSchemas(s *scene, base string) (all []specimen) {
 	for _, edit := range edits {
 		db := filepath.Join(s.Root, "edited")
 		s.Write(db, s.Read(filepath.Join(s.Root, base)))
-		// The driver is much quicker than a shell for each. What cannot be done to this base is no
-		// specimen.
+		// The driver is much quicker than a shell for each. Statements that fail on this base make
+		// no specimen.
 		c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + db + "?mode=rw&_journal_mode=OFF&_writable_schema=1")
 		s.Check(err)
 		_, err = c.(*sqlite3.SQLiteConn).Exec("PRAGMA synchronous=OFF;"+edit, nil)

@@ -65,7 +65,7 @@ func fifoWithoutReader(s *scene) {
 	s.Check(readStream(received, stream.ReaderOptions{}))
 }
 
-// sharedFIFO: two streams into one pipe, mixed up or one after the other, are never one whole
+// sharedFIFO: two streams in one pipe, mixed or one after the other, never pass as one whole
 // stream.
 func sharedFIFO(s *scene) {
 	s.big()
@@ -88,7 +88,7 @@ func sharedFIFO(s *scene) {
 		keep.Close()
 		<-done
 		reader.Close()
-		// Each pictures the temporary directory, which the other one uses.
+		// Each takes a picture of the temporary directory, which the other one uses.
 		a.trial.litter, b.trial.litter = true, true
 		a.finish()
 		b.finish()
@@ -141,8 +141,7 @@ func failingProducer(s *scene) {
 	before.MustMatch(s.TB, s.source)
 }
 
-// grudgingOutput writes to descriptors that somebody made non-blocking, and that take little at a
-// time.
+// grudgingOutput writes to descriptors that are non-blocking and accept little at a time.
 func grudgingOutput(s *scene) {
 	s.big()
 	for _, flags := range [][]string{nil, {"--zstd"}, {"--timeout", "1m"}} {
@@ -179,8 +178,8 @@ func grudgingOutput(s *scene) {
 	})
 }
 
-// grudging runs the program with stdout on w, reads little at a time from r, and wants a whole
-// stream. The mode of w, which others share, must stay as it is.
+// grudging runs the program with stdout on w, reads little at a time from r, and checks that a
+// whole stream arrives. The mode of w, which others share, must stay as it is.
 func (s *scene) grudging(args []string, r, w int) {
 	s.Helper()
 	reader, writer := os.NewFile(uintptr(r), "reader"), os.NewFile(uintptr(w), "writer")

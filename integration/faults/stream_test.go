@@ -13,7 +13,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// streamFaults are about what verify and restore are given.
+// streamFaults are about the input of verify and restore.
 var streamFaults = []matrixRow{
 	{row: 82, name: "empty input", try: func(s *scene) { s.noStream(nil, "empty input") }},
 	{row: 83, name: "truncated at every byte", try: truncations},

@@ -25,8 +25,7 @@ func (s *scene) streams() (raw, compressed []byte) {
 	return raw, compressed
 }
 
-// noStream wants what it is given to be refused, by verify and by restore, from stdin and from a
-// file.
+// noStream checks that an input is refused, by verify and by restore, from stdin and from a file.
 func (s *scene) noStream(data []byte, cause string) {
 	s.Helper()
 	target := filepath.Join(s.out, "new.db")
@@ -43,7 +42,7 @@ func (s *scene) noStream(data []byte, cause string) {
 	}
 }
 
-// edited replaces something in a raw stream's trailer and makes its checksum right again.
+// edited replaces something in a raw stream's trailer and corrects the checksum.
 func edited(raw []byte, old, new string) []byte {
 	image, trailer := raw[:len(raw)-stream.TrailerSize], string(raw[len(raw)-stream.TrailerSize:])
 	line, _, _ := strings.Cut(trailer, " line=")
@@ -83,7 +82,7 @@ func truncations(s *scene) {
 	})
 }
 
-// bitFlips flips a bit of every byte: the stream is refused, or the image is the same all the same.
+// bitFlips flips a bit of every byte: the stream is refused, or the image is unchanged.
 func bitFlips(s *scene) {
 	raw, compressed := s.streams()
 	image := raw[:len(raw)-stream.TrailerSize]
@@ -122,7 +121,8 @@ func readImage(data []byte) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// foreignFrames puts zstd frames where none belongs, which every zstd decoder would accept.
+// foreignFrames inserts zstd frames that do not belong there, but that every zstd decoder would
+// accept.
 func foreignFrames(s *scene) {
 	_, compressed := s.streams()
 	trailer := compressed[len(compressed)-stream.TrailerSize-8:]
@@ -192,7 +192,7 @@ func wrongLengths(s *scene) {
 	}
 }
 
-// modestly wants data refused without much memory or work.
+// modestly checks that data is refused without much memory or work.
 func (s *scene) modestly(data []byte) {
 	s.Helper()
 	target := filepath.Join(s.out, "new.db")

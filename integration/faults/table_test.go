@@ -9,16 +9,16 @@ import (
 	"sync"
 )
 
-// outcomes are of all faults that this process has injected. TestMain writes them down.
+// outcomes are those of all faults that this process has injected. TestMain writes them.
 var outcomes faultTable
 
-// A faultTable is what came of each fault, as Markdown.
+// A faultTable has the outcomes of each fault, as Markdown.
 type faultTable struct {
 	mutex sync.Mutex
 	lines map[string]string
 }
 
-// add notes an outcome. The loops over all system calls have no row in the matrix, and come at the
+// add records an outcome. The loops over all system calls have no row in the matrix, and are at the
 // end; calls that a command never makes are left out.
 func (r *faultTable) add(row int, name string, injected int, outcome string) {
 	if row == 0 && injected == 0 {
@@ -36,7 +36,7 @@ func (r *faultTable) add(row int, name string, injected int, outcome string) {
 	r.lines[key] = fmt.Sprintf("| %s | %s | %d | %s |\n", number, name, injected, outcome)
 }
 
-// write puts the table where make faults takes it from, if there is anything to tell.
+// write writes the table for make faults, if there are outcomes.
 func (r *faultTable) write() error {
 	if len(r.lines) == 0 {
 		return nil

@@ -33,9 +33,9 @@ const (
 	codeExists  = 9
 )
 
-// A trial is one run of the program, what is done to it, and what must come of it. Unless it says
-// otherwise the source is untouched, nothing is left in the temporary and output directories, and
-// nothing comes out of a run that fails.
+// A trial is one run of the program, what is done to it, and its required outcome. Unless it says
+// otherwise, the source is untouched, nothing is left in the temporary and output directories, and
+// a run that fails writes nothing to stdout.
 type trial struct {
 	args   []string // default: backup DB -
 	under  []string // a program that runs ours: strace, setpriv, ...
@@ -59,7 +59,7 @@ type trial struct {
 	weigh  bool // processor time and memory count
 }
 
-// A running is a trial under way.
+// A running is a trial in progress.
 type running struct {
 	*scene
 	trial    trial
@@ -76,7 +76,7 @@ type running struct {
 	release  func()
 }
 
-// An aftermath is what came of a trial.
+// An aftermath is the outcome of a trial.
 type aftermath struct {
 	*scene
 	code    int // -1 when a signal ended it
@@ -124,8 +124,8 @@ func (p *running) command() *exec.Cmd {
 	p.Helper()
 	argv := slices.Concat(p.trial.under, []string{p.Program}, p.trial.args)
 	if p.trial.weigh {
-		// What the system says of a process includes what it was before exec: this one, which is
-		// large.
+		// The figures of a process include those from before exec, when it was a copy of this large
+		// one.
 		p.weights = filepath.Join(p.Root, fmt.Sprintf("weights.%d", p.traces.Add(1)))
 		argv = slices.Concat([]string{harness.Tool(p.TB, "time"), "-q", "-o", p.weights, "-f", "%U %S %M"}, argv)
 	}
@@ -144,10 +144,10 @@ func (p *running) command() *exec.Cmd {
 	return cmd
 }
 
-// kill kills the program and whatever runs it.
+// kill kills the program and the commands that run it.
 func (p *running) kill() { syscall.Kill(-p.process.Cmd.Process.Pid, syscall.SIGKILL) }
 
-// connect gives the program its stdout and reads what comes.
+// connect connects stdout of the program and reads from it.
 func (p *running) connect(cmd *exec.Cmd) (ours *os.File) {
 	if p.trial.stdout != nil {
 		cmd.Stdout = p.trial.stdout
@@ -166,13 +166,13 @@ func (p *running) connect(cmd *exec.Cmd) (ours *os.File) {
 	return w
 }
 
-// try runs the program and checks all that the trial says.
+// try runs the program and checks everything that the trial requires.
 func (s *scene) try(tr trial) *aftermath {
 	s.Helper()
 	return s.start(tr).finish()
 }
 
-// finish waits for the end and checks all that the trial says.
+// finish waits for the end and checks everything that the trial requires.
 func (p *running) finish() *aftermath {
 	p.Helper()
 	late := time.AfterFunc(harness.Hang, p.kill)

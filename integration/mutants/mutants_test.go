@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestTable: every mutant finds its one place in the program as it is, and its test is there.
+// TestTable: every mutant matches exactly one place in the program, and its test exists.
 func TestTable(t *testing.T) {
 	const root = "../.."
 	seen := map[string]bool{}

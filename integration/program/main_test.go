@@ -1,5 +1,5 @@
-// Package program runs the program as its users do: its commands, signals, writers beside it,
-// restic above it, consumers of its streams.
+// Package program runs the program as its users do: with signals, beside writers, under restic, and
+// with consumers of its streams.
 package program
 
 import (

@@ -20,14 +20,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// breaks is how often each way to break a stream is tried against each kind of consumer.
+// breaks is how often each way to break a stream is tried with each kind of consumer.
 const breaks = 200
 
-// pipeRows make a database of some 1.6 MB. All that can be on its way at a time, in pipes and
-// buffers, is half of that.
+// pipeRows make a database of some 1.6 MB. Pipes and buffers can hold at most half of that.
 const pipeRows = 5_000
 
-// committer is the role of a consumer that takes the end of its input for the end of the stream.
+// committer is the role of a consumer that takes EOF for the end of the stream.
 const committer = "committer"
 
 // commit is what rclone, kopia or aws do: everything up to the end of input gets the final name.
@@ -50,9 +49,9 @@ var committers = []struct {
 	{"program", []string{"env", testkit.RoleVariable + "=" + committer, os.Args[0]}},
 }
 
-// However the stream breaks, a consumer that commits at the end of its input never does, and nobody
-// and nothing survives. What it writes goes into a named pipe that the test reads, so every break
-// is in the middle of the stream.
+// However the stream breaks, a consumer that commits at EOF never does, and no process and no file
+// is left. What it writes goes into a named pipe that the test reads, so every break is in the
+// middle of the stream.
 func TestPipeBreaks(t *testing.T) {
 	source := harness.NewBench(t)
 	source.NewDatabase("app.db", pipeRows)
@@ -124,8 +123,8 @@ func startPipe(b *harness.Bench, db string, argv []string) *pipeRun {
 	return r
 }
 
-// read takes so many bytes. What follows is far more than what can be on its way, so the stream is
-// not at its end.
+// read reads so many bytes. Pipes and buffers cannot hold the rest, so the stream is not at its
+// end.
 func (r *pipeRun) read(n int64) {
 	r.Helper()
 	_, err := io.CopyN(io.Discard, r.out, n)
@@ -141,16 +140,17 @@ func cutCopy(pid int) error {
 	return os.Truncate(path, 0)
 }
 
-// terminate waits, too: the program can be in the middle of anything when a signal arrives, and end
-// well.
+// terminate also waits: the program may be doing anything when the signal arrives, and may end
+// successfully.
 func (r *pipeRun) terminate() {
 	r.Helper()
 	r.Signal(syscall.SIGTERM)
 	<-r.Ended
 }
 
-// killGuard kills the guard, the one child of the main process, and waits for its death: until then
-// the main process goes on, and were its reader to go on, too, the stream could still become whole.
+// killGuard kills the guard, the one child of the main process, and waits until it is dead: until
+// then the main process continues, and if its reader continued, too, the stream could still become
+// complete.
 func (r *pipeRun) killGuard() {
 	r.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", r.Cmd.Process.Pid))
@@ -169,8 +169,8 @@ func (r *pipeRun) killGuard() {
 	r.Fatal("there is no guard")
 }
 
-// mustBreak fails the test if the consumer has committed, or anything is left. Everything that is
-// still on its way is read, so that nobody waits for us.
+// mustBreak fails the test if the consumer has committed, or anything is left. It reads everything
+// that is still in the pipes, so that no process waits for the test.
 func (r *pipeRun) mustBreak(code int) {
 	r.Helper()
 	if _, err := io.Copy(io.Discard, r.out); err != nil {

@@ -7,8 +7,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// What a repository may give back in place of the backup. Each is refused with its reason in one
-// line.
+// What a repository may return instead of the backup. Each is refused with its reason in one line.
 var planted = []struct {
 	fault, command string
 	code           int

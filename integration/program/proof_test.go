@@ -11,7 +11,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// The same database gives the same bytes, in every form, be it in use or not.
+// The same database gives the same bytes, in every form, in use or not.
 func TestSnapshotsAreIdentical(t *testing.T) {
 	b := harness.NewBench(t)
 	b.NewDatabase("app.db", 1000)
@@ -30,7 +30,7 @@ func TestSnapshotsAreIdentical(t *testing.T) {
 	}
 }
 
-// A copy, proven by us and by sha256sum, and brought back; and a copy whose digest is lost.
+// A copy is proven by verify and by sha256sum, and restored; so is a copy whose digest is lost.
 func TestFileRoundTrip(t *testing.T) {
 	b := harness.NewBench(t)
 	b.NewDatabase("a.db", 1000)

@@ -14,7 +14,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// oddNames are names of databases that could do harm where a line of text is expected.
+// oddNames are names of databases that could do harm in a line of text.
 func oddNames() []string {
 	const longest = 255 // bytes, in every file system that matters
 	noise := make([]byte, longest)
@@ -32,8 +32,8 @@ func oddNames() []string {
 	}
 }
 
-// Whatever the database is called and whatever becomes of it, stderr has short lines only.
-// outcome.checkLines is the judge.
+// Whatever the name of the database, and whatever happens, stderr has short lines only: see
+// checkLines in harness.
 func TestStderrWithOddNames(t *testing.T) {
 	b := harness.NewBench(t)
 	b.NewDatabase("good", 10)
@@ -56,7 +56,7 @@ func TestStderrWithOddNames(t *testing.T) {
 					t.Errorf("%q: exit status %d\n%s", args, o.Code, o.Stderr)
 				}
 				if o.Code != 0 && o.Stderr == "" {
-					t.Errorf("%q fails without a word", args)
+					t.Errorf("%q fails silently", args)
 				}
 			}
 			os.Remove(b.Path(name))
@@ -129,7 +129,8 @@ func TestResticNeverHangs(t *testing.T) {
 	}
 }
 
-// underRestic runs restic, which runs us, and tells whether that went as far as it should.
+// underRestic runs restic, which runs the program, and reports whether that got as far as it
+// should.
 func underRestic(b *harness.Bench, argv []string, hit func(pid int) error, late bool) bool {
 	b.Helper()
 	mark := fmt.Sprintf("SQLITE_CHECKPOINT_TEST_MARK=%x", rand.Uint64())

@@ -10,7 +10,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// Both ways into restic, and back: Debian's, which reads stdin, and a current one, which starts us.
+// Both ways into restic, and back: Debian's, which reads stdin, and a current one, which starts the
+// program.
 var resticWays = []struct{ name, restic, backup string }{
 	{"stdin", "restic",
 		`sqlite-checkpoint snapshot --json app.db - 2>report | "$RESTIC" backup --stdin --stdin-filename app.db`},
@@ -57,7 +58,7 @@ func mustBeReported(b *harness.Bench, name string) {
 		sha256.Sum256(data))})
 }
 
-// A backup that fails leaves no snapshot behind, if restic started us.
+// A backup that fails leaves no snapshot behind if restic has started the program.
 func TestResticFailure(t *testing.T) {
 	b := harness.NewBench(t)
 	t.Setenv("RESTIC", harness.Tool(t, "bin/restic"))

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A stage is a point at which a run can be caught, and what runs there.
+// A stage is a point at which a run can be caught, and the command that is run.
 type stage struct {
 	name string
 	args []string
@@ -38,7 +38,7 @@ func checking(p *harness.Process) bool {
 		p.Opened(func(path string) bool { return path == image }, true)
 }
 
-// sending: the copy has no name any more.
+// sending: the copy no longer has a name.
 func sending(p *harness.Process) bool {
 	return p.Opened(func(path string) bool { return strings.HasSuffix(path, "/image.db (deleted)") }, false)
 }
@@ -76,7 +76,7 @@ func stages(stream []byte) []stage {
 	}
 }
 
-// TERM ends every stage at once, and nothing is left of it.
+// TERM ends every stage at once, and nothing is left behind.
 func TestTerminated(t *testing.T) {
 	source := harness.NewBench(t)
 	source.NewDatabase("app.db", bigRows)
@@ -128,8 +128,8 @@ func caught(b *harness.Bench, s stage) *harness.Process {
 	return nil
 }
 
-// SIGKILL cannot be cleaned up after; the next run in the same place does it, but not while the
-// dead could still be the living.
+// Nothing can clean up when SIGKILL arrives. The next run in the same place does it, but not while
+// a run may still be alive.
 func TestKilled(t *testing.T) {
 	source := harness.NewBench(t)
 	source.NewDatabase("app.db", bigRows)
@@ -174,12 +174,13 @@ func TestReaderLeaves(t *testing.T) {
 	b.Finish(b.Other(harness.Tool(t, "script"), "-qec", "sqlite-checkpoint backup app.db - 2>error",
 		"/dev/null")).Exits(2)
 	if message := b.Read("error"); len(message) == 0 {
-		t.Error("a terminal is refused without a word")
+		t.Error("a terminal is refused silently")
 	}
 	before.MustMatch(t, b.Path("app.db"))
 }
 
-// Twenty at once, in one temp directory and into one directory, as different users' cron jobs are.
+// Twenty backups at once, with one temp directory and one destination directory, as with the cron
+// jobs of different users.
 func TestConcurrentBackups(t *testing.T) {
 	const each = 20
 	b := harness.NewBench(t)

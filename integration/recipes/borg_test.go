@@ -9,8 +9,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// Chunks of a fixed size suit a file whose pages keep their place: the second backup of a database
-// that has changed a little adds a fraction of what it adds with borg's default.
+// Chunks of a fixed size suit a file whose pages stay where they are: the second backup of a
+// database that has changed a little adds a fraction of what it adds with borg's default.
 func TestBorgGrowth(t *testing.T) {
 	s := newStore(t, 150_000, "borg") // some 50 MB
 	borgStore(s)
@@ -46,7 +46,7 @@ func TestBorgGrowth(t *testing.T) {
 	}
 }
 
-// treeSize is the size of all files under root.
+// treeSize returns the size of all files under root.
 func treeSize(s *store, root string) (total int64) {
 	s.Helper()
 	s.Check(filepath.Walk(root, func(_ string, info os.FileInfo, err error) error {

@@ -78,7 +78,7 @@ type (
 	}
 )
 
-// readPod is the pod of a manifest, which has to be what Kubernetes takes.
+// readPod returns the pod of a manifest, which Kubernetes must accept.
 func readPod(t *testing.T, name, kind string) podSpec {
 	t.Helper()
 	var w workload
@@ -92,7 +92,7 @@ func readPod(t *testing.T, name, kind string) podSpec {
 	return w.Spec.Template.Spec
 }
 
-// The containers of the manifests may do no more than they must, and their commands back up.
+// The containers of the manifests have no more rights than they need, and their commands back up.
 func TestKubernetes(t *testing.T) {
 	for name, kind := range map[string]string{
 		"kubernetes-cronjob.yaml": "batch/v1 CronJob", "kubernetes-sidecar.yaml": "apps/v1 Deployment",
@@ -153,7 +153,7 @@ func TestKubernetesIndexedJob(t *testing.T) {
 	}
 }
 
-// argv is what the container runs.
+// argv returns what the container runs.
 func (c container) argv() []string { return slices.Concat(c.Command, c.Args) }
 
 // once makes a watch look once.
@@ -164,8 +164,8 @@ func once(argv []string) []string {
 	return argv
 }
 
-// A modesty says what a container may have beyond the least: the files of all users, and other
-// writable volumes than /tmp.
+// A modesty says what a container may have beyond the minimum: the files of all users, and writable
+// volumes other than /tmp.
 type modesty struct {
 	root     bool
 	writable []string

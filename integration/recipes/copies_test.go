@@ -12,7 +12,7 @@ import (
 )
 
 // mustKeepCopies runs the commands of an example for dated copies: one copy while nothing changes,
-// two after a commit, and a failure that is told if a copy is damaged or there is no database.
+// two after a commit, and an error if a copy is damaged or there is no database.
 func (s *site) mustKeepCopies(dir string, jobs []string, run func(command string) harness.Outcome) {
 	s.Helper()
 	if len(jobs) != 2 {

@@ -8,7 +8,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// make demo shows what is promised, ends by itself and clears away.
+// make demo shows what it promises, ends by itself and cleans up.
 func TestDemo(t *testing.T) {
 	harness.Tool(t, "restic")
 	harness.Tool(t, "bin/restic")

@@ -13,7 +13,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// Recipes for whole directories: "app" is one, "back" is where it comes back to.
+// Recipes for whole directories: "app" is one, "back" is where it is restored.
 var directoryRecipes = []recipe{
 	{
 		name: "restic", programs: []string{"bin/restic"}, setup: resticStore,
@@ -41,8 +41,7 @@ var directoryRecipes = []recipe{
 	},
 }
 
-// An application's directory is backed up in use and comes back whole; and so, after more commits,
-// does its next state.
+// An application's directory is backed up in use and restored whole, and again after more commits.
 func TestDirectoryRecipes(t *testing.T) {
 	for _, r := range directoryRecipes {
 		t.Run(r.name, func(t *testing.T) {
@@ -61,7 +60,7 @@ func TestDirectoryRecipes(t *testing.T) {
 	}
 }
 
-// another is a command on the archive b in place of a.
+// another returns a command on the archive b instead of a.
 func another(argv []string) []string {
 	argv = slices.Clone(argv)
 	if i := slices.Index(argv, "a"); i >= 0 {
@@ -81,7 +80,7 @@ func newDirectoryStore(t *testing.T, r recipe) *store {
 	return s
 }
 
-// mustComeBack restores the directory, and looks at what there is.
+// mustComeBack restores the directory, and checks what is in it.
 func (s *store) mustComeBack(restore []string, rows string) {
 	s.Helper()
 	s.do(restore...)
@@ -109,13 +108,13 @@ func TestDirectoryRecipeContained(t *testing.T) {
 	s.Open("app/data/app.db", "PRAGMA journal_mode=WAL;", "INSERT INTO t VALUES(NULL, 'in the WAL');")
 	s.do(harness.NoNamespaces("! sqlite-checkpoint shadow app -- true && directory.sh restic-contained app")...)
 	if files := s.do("restic", "ls", "latest"); strings.Contains(files, "\n"+s.Path("app/other.db")) {
-		t.Errorf("the live database was taken as it is: %s", files)
+		t.Errorf("the live database was backed up itself: %s", files)
 	}
 	s.mustComeBack([]string{"directory.sh", "restic-contained-restore", "app", "back"}, "11")
 }
 
-// The manifest is as modest as the others, and its command and its way back work where no namespace
-// can be created.
+// The manifest asks for no more rights than the others, and its command and the restore work where
+// no namespace can be created.
 func TestKubernetesDirectory(t *testing.T) {
 	const manifest = "kubernetes-directory.yaml"
 	var w workload

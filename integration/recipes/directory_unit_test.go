@@ -17,8 +17,8 @@ const directoryUnit = "sqlite-checkpoint-directory@.service"
 const maxDirectoryExposure = 30
 
 // The service's command with the service's capabilities alone, on read-only file systems, with the
-// system calls that its filter refuses failing, backs an application's directory up; a second time
-// nothing is copied.
+// system calls that its filter refuses failing, backs up an application's directory; the second
+// time nothing is copied.
 func TestSystemdDirectoryService(t *testing.T) {
 	s := newSite(t)
 	unit := s.example(directoryUnit)
@@ -52,7 +52,8 @@ func TestSystemdDirectoryService(t *testing.T) {
 	s.mustNeedNoOtherCall()
 }
 
-// rootSandbox is what runs a command as the service would, but for what only systemd can do.
+// rootSandbox returns a command line that runs a command as the service would, except for what only
+// systemd can do.
 func (s *site) rootSandbox(unit string) []string {
 	s.Helper()
 	for name, value := range map[string]string{

@@ -13,7 +13,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// docker-compose takes the file, and what the container runs backs up.
+// docker-compose accepts the file, and what the container runs backs up.
 func TestDockerCompose(t *testing.T) {
 	s := newSite(t)
 	s.Write("docker-compose.yaml", []byte(s.example("docker-compose.yaml")))
@@ -27,7 +27,7 @@ func TestDockerCompose(t *testing.T) {
 	s.mustBackUpChanges(slices.Concat(backup.Entrypoint, backup.Command))
 }
 
-// An image is what the last stage of the Dockerfile says.
+// An image is what the last stage of the Dockerfile describes.
 type image struct {
 	from, user string
 	copies     map[string]string // from the context to the image
@@ -65,9 +65,9 @@ func readDockerfile(t *testing.T) (i image) {
 	return i
 }
 
-// The image has nothing but the program: no shell, no /proc, no /dev, no /etc/passwd. It backs up a
-// live database that it cannot write, and takes the way back, with its temp directory as the only
-// place to write to.
+// The image contains only the program: no shell, no /proc, no /dev, no /etc/passwd. It backs up a
+// live database that it cannot write to, and restores it, with its temp directory as the only
+// writable place.
 func TestDockerFromScratch(t *testing.T) {
 	i := readDockerfile(t)
 	if i.from != "scratch" || i.user != "65534:65534" || len(i.copies) != 1 {

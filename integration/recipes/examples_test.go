@@ -16,16 +16,16 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// A store is a bench on which the scripts of examples are run as they are: "app.db" is the
-// database, and the programs that the scripts call are the real ones.
+// A store is a bench where the scripts of examples are run unchanged: "app.db" is the database, and
+// the programs that the scripts call are the real ones.
 type store struct {
 	*harness.Bench
 	bin string
 	env []string
 }
 
-// newStore makes one where the scripts find these programs and the usual ones. A name is tool's:
-// bin/restic becomes restic.
+// newStore returns a store where the scripts find these programs and the usual ones. A name is as
+// for harness.Tool: bin/restic becomes restic.
 func newStore(t testing.TB, rows int, programs ...string) *store {
 	t.Helper()
 	s := &store{Bench: harness.NewBench(t)}
@@ -55,7 +55,7 @@ func (s *store) provide(name, path string) {
 
 func (s *store) set(name, value string) { s.env = append(s.env, name+"="+value) }
 
-// spawn is a command in the store, with more variables.
+// spawn returns a command in the store, with more variables.
 func (s *store) spawn(argv, env []string) *exec.Cmd {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	if path := filepath.Join(s.bin, argv[0]); !strings.Contains(argv[0], "/") && harness.Size(path) >= 0 {
@@ -67,8 +67,7 @@ func (s *store) spawn(argv, env []string) *exec.Cmd {
 	return cmd
 }
 
-// try runs a command, whose output is its own affair, and returns its exit status and what it
-// printed.
+// try runs a command, and returns its exit status and output.
 func (s *store) try(argv ...string) (code int, stdout, stderr string) {
 	s.Helper()
 	var out, err bytes.Buffer
@@ -80,7 +79,7 @@ func (s *store) try(argv ...string) (code int, stdout, stderr string) {
 	return harness.Status(cmd.ProcessState), out.String(), err.String()
 }
 
-// do is try for what must not fail.
+// do is try for a command that must succeed.
 func (s *store) do(argv ...string) (stdout string) {
 	s.Helper()
 	code, stdout, stderr := s.try(argv...)
@@ -90,7 +89,7 @@ func (s *store) do(argv ...string) (stdout string) {
 	return stdout
 }
 
-// refuse is try for what must fail.
+// refuse is try for a command that must fail.
 func (s *store) refuse(argv ...string) {
 	s.Helper()
 	if code, stdout, stderr := s.try(argv...); code == 0 {
@@ -118,7 +117,7 @@ func (s *store) mustBeAbsent(names ...string) {
 	}
 }
 
-// interrupt runs a command and hits the victim in it. It tells whether the victim was hit in the
+// interrupt runs a command and hits the victim in it. It reports whether the victim was hit in the
 // middle.
 func (s *store) interrupt(v harness.Victim, argv ...string) bool {
 	s.Helper()
@@ -138,8 +137,8 @@ func (s *store) interrupt(v harness.Victim, argv ...string) bool {
 	return hit
 }
 
-// scripts are those that have a verb for each way out and back. Others are hooks, which have tests
-// of their own.
+// scripts returns the scripts that have a verb for each way to back up and restore. Others are
+// hooks, which have tests of their own.
 func scripts(t testing.TB) (found []string) {
 	t.Helper()
 	all, err := filepath.Glob("../examples/*.sh")

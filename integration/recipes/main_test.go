@@ -1,5 +1,5 @@
-// Package recipes runs what people are told to type or to install: the README, examples/,
-// schedulers, containers, other backup programs.
+// Package recipes runs what the documentation tells people to type or to install: the README,
+// examples/, schedulers, containers, other backup programs.
 package recipes
 
 import (

@@ -9,7 +9,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// The alerting rules fire in each of the stories that they are for, and in none of the others.
+// Each alerting rule fires in the stories that it is for, and in no other.
 func TestAlerts(t *testing.T) {
 	b := harness.NewBench(t)
 	for _, name := range []string{"alerts.yaml", "alerts-test.yaml"} {

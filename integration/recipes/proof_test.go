@@ -7,7 +7,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// How what a recipe has stored is proven, by the recipe's name.
+// How to prove what a recipe has stored, by the name of the recipe.
 var proofs = map[string][]string{
 	"restic/command":           {"proof.sh", "restic", "app.db", "report"},
 	"restic/stdin, an old one": {"proof.sh", "restic", "app.db", "report"},
@@ -18,7 +18,7 @@ var proofs = map[string][]string{
 	"disk, compressed":         {"proof.sh", "disk", "out/a.zst", "report"},
 }
 
-// A backup is proven while it is young enough, and the report says when that was last so.
+// A backup is proven while it is recent enough, and the report says when that was last the case.
 func TestProofRecipes(t *testing.T) {
 	proven := 0
 	for _, r := range recipes {

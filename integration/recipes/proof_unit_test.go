@@ -10,8 +10,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// The weekly proof in its sandbox: a backup gives its proof, and one that is not there leaves the
-// time of the last.
+// The weekly proof in its sandbox: a backup is proven, and a missing one leaves the time of the
+// last success.
 func TestProofService(t *testing.T) {
 	s := newSite(t)
 	s.mustBeUnits("sqlite-checkpoint-proof@")

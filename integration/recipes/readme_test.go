@@ -19,8 +19,8 @@ type readmeLine struct {
 	text   string
 }
 
-// readmeLines are all lines of its sh blocks, without comments. A line that ends in a backslash
-// goes on.
+// readmeLines returns all lines of its sh blocks, without comments. A line that ends in a backslash
+// continues on the next.
 func readmeLines(t testing.TB) (lines []readmeLine) {
 	t.Helper()
 	inside, begun := false, ""
@@ -55,7 +55,7 @@ func readme(t testing.TB) string {
 	return string(data)
 }
 
-// Lines that somebody else runs: a test of this package, or a file that has the line.
+// Lines that are run elsewhere: by a test of this package, or in a file that has the line.
 var runElsewhere = []struct{ line, by string }{
 	{"make build", "TestMain"},
 	{"make demo", "TestDemo"},
@@ -66,7 +66,8 @@ var runElsewhere = []struct{ line, by string }{
 	},
 }
 
-// elsewhere tells who runs a line. It fails the test if that one does not.
+// elsewhere returns what runs a line instead of this test, or "". It fails the test if that does
+// not run it.
 func elsewhere(t *testing.T, line string) (by string) {
 	t.Helper()
 	for _, known := range runElsewhere {
@@ -125,10 +126,10 @@ func TestREADME(t *testing.T) {
 	}
 }
 
-// mountHost puts two directories in the places that the README speaks of.
+// mountHost mounts two directories at the paths in the README.
 const mountHost = "mount --bind srv /srv; mount --bind varlib /var/lib; "
 
-// A reader is somebody who tries what the README says, and has set up all that it speaks of.
+// A reader is a bench that has everything that the README mentions.
 type reader struct {
 	*harness.Bench
 	live *harness.Session
@@ -156,14 +157,14 @@ func newReader(t *testing.T) *reader {
 	return r
 }
 
-// withTools gives a command what newReader has set up.
+// withTools gives a command the environment that newReader has set up.
 func (r *reader) withTools(cmd *exec.Cmd) *exec.Cmd {
 	cmd.Env = append(cmd.Env, r.env...)
 	return cmd
 }
 
-// mustHaveRestored looks at the database that a line has brought back: it has the row that was only
-// in the WAL.
+// mustHaveRestored checks the database that a line has restored: it has the row that was only in
+// the WAL.
 func (r *reader) mustHaveRestored(line string) {
 	r.Helper()
 	match := regexp.MustCompile(`sqlite-checkpoint restore .*?(\S+)$`).FindStringSubmatch(line)
@@ -176,7 +177,7 @@ func (r *reader) mustHaveRestored(line string) {
 	}
 }
 
-// The exit statuses are told in two places, in the same words.
+// README and --help list the exit statuses in the same words.
 func TestREADMEExitStatus(t *testing.T) {
 	b := harness.NewBench(t)
 	_, table, found := strings.Cut(b.Run("--help").Exits(0).Stdout, "Exit status:\n")
@@ -192,7 +193,7 @@ func TestREADMEExitStatus(t *testing.T) {
 	}
 }
 
-// The README names every command, and no key that the JSON does not have.
+// The README explains every command, and lists no key that the JSON does not have.
 func TestREADMECommands(t *testing.T) {
 	b := harness.NewBench(t)
 	b.NewDatabase("app.db", 10)

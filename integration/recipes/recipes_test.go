@@ -16,7 +16,7 @@ import (
 // recipeRows make a database of some 7 MB: the program is still sending when it is hit.
 const recipeRows = 20_000
 
-// A recipe is one way out and back, as a script of examples goes it.
+// A recipe is one way to back up and restore, as a script of examples does it.
 type recipe struct {
 	name     string
 	programs []string
@@ -126,7 +126,7 @@ var recipes = []recipe{
 	},
 }
 
-// newRecipe makes the store that a recipe needs.
+// newRecipe returns the store that a recipe needs.
 func newRecipe(t *testing.T, r recipe) *store {
 	t.Helper()
 	s := newStore(t, recipeRows, r.programs...)
@@ -139,7 +139,7 @@ func newRecipe(t *testing.T, r recipe) *store {
 	return s
 }
 
-// expand puts in what only the store knows.
+// expand inserts what only the store knows.
 func (s *store) expand(argv []string) []string {
 	words := append([]string{}, argv...)
 	for i, word := range words {
@@ -150,7 +150,7 @@ func (s *store) expand(argv []string) []string {
 	return words
 }
 
-// Out and back is the same database, twice.
+// A backup and a restore give the same database, twice.
 func TestRecipes(t *testing.T) {
 	for _, r := range recipes {
 		t.Run(r.name, func(t *testing.T) {
@@ -172,8 +172,8 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
-// One repository, databases of one name from two directories and two hosts: each comes back from
-// its own snapshots.
+// One repository, databases of the same name from two directories and two hosts: each is restored
+// from its own snapshots.
 func TestRecipeResticSharedRepository(t *testing.T) {
 	s := newStore(t, 10, "bin/restic")
 	resticStore(s)
@@ -221,8 +221,7 @@ func interrupted(t *testing.T, r recipe, v harness.Victim) *store {
 	return nil
 }
 
-// ssh killed in the middle: the far end cannot tell that from an end, and has to find out by
-// itself.
+// ssh killed in the middle: the far end cannot tell that from EOF, and has to find out itself.
 func TestSSHKilled(t *testing.T) {
 	for _, r := range recipes {
 		if !strings.HasPrefix(r.name, "ssh") {
@@ -277,15 +276,14 @@ func ageStore(s *store) { s.do("age-keygen", "-o", "key.txt") }
 
 func outDir(s *store) { s.Check(os.Mkdir(s.Path("out"), 0o755)) }
 
-// sshStore has an sshd whose commands run in the directory far.
+// sshStore returns a store with an sshd whose commands run in the directory far.
 func sshStore(s *store) {
 	s.Check(os.Mkdir(s.Path("far"), 0o755))
 	s.provide("ssh", filepath.Join(startSSH(s, s.Path("far")), "ssh"))
 	s.set("BACKUP_HOST", "host")
 }
 
-// nothingFar fails the test unless the far end, which finds out a little later, clears everything
-// away.
+// nothingFar fails the test unless the far end, which finds out a little later, removes everything.
 func nothingFar(s *store) {
 	s.Helper()
 	harness.Eventually(s, "the far side has nothing", func() bool { return len(harness.Names(s, s.Path("far"))) == 0 })

@@ -16,7 +16,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// Every one of these files says how far it can be trusted.
+// Each of these files says how it was checked.
 func TestSchedulersSayWhatWasChecked(t *testing.T) {
 	for _, name := range []string{
 		"sqlite-checkpoint@.service", "sqlite-checkpoint@.timer", "crontab", "sqlite-checkpoint-copies@.service",
@@ -39,9 +39,9 @@ func TestSchedulersSayWhatWasChecked(t *testing.T) {
 	}
 }
 
-// maxExposure is the highest score of systemd-analyze security that will do, in tenths: 0 is a
-// service that can do nothing, 100 one that can do all. What remains is the network, which most
-// repositories need, and the right to read every file.
+// maxExposure is the highest acceptable score of systemd-analyze security, in tenths: 0 is a
+// service that can do nothing, 100 one that can do everything. What remains is the network, which
+// most repositories need, and the right to read every file.
 const maxExposure = 18
 
 func TestSystemdUnits(t *testing.T) {
@@ -50,8 +50,8 @@ func TestSystemdUnits(t *testing.T) {
 	s.exposure("sqlite-checkpoint@.service", 1).Exits(1)
 }
 
-// mustBeUnits demands that a service and its timer are as systemd wants them, for the site's
-// database, and that the service may do no more than it must.
+// mustBeUnits checks that systemd accepts a service and its timer, for the site's database, and
+// that the service has no more rights than it needs.
 func (s *site) mustBeUnits(name string) {
 	s.Helper()
 	for _, unit := range []string{name + ".service", name + ".timer"} {
@@ -69,7 +69,7 @@ func (s *site) analyze(args ...string) harness.Outcome {
 	return s.Finish(s.Other(append([]string{harness.Tool(s, "systemd-analyze")}, args...)...))
 }
 
-// mustVerify demands that systemd has nothing to say about a unit.
+// mustVerify checks that systemd finds nothing wrong with a unit.
 func (s *site) mustVerify(unit string) {
 	s.Helper()
 	if o := s.analyze("verify", "./"+unit).Exits(0); o.Stdout+o.Stderr != "" {
@@ -83,14 +83,14 @@ func (s *site) exposure(service string, limit int) harness.Outcome {
 	return s.analyze("security", "--no-pager", "--offline=true", fmt.Sprintf("--threshold=%d", limit), "./"+service)
 }
 
-// escaped is the instance of the units for the site's database.
+// escaped returns the instance of the units for the site's database.
 func (s *site) escaped() string {
 	s.Helper()
 	return strings.TrimSpace(s.Finish(s.Other(harness.Tool(s, "systemd-escape"), "--path",
 		s.Path("app/app.db"))).Exits(0).Stdout)
 }
 
-// setting is the value of one that a unit has once.
+// setting returns the value of a setting that a unit has once.
 func setting(t testing.TB, unit, name string) string {
 	t.Helper()
 	values := settings(unit, name)
@@ -137,7 +137,7 @@ func TestSystemdService(t *testing.T) {
 	s.Finish(s.Other(s.sandboxed(unit, "renice -n 5 -p $$")...)).Exits(1) // the sandbox is one
 }
 
-// sandboxed is the command line that runs a command as the service would.
+// sandboxed returns a command line that runs a command as the service would.
 func (s *site) sandboxed(unit, command string) []string {
 	s.Helper()
 	settled := map[string]string{"NoNewPrivileges": "yes", "ProtectSystem": "strict", "SystemCallErrorNumber": "EPERM"}
@@ -174,7 +174,7 @@ mount --bind app app; mount -o remount,bind,ro app; mount -o remount,bind,ro /; 
 	}
 }
 
-// allowed are the system calls that filters let through, the later ones changing the earlier.
+// allowed returns the system calls that filters allow; later filters change earlier ones.
 func (s *site) allowed(filters []string) []string {
 	s.Helper()
 	calls := s.group("@default") // always allowed
@@ -212,8 +212,8 @@ func (s *site) group(name string) (calls []string) {
 	return calls
 }
 
-// mustNeedNoOtherCall looks at what strace saw: the refused calls, which are for the log, and
-// memory that was to be executable and writable, which MemoryDenyWriteExecute= would refuse.
+// mustNeedNoOtherCall checks the trace: it logs the refused calls, and fails if memory should be
+// executable and writable, which MemoryDenyWriteExecute= would refuse.
 func (s *site) mustNeedNoOtherCall() {
 	s.Helper()
 	refused := map[string]int{}
@@ -229,7 +229,7 @@ func (s *site) mustNeedNoOtherCall() {
 	s.Logf("calls that the filter refused, and that were not needed: %v", refused)
 }
 
-// Every line, as cron runs it, is silent if all goes well, and else is not.
+// Every line, as cron runs it, is silent if it succeeds, and only then.
 func TestCrontab(t *testing.T) {
 	s := newSite(t)
 	env, jobs := s.crontab("crontab")
@@ -239,7 +239,7 @@ func TestCrontab(t *testing.T) {
 	s.mustBackUp(s.Path("app/app.db"), jobs[0], func(command string) harness.Outcome { return s.cron(env, command) })
 }
 
-// crontab is the environment and the commands of one.
+// crontab returns the environment and the commands of a crontab.
 func (s *site) crontab(name string) (env, jobs []string) {
 	s.Helper()
 	variable, job := regexp.MustCompile(`^[A-Z_]+=`), regexp.MustCompile(`^(?:[0-9*/,-]+ ){5}(.*)$`)

@@ -13,14 +13,14 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// A resticSummary is what restic says of a backup.
+// A resticSummary is what restic says about a backup.
 type resticSummary struct {
 	FilesNew     int64 `json:"files_new"`
 	FilesChanged int64 `json:"files_changed"`
 	DataAdded    int64 `json:"data_added"`
 }
 
-// A shardStore is a database, its shards and a repository of restic's.
+// A shardStore is a database, its shards and a restic repository.
 type shardStore struct {
 	*harness.Bench
 	restic string
@@ -36,7 +36,7 @@ func newShardStore(t *testing.T) *shardStore {
 	return s
 }
 
-// backUp makes the shards, and then a snapshot of them.
+// backUp writes the shards, and then makes a snapshot of them.
 func (s *shardStore) backUp() (summary resticSummary) {
 	s.Helper()
 	s.Run("backup", "-q", "--shards", "16KiB", "app.db", "shards").Exits(0)
@@ -45,8 +45,7 @@ func (s *shardStore) backUp() (summary resticSummary) {
 	return summary
 }
 
-// TestShardsInRestic: restic reads and stores what has changed, nothing if nothing has, and what it
-// restores is whole.
+// TestShardsInRestic: restic reads and stores only what has changed, and what it restores is whole.
 func TestShardsInRestic(t *testing.T) {
 	s := newShardStore(t)
 	first := s.backUp()
@@ -114,8 +113,8 @@ func (s *shardStore) mustBeWhole(dir string) {
 	}
 }
 
-// TestShardsByRsync: rsync sends what has changed, and removes what is no more. Several runs are in
-// one second here, which it only tells apart if asked to.
+// TestShardsByRsync: rsync sends what has changed, and removes what no longer exists. Here several
+// runs are in the same second, which it tells apart only if asked to.
 func TestShardsByRsync(t *testing.T) {
 	harness.Tool(t, "rsync")
 	s := newShardStore(t)

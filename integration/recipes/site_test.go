@@ -10,8 +10,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// A site is a machine as the examples know it: a live database with a row that is only in its WAL,
-// a restic repository, a directory for copies and reports. Its paths stand for those that all
+// A site is a machine as the examples expect it: a live database with a row that is only in its
+// WAL, a restic repository, a directory for copies and reports. Its paths stand for those that all
 // examples share.
 type site struct {
 	*harness.Bench
@@ -46,7 +46,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// example is a file of the examples as the site would have it.
+// example returns a file of the examples, adapted to the site.
 func (s *site) example(name string) string {
 	s.Helper()
 	data, err := os.ReadFile("../examples/" + name)
@@ -54,7 +54,7 @@ func (s *site) example(name string) string {
 	return s.paths.Replace(string(data))
 }
 
-// broken is a command for a database that is not there.
+// broken returns a command for a database that does not exist.
 func (s *site) broken(command string) string {
 	s.Helper()
 	db := s.Path("app/app.db")
@@ -64,7 +64,7 @@ func (s *site) broken(command string) string {
 	return strings.ReplaceAll(command, db, s.Path("app/missing.db"))
 }
 
-// snapshots is how many there are in the restic repository.
+// snapshots returns how many there are in the restic repository.
 func (s *site) snapshots() int {
 	s.Helper()
 	var all []any
@@ -72,7 +72,7 @@ func (s *site) snapshots() int {
 	return len(all)
 }
 
-// mustHave brings the newest snapshot of a stream back.
+// mustHave restores the newest snapshot of a stream and checks it.
 func (s *site) mustHave(name string) {
 	s.Helper()
 	s.Bash("rm -f new.db* && restic dump --path '" + name + "' latest '" + name +
@@ -80,7 +80,7 @@ func (s *site) mustHave(name string) {
 	s.mustBeWhole("new.db")
 }
 
-// mustHaveCopy does so for a plain copy in the directory for them.
+// mustHaveCopy does the same for a plain copy in the directory of copies.
 func (s *site) mustHaveCopy() {
 	s.Helper()
 	s.Bash("rm -rf back && restic restore latest --target back").Exits(0)
@@ -110,8 +110,8 @@ func (s *site) mustBackUp(name, command string, run func(command string) harness
 	}
 }
 
-// mustBackUpChanges runs a watch --once: it makes a snapshot of what was committed, and of nothing
-// else, and when it fails, the next run makes up for it.
+// mustBackUpChanges runs a watch --once: it makes a snapshot only if something was committed, and
+// after a failure the next run makes it.
 func (s *site) mustBackUpChanges(argv []string) {
 	s.Helper()
 	argv = once(strings.Split(s.paths.Replace(strings.Join(argv, "\x00")), "\x00"))

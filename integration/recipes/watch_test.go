@@ -15,10 +15,11 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// maxWatchExposure is as maxExposure: this service mounts, and runs as root.
+// maxWatchExposure is like maxExposure: this service mounts, and runs as root.
 const maxWatchExposure = 40
 
-// The unit is sound, and its command, with what systemd gives a service, backs up when it should.
+// systemd accepts the unit, and its command, run with what systemd gives a service, backs up when
+// it should.
 func TestWatchService(t *testing.T) {
 	s := newSite(t)
 	const name = "sqlite-checkpoint-watch.service"
@@ -79,7 +80,7 @@ func TestServicesMakeSetgidDirectories(t *testing.T) {
 	}
 }
 
-// HashiCorp's own parser takes the job, and what it runs backs up.
+// HashiCorp's own parser accepts the job, and what it runs backs up.
 func TestNomad(t *testing.T) {
 	const name = "../examples/sqlite-checkpoint.nomad.hcl"
 	if out, err := exec.Command("go", "-C", "../tools", "tool", "hclfmt", "-check", name).CombinedOutput(); err != nil {

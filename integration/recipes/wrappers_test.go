@@ -8,7 +8,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
 )
 
-// borgmatic takes the file, makes one archive of a good database and none of a bad one.
+// borgmatic accepts the file, makes one archive of a good database and none of a bad one.
 func TestHooksBorgmatic(t *testing.T) {
 	s := newSite(t)
 	text := s.example("borgmatic.yaml")

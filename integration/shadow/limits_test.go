@@ -16,8 +16,8 @@ import (
 )
 
 // SIGKILL of the main process, of the guard or of both, at any moment: CMD, which would commit at
-// its end, does not live to do so, no process and no mount is left, and the next run removes the
-// stage. SHADOW_KILLS=100 is for thoroughness.
+// its end, dies before, no process and no mount is left, and the next run removes the stage.
+// SHADOW_KILLS=100 is more thorough.
 func TestShadowKilled(t *testing.T) {
 	s := newShadowed(harness.NewBench(t), 6, 20)
 	rounds, err := strconv.Atoi(os.Getenv("SHADOW_KILLS"))
@@ -48,7 +48,7 @@ func TestShadowKilled(t *testing.T) {
 	}
 }
 
-// kill kills some of the processes of a run, the guard as soon as there is one.
+// kill kills some of the processes of a run, the guard as soon as it exists.
 func (s *shadowed) kill(p *harness.Process, victims string) {
 	s.Helper()
 	var guards []int
@@ -117,8 +117,7 @@ func TestShadowOtherDevice(t *testing.T) {
 	}
 }
 
-// A user without privileges has a view of files of its own, and is refused one with somebody
-// else's.
+// An unprivileged user gets a view of the user's own files, but not one with files of others.
 func TestShadowUnprivileged(t *testing.T) {
 	b := harness.NewBench(t)
 	b.Check(os.MkdirAll(b.Path("srv"), 0o755))
@@ -144,7 +143,8 @@ func TestShadowUnprivileged(t *testing.T) {
 }
 
 // Where namespaces are forbidden, the error names the form that needs none, and that form works,
-// with restic and tar: every database comes from the stage, and none as it is, whatever its name.
+// with restic and tar: every database comes from the stage, and no live one is backed up, whatever
+// its name.
 func TestShadowWithoutNamespace(t *testing.T) {
 	s := newShadowed(harness.NewBench(t), 12, 20)
 	s.chown(0) // the only user there is

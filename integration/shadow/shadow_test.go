@@ -28,8 +28,8 @@ type shadowed struct {
 	others    []string
 }
 
-// newShadowed makes one with a number of databases, in WAL mode and not, in nested directories,
-// some of them with odd names, and with other files. Every user may read it; it belongs to app.
+// newShadowed creates one with several databases, in WAL mode and not, in nested directories, some
+// of them with odd names, and with other files. Every user may read it; it belongs to app.
 func newShadowed(b *harness.Bench, databases, others int) *shadowed {
 	b.Helper()
 	s := &shadowed{Bench: b, root: b.Path("srv/app")}
@@ -69,7 +69,7 @@ func (s *shadowed) chown(uid int) {
 }
 
 // A plain restore of one snapshot gives an application's whole directory back: databases that are
-// whole and consistent, though written to meanwhile, all else as it is.
+// whole and consistent, although they were written to, and everything else unchanged.
 func TestShadowRestic(t *testing.T) {
 	s := newShadowed(harness.NewBench(t), 50, 1000)
 	hostile := s.databases[7]
@@ -148,7 +148,7 @@ func (s *shadowed) mustBeRestored(restored string) {
 	s.Logf("%d entries restored", count)
 }
 
-// content is what an observer sees of an entry, but its inode.
+// content returns what an observer sees of an entry, except its inode.
 func content(t testing.TB, path string) string {
 	t.Helper()
 	line, err := testkit.DescribeFile(path)
@@ -193,10 +193,10 @@ func TestShadowUnchanged(t *testing.T) {
 	}
 }
 
-// A held is a run whose CMD waits in the view, to say what it sees when it is told to.
+// A held is a run whose CMD waits in the view, and reports what it sees when told to.
 type held struct{ *harness.Process }
 
-// hold starts one, with the flags, and returns when CMD is there.
+// hold starts such a run with the flags, and returns when CMD is running.
 func (s *shadowed) hold(look string, flags ...string) *held {
 	s.Helper()
 	script := "echo ready; read -r; cd " + s.root + "; " + look
@@ -206,15 +206,15 @@ func (s *shadowed) hold(look string, flags ...string) *held {
 	return h
 }
 
-// finish lets CMD look.
+// finish has CMD report.
 func (h *held) finish() harness.Outcome {
 	h.Helper()
 	fmt.Fprintln(h.In)
 	return h.Wait()
 }
 
-// Whatever the application does meanwhile, CMD sees the copies and no file of a database beside
-// them; the host sees nothing of it all.
+// Whatever the application does meanwhile, CMD sees the copies and no -wal, -shm or -journal; the
+// host sees none of it.
 func TestShadowHolds(t *testing.T) {
 	s := newShadowed(harness.NewBench(t), 6, 20)
 	name := s.databases[0]
@@ -246,8 +246,8 @@ func TestShadowHolds(t *testing.T) {
 	}
 }
 
-// A database that appears where nothing was staged has been seen unverified, and so has one that a
-// file became which CMD could see.
+// A database that appears where nothing was staged is reported, as CMD has seen it unverified; so
+// is a file that becomes a database and that CMD could see.
 func TestShadowAppeared(t *testing.T) {
 	s := newShadowed(harness.NewBench(t), 2, 20)
 	s.add("dir0/sub0/empty", nil)
@@ -260,8 +260,8 @@ func TestShadowAppeared(t *testing.T) {
 	s.Run("shadow", s.root, "--", "true").Exits(0)
 }
 
-// A bad database keeps CMD from being started. With --keep-going it is absent, and the exit status
-// is still its own.
+// A corrupt database keeps CMD from being started. With --keep-going it is absent, and still
+// determines the exit status.
 func TestShadowCorrupt(t *testing.T) {
 	s := newShadowed(harness.NewBench(t), 6, 0)
 	s.NewCorrupt("corrupt.db")
