@@ -135,7 +135,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// left makes what a killed run leaves: a private directory with a file in it.
+// left creates what a killed run leaves behind: a private directory with a file in it.
 func left(t *testing.T, dir string) string {
 	t.Helper()
 	d, err := NewDir(dir)
@@ -154,7 +154,7 @@ func left(t *testing.T, dir string) string {
 	return d.Path()
 }
 
-// TestSweep: only what is ours, whole, and held by nobody goes.
+// TestSweep: only our own private directories that nobody has locked are removed.
 func TestSweep(t *testing.T) {
 	testkit.NeedsRoot(t)
 	dir := t.TempDir()
@@ -219,7 +219,7 @@ func hold(t *testing.T, dir string) string {
 	return path
 }
 
-// TestSweepAfterKill: what SIGKILL leaves goes with the next run.
+// TestSweepAfterKill: the next run removes what SIGKILL leaves behind.
 func TestSweepAfterKill(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])

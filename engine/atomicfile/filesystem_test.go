@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// df knows the names from the mount table, statfs only the magic numbers.
+// df takes the names from the mount table, statfs returns only magic numbers.
 func TestFilesystemMatchesMountTable(t *testing.T) {
 	for _, dir := range []string{t.TempDir(), "/", "/dev/shm"} {
 		out, err := exec.Command("df", "--output=fstype", dir).Output()

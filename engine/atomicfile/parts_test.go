@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestParts: many files are synced, moved over others, and swept, and what is not ours is not.
+// TestParts: many files are synced, moved over others, and swept, unless they are not ours.
 func TestParts(t *testing.T) {
 	for name, count := range map[string]int64{"few": 3, "many": fewFiles + 10} {
 		place, err := OpenPlace(t.TempDir())
@@ -60,7 +60,7 @@ func TestPartNames(t *testing.T) {
 	}
 }
 
-// TestForeignFileIsNotSwept: one file that is not ours keeps all of a private directory.
+// TestForeignFileIsNotSwept: a private directory with one file that is not ours is kept as a whole.
 func TestForeignFileIsNotSwept(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, Prefix+"0123456789abcdef01234567")
@@ -78,7 +78,7 @@ func TestForeignFileIsNotSwept(t *testing.T) {
 	}
 }
 
-// TestLock: a directory has one holder of its lock.
+// TestLock: only one process can hold the lock of a directory.
 func TestLock(t *testing.T) {
 	place, err := OpenPlace(t.TempDir())
 	if err != nil {

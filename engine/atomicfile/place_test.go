@@ -18,8 +18,8 @@ func open(t *testing.T, dir string) *Place {
 	return p
 }
 
-// TestPlaceStays: the directory's name leads to another one, as somebody who may write above it can
-// arrange. Everything is done in the one that was opened, and the other one stays as it is.
+// TestPlaceStays: somebody who may write to its parent has given the directory's name to another
+// one. Everything happens in the one that was opened, and the other one does not change.
 func TestPlaceStays(t *testing.T) {
 	top := t.TempDir()
 	ours, theirs := filepath.Join(top, "ours"), filepath.Join(top, "theirs")
@@ -60,7 +60,7 @@ func TestPlaceStays(t *testing.T) {
 	f2.Close()
 }
 
-// TestPlaceOutlived: what was made in a place does not need it any more.
+// TestPlaceOutlived: files that were created in a place no longer need it.
 func TestPlaceOutlived(t *testing.T) {
 	dir := t.TempDir()
 	p := open(t, dir)
@@ -76,7 +76,7 @@ func TestPlaceOutlived(t *testing.T) {
 	}
 }
 
-// TestForeignLink: root goes through its own symbolic links only, wherever on the path they are.
+// TestForeignLink: root follows only its own symbolic links, wherever on the path they are.
 func TestForeignLink(t *testing.T) {
 	testkit.NeedsRoot(t)
 	top := t.TempDir()
@@ -125,7 +125,7 @@ func TestForeignLink(t *testing.T) {
 	}
 }
 
-// TestDirectoryAsFile: a name that ends in a slash is no file's.
+// TestDirectoryAsFile: a name that ends in a slash is not that of a file.
 func TestDirectoryAsFile(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{dir + "/", dir + "//", dir + "/.", dir} {

@@ -14,9 +14,9 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// TestNameIsNotTheDirectory: the directory's name leads to another one, as somebody who may write
-// in the parent can arrange. All work goes on in the directory that was made, and what is in the
-// other one stays.
+// TestNameIsNotTheDirectory: somebody who may write to the parent has given the directory's name to
+// another one. All work continues in the directory that was created, and the other one does not
+// change.
 func TestNameIsNotTheDirectory(t *testing.T) {
 	parent := t.TempDir()
 	d, err := NewDir(parent)
@@ -47,8 +47,8 @@ func TestNameIsNotTheDirectory(t *testing.T) {
 	}
 }
 
-// TestOpenDirReplaced: between mkdir and lock somebody else's directory, or anything else, takes
-// the name.
+// TestOpenDirReplaced: between mkdir and lock, another user's directory or something else takes the
+// name.
 func TestOpenDirReplaced(t *testing.T) {
 	testkit.NeedsRoot(t)
 	parent := open(t, t.TempDir())
@@ -126,7 +126,7 @@ func TestNewDirBesideSweeps(t *testing.T) {
 	}
 }
 
-// TestSweepUnshared: where locks may not be shared only age tells that a directory is abandoned.
+// TestSweepUnshared: where locks may not be shared, only age shows that a directory is abandoned.
 func TestSweepUnshared(t *testing.T) {
 	for _, c := range []struct {
 		network bool
@@ -139,7 +139,7 @@ func TestSweepUnshared(t *testing.T) {
 	}
 }
 
-// TestRemoveAll ends the process's private directories beside somebody who is at work in them.
+// TestRemoveAll removes the process's private directories while goroutines still use them.
 func TestRemoveAll(t *testing.T) {
 	defer func() { live.removed = false }()
 	dir := t.TempDir()
