@@ -93,8 +93,8 @@ func BenchmarkHashFile(b *testing.B) {
 	}
 }
 
-// BenchmarkSnapshotSmall is all of it, for a database so small that what counts is the number of
-// system calls.
+// BenchmarkSnapshotSmall takes a whole snapshot of a database so small that only the number of
+// system calls matters.
 func BenchmarkSnapshotSmall(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "small.db")
 	sqlite(b, path, "CREATE TABLE t (a, b);", "INSERT INTO t VALUES (1, 2);")

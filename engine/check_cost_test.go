@@ -47,7 +47,7 @@ func TestCheckCost(t *testing.T) {
 	}
 }
 
-// A lateCancel is canceled from a moment on, which nobody is told.
+// A lateCancel is canceled at some point, without closing its channel.
 type lateCancel struct {
 	context.Context
 	from time.Time
@@ -77,7 +77,7 @@ func TestInterruptedCheck(t *testing.T) {
 	}
 }
 
-// quickest is how long the quickest of five checks takes.
+// quickest returns the time of the quickest of five checks.
 func quickest(t *testing.T, check func() error) time.Duration {
 	t.Helper()
 	best := time.Hour
@@ -169,7 +169,7 @@ func damageRoot(t *testing.T, db, table string) {
 	}
 }
 
-// generate gives the column b of the table g the expression, without computing it.
+// generate makes b of the table g a generated column with this expression, without computing it.
 func generate(t *testing.T, db, expression string) {
 	t.Helper()
 	sqlite(t, db, "PRAGMA writable_schema=ON;",

@@ -75,9 +75,9 @@ func oldReader(t *testing.T, db string) {
 	open(t, db, "BEGIN; SELECT count(*) FROM t;")
 }
 
-// TestCheckpointBesideAnother: SQLite answers "busy, -1, -1" while another connection checkpoints,
-// which is not to have no WAL. Only a passive checkpoint was not to wait for that one, and is not
-// busy.
+// TestCheckpointBesideAnother: SQLite answers "busy, -1, -1" while another connection checkpoints.
+// That does not mean that there is no WAL. A passive checkpoint does not wait for the other one,
+// and is not busy.
 func TestCheckpointBesideAnother(t *testing.T) {
 	db := newWAL(t)
 	open(t, db, addRows)
@@ -113,7 +113,7 @@ func TestCheckpointNotWAL(t *testing.T) {
 	before.MustMatch(t, db)
 }
 
-// TestCheckpointCold: on a database that nobody has open, the last close folds everything back.
+// TestCheckpointCold: on a database that nobody has open, our close checkpoints everything.
 func TestCheckpointCold(t *testing.T) {
 	db := crashed(t, "-wal")
 	result, err := Checkpoint(context.Background(), db, CheckpointOptions{})
@@ -146,8 +146,7 @@ func TestCheckpointMissing(t *testing.T) {
 	}
 }
 
-// TestCheckpointLetsWritersIn: a checkpoint that a reader is in the way of keeps no writer waiting
-// for long.
+// TestCheckpointLetsWritersIn: a checkpoint that a reader blocks keeps no writer waiting for long.
 func TestCheckpointLetsWritersIn(t *testing.T) {
 	for _, mode := range []CheckpointMode{CheckpointFull, CheckpointRestart, CheckpointTruncate} {
 		db := newWAL(t)
@@ -177,7 +176,7 @@ func TestCheckpointLetsWritersIn(t *testing.T) {
 	}
 }
 
-// TestCheckpointNothing: where there is nothing to be done the database is not even opened.
+// TestCheckpointNothing: if there is nothing to do, the database is not even opened.
 func TestCheckpointNothing(t *testing.T) {
 	for name, make := range map[string]func(db string){
 		"no WAL":    func(string) {},
@@ -196,7 +195,7 @@ func TestCheckpointNothing(t *testing.T) {
 	}
 }
 
-// TestCheckpointElsewhere: what is folded back has to be the log that the application writes.
+// TestCheckpointElsewhere: only the WAL that the application writes is checkpointed.
 func TestCheckpointElsewhere(t *testing.T) {
 	db := newWAL(t)
 	open(t, db, addRows)

@@ -16,7 +16,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// pinned begins to read a database, which ends with the test.
+// pinned begins a read transaction, which ends with the test.
 func pinned(t testing.TB, db string) *readTx {
 	t.Helper()
 	p, err := openForTest(t, db).beginRead(context.Background(), t.TempDir())
@@ -27,8 +27,8 @@ func pinned(t testing.TB, db string) *readTx {
 	return p
 }
 
-// TestCopyWithoutProgress: the driver takes a locked destination for success, and would go on for
-// ever.
+// TestCopyWithoutProgress: the driver reports a locked destination as success, so the loop would
+// never end.
 func TestCopyWithoutProgress(t *testing.T) {
 	p := pinned(t, newRollback(t))
 	dst := filepath.Join(t.TempDir(), "image.db")
@@ -49,8 +49,8 @@ func TestCopyWithoutProgress(t *testing.T) {
 	}
 }
 
-// TestCheckCopy: a copy that is not exactly what was to be copied is refused, though SQLite's check
-// may like it.
+// TestCheckCopy: a copy that is not exactly what should have been copied is refused, even if it
+// passes SQLite's check.
 func TestCheckCopy(t *testing.T) {
 	db := newRollback(t)
 	p := pinned(t, db)
@@ -97,8 +97,8 @@ func TestCheckCopy(t *testing.T) {
 	}
 }
 
-// TestReadOfCutCopy: the end of a copy that was cut short behind our back is not taken for the end
-// of the database.
+// TestReadOfCutCopy: the end of a copy that somebody has truncated is not taken for the end of the
+// database.
 func TestReadOfCutCopy(t *testing.T) {
 	s, err := TakeSnapshot(context.Background(), newRollback(t), SnapshotOptions{Destination: filepath.Join(t.TempDir(),
 		"copy.db")})
@@ -115,7 +115,7 @@ func TestReadOfCutCopy(t *testing.T) {
 	}
 }
 
-// A kernelSender is offered the file of a copy, and keeps the offer.
+// A kernelSender keeps the file of a copy that it is offered.
 type kernelSender struct {
 	io.Writer
 	offer io.Reader
@@ -126,7 +126,7 @@ func (k *kernelSender) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(k.Writer, r)
 }
 
-// TestSnapshotWriteTo: who can have the kernel send a file gets one, and that file is the image.
+// TestSnapshotWriteTo: a writer that can have the kernel send a file gets the file of the image.
 func TestSnapshotWriteTo(t *testing.T) {
 	s, err := TakeSnapshot(context.Background(), newRollback(t), SnapshotOptions{})
 	if err != nil {
@@ -180,7 +180,7 @@ func TestSourceIsFreeDuringCheck(t *testing.T) {
 	}
 }
 
-// TestCheckConnection: a hostile schema gets to run nothing, and every cell is looked at.
+// TestCheckConnection: a hostile schema can run nothing, and every cell is checked.
 func TestCheckConnection(t *testing.T) {
 	c, err := openImage(context.Background(), openFile(t, newRollback(t)))
 	if err != nil {
@@ -194,7 +194,7 @@ func TestCheckConnection(t *testing.T) {
 	}
 }
 
-// TestCopyIsProven: what SQLite says it has copied is looked at, even where no check follows.
+// TestCopyIsProven: what SQLite says it has copied is verified, even if no check follows.
 func TestCopyIsProven(t *testing.T) {
 	temp := t.TempDir()
 	_, err := TakeSnapshot(context.Background(), newRollback(t), SnapshotOptions{TempDir: temp, Check: CheckNone,

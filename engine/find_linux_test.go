@@ -125,8 +125,8 @@ func TestFindCacheOpensOnce(t *testing.T) {
 	mustFind(t, search(), append(want, text))
 }
 
-// TestFindCacheDoubts: a file that was no database is read again if its next change could have left
-// its times as they were.
+// TestFindCacheDoubts: a file that was not a database is read again if its next change might not
+// have changed its times.
 func TestFindCacheDoubts(t *testing.T) {
 	root := plant(t, header512, "a.db")
 	file, _, err := lstatToken(filepath.Join(root, "a.db"))

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// fill creates a table with n rows; closing the shell decides what becomes of the WAL.
+// fill creates a table with n rows; how the shell is closed decides what becomes of the WAL.
 func fill(n int) string {
 	return fmt.Sprintf(`CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); CREATE INDEX tv ON t(v);
 WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<%d)
@@ -35,8 +35,8 @@ func newRollback(t testing.TB) string {
 	return db
 }
 
-// snapshot takes one into a temporary directory of its own and returns its image; nothing may stay
-// behind.
+// snapshot takes a snapshot with a new temporary directory and returns its image; nothing may be
+// left behind.
 func snapshot(t testing.TB, source string, opts SnapshotOptions) ([]byte, Info, error) {
 	t.Helper()
 	opts.TempDir = t.TempDir()

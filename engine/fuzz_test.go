@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// FuzzDatabase takes a snapshot of whatever is found where a database should be, with a WAL or
-// without: it is refused, or the copy is sound, within two seconds; and what is not refused was not
-// predicted to be.
+// FuzzDatabase takes a snapshot of arbitrary bytes in place of a database, with a WAL or without:
+// within two seconds it is refused, or the copy is undamaged; and a refusal is predicted only if
+// there is one.
 func FuzzDatabase(f *testing.F) {
 	for _, setup := range []string{
 		"PRAGMA page_size=512;" + fill(20),

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A marked goFunc lets its functions know that they run in it.
+// A marked goFunc lets functions find out that they run in it.
 type marked struct{ inside, started atomic.Int32 }
 
 func (m *marked) start(f func()) {

@@ -57,7 +57,7 @@ func traceInspect(t *testing.T, db string) string {
 	return testkit.WholeCalls(string(trace))
 }
 
-// forbiddenCall names what is wrong with a line of a trace, if it is about the directory at all.
+// forbiddenCall returns what is wrong with a line of a trace, if it is about the directory.
 func forbiddenCall(line, dir string) string {
 	if !strings.Contains(line, dir) {
 		return ""
@@ -80,8 +80,8 @@ func forbiddenCall(line, dir string) string {
 	return "not a call that only reads"
 }
 
-// Small databases are inspected at once. The quickest of some tries counts, for the machine may be
-// busy.
+// Small databases are inspected in no time. The quickest of several tries counts, as the machine
+// may be busy.
 func TestInspectIsQuick(t *testing.T) {
 	db := liveWAL(t)
 	quickest := time.Hour
@@ -97,7 +97,7 @@ func TestInspectIsQuick(t *testing.T) {
 	}
 }
 
-// As another user, on what it may not write: nothing is needed but to read.
+// As another user, without permission to write: read permission is enough.
 func TestInspectReadOnlyDirectory(t *testing.T) {
 	if db := os.Getenv("INSPECT_AS_NOBODY"); db != "" {
 		in, err := Inspect(t.Context(), db)

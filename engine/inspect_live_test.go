@@ -78,8 +78,7 @@ func comparePragmas(t *testing.T, live application, db string) Inspection {
 	return in
 }
 
-// A reader that stays on an old snapshot keeps a checkpoint from going on; what it has done is in
-// the -shm.
+// A reader of an old snapshot stops a checkpoint before its end; how far it has got is in the -shm.
 func TestInspectPartlyCheckpointed(t *testing.T) {
 	db := walDatabase(t)
 	writer := open(t, db, "PRAGMA wal_autocheckpoint=0;")
@@ -119,8 +118,8 @@ func TestInspectUncommittedFrames(t *testing.T) {
 	}
 }
 
-// Inspections beside a writer whose log starts over all the time: no error, and time only goes
-// forward.
+// Inspections beside a writer whose WAL restarts all the time: no error, and each sees the same
+// commit as the one before or a later one.
 func TestInspectBesideWriter(t *testing.T) {
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
@@ -160,8 +159,8 @@ func TestInspectBesideWriter(t *testing.T) {
 	}
 }
 
-// keepWriting has a process of its own commit, one user_version after the other, until the function
-// it returns is called.
+// keepWriting has another process commit, one user_version after the other, until the returned
+// function is called.
 func keepWriting(t *testing.T, db string) (stop func()) {
 	t.Helper()
 	cmd := exec.Command(testkit.Tool(t, "sqlite3"), "-batch", "-bail", db)

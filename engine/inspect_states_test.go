@@ -135,7 +135,7 @@ func TestInspectStates(t *testing.T) {
 	}
 }
 
-// forecastOf is the word for a way to read a database.
+// forecastOf returns the forecast for a way to read a database.
 func forecastOf(how access) Forecast {
 	return [...]Forecast{ForecastReadOnly, ForecastSharedMemory, ForecastImmutable, ForecastPrivateCopy,
 		ForecastRefused}[how]

@@ -17,8 +17,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// inspect inspects db and holds it to what every inspection promises: nothing has changed, and it
-// was quick.
+// inspect inspects db and checks what every inspection promises: nothing has changed, and it was
+// quick.
 func inspect(t *testing.T, db string) Inspection {
 	t.Helper()
 	before := testkit.TakePicture(t, filepath.Dir(db))
@@ -52,14 +52,14 @@ func liveWAL(t *testing.T) string {
 	return db
 }
 
-// spilled has a transaction under way that has reached the main file.
+// spilled has an open transaction that has already written to the main file.
 func spilled(t *testing.T) string {
 	db := rollbackDatabase(t)
 	open(t, db, "PRAGMA cache_size=1; PRAGMA cache_spill=1; BEGIN; INSERT INTO t VALUES(zeroblob(500000));")
 	return db
 }
 
-// The race that a look at journal, locks, journal has to stand.
+// The journal is read, then the locks, then the journal again: no race may mislead that.
 func TestJudgeJournal(t *testing.T) {
 	present := func(nonce byte) func() (sqlitefile.JournalHeader, Journal) {
 		return func() (sqlitefile.JournalHeader, Journal) {
@@ -92,7 +92,7 @@ func TestJudgeJournal(t *testing.T) {
 	}
 }
 
-// SQLite's own word on the states whose names the inspection made up.
+// SQLite agrees about the states whose names are the inspection's own.
 func TestInspectAgreesOnHotAndMode(t *testing.T) {
 	hot := copyDatabase(t, spilled(t), "-journal")
 	out, err := trySQLite("file:"+hot+"?mode=ro", "SELECT count(*) FROM t;")
@@ -158,8 +158,8 @@ func TestInspectNotADatabase(t *testing.T) {
 	}
 }
 
-// A -wal that cannot be read may hold the newest commit: there is no answer then, rather than an
-// old one.
+// A -wal that cannot be read may hold the newest commit: then there is an error instead of an
+// outdated answer.
 func TestInspectUnreadableWAL(t *testing.T) {
 	db := walDatabase(t)
 	if err := os.Mkdir(db+"-wal", 0o700); err != nil {

@@ -63,7 +63,7 @@ func TestLockView(t *testing.T) {
 	}
 }
 
-// A writer that waits for a reader to end holds PENDING.
+// A writer that waits for a reader holds PENDING.
 func TestLockViewPending(t *testing.T) {
 	db := rollbackDatabase(t)
 	open(t, db, "BEGIN; SELECT count(*) FROM t;")
@@ -89,7 +89,7 @@ func viewLocks(t *testing.T, db string) lockState {
 	return probeLocks(file)
 }
 
-// A connection that has a WAL database open, idle, holds the dead man's switch.
+// An idle connection to a WAL database holds the dead man's switch.
 func TestHeldInWAL(t *testing.T) {
 	db := walDatabase(t)
 	live := open(t, db, "SELECT count(*) FROM t;")

@@ -19,8 +19,7 @@ import (
 
 const brief = 200 * time.Millisecond
 
-// TestWALElsewhere: the newest commits are in a -wal that is not the one beside the name that was
-// given.
+// TestWALElsewhere: the newest commits are in a -wal that is not beside the given name.
 func TestWALElsewhere(t *testing.T) {
 	cases := []struct {
 		name   string
@@ -81,7 +80,7 @@ func TestSnapshotsTogether(t *testing.T) {
 	}
 }
 
-// TestUnlocked: what a lock forbids has happened all the same.
+// TestUnlocked: what a lock should prevent has happened.
 func TestUnlocked(t *testing.T) {
 	live := func(t *testing.T) string {
 		db := newWAL(t)
@@ -170,7 +169,7 @@ func TestPagesInTheWAL(t *testing.T) {
 	}
 }
 
-// TestGrain: where only seconds are kept, a file must have been left alone for longer.
+// TestGrain: where only whole seconds are stored, a file must have been unchanged for longer.
 func TestGrain(t *testing.T) {
 	second := time.Now().Truncate(time.Second)
 	whole, exact := osfile.FileState{Mtime: second, Ctime: second}, osfile.FileState{Mtime: second,
@@ -183,7 +182,7 @@ func TestGrain(t *testing.T) {
 	}
 }
 
-// TestLockBytePage: a database that lacks only the page that SQLite never uses lacks nothing.
+// TestLockBytePage: a database that lacks only the page that SQLite never uses is whole.
 func TestLockBytePage(t *testing.T) {
 	const pageSize, lock = 65536, pendingByte/65536 + 1
 	db := filepath.Join(t.TempDir(), "app.db")

@@ -26,7 +26,7 @@ func give(t testing.TB, paths ...string) string {
 	return paths[0]
 }
 
-// TestIdentity: what root does with a database, its owner does.
+// TestIdentity: root accesses a database with the identity of its owner.
 func TestIdentity(t *testing.T) {
 	testkit.NeedsRoot(t)
 	db := newRollback(t)
@@ -61,8 +61,8 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestForeignFiles: what stands beside a database, and is not its application's, is neither read
-// nor given away.
+// TestForeignFiles: a file beside a database that is not its application's is neither read nor
+// given away.
 func TestForeignFiles(t *testing.T) {
 	testkit.NeedsRoot(t)
 	kinds := map[string]func(t *testing.T, path string){

@@ -10,7 +10,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// cachedPages tells of each page of a file whether it is in the page cache.
+// cachedPages reports for each page of a file whether it is in the page cache.
 func cachedPages(t *testing.T, f *os.File) []bool {
 	t.Helper()
 	info, err := f.Stat()
@@ -27,7 +27,7 @@ func cachedPages(t *testing.T, f *os.File) []bool {
 	return pages
 }
 
-// cacheSome has some pages of a file in the page cache, and no others, and tells which.
+// cacheSome puts some pages of a file, and no others, into the page cache, and returns which.
 func cacheSome(t *testing.T, db string) []bool {
 	t.Helper()
 	f, err := os.Open(db)
@@ -53,7 +53,8 @@ func cacheSome(t *testing.T, db string) []bool {
 	return pages
 }
 
-// TestFootprint: of a source, a snapshot leaves in the page cache what was there before.
+// TestFootprint: after a snapshot, those pages of the source are in the page cache that were there
+// before.
 func TestFootprint(t *testing.T) {
 	const rows = "CREATE TABLE big (b); INSERT INTO big SELECT randomblob(4000) " +
 		"FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 12000) SELECT i FROM n);"

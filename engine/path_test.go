@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// longDir makes a directory in which a file of that name has a path of size bytes.
+// longDir creates a directory in which a file of that name has a path of size bytes.
 func longDir(t *testing.T, name string, size int) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -29,7 +29,8 @@ func longDir(t *testing.T, name string, size int) string {
 	return dir
 }
 
-// TestLongPaths: a path that SQLite cannot hold is refused with that reason, and predicted.
+// TestLongPaths: a path that is too long for SQLite is refused with that reason, and the refusal is
+// predicted.
 func TestLongPaths(t *testing.T) {
 	db := newRollback(t)
 	image, err := os.ReadFile(db)

@@ -12,7 +12,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// comesTrue holds what Predict and Inspect say of a database to what a snapshot then does.
+// comesTrue compares what Predict and Inspect say about a database with what a snapshot then does.
 func comesTrue(t *testing.T, db string) Prediction {
 	t.Helper()
 	dir := filepath.Dir(db)
@@ -44,7 +44,7 @@ func kindOf(err error) Kind {
 	return known.Kind
 }
 
-// alike makes one kind of those that only time tells apart.
+// alike replaces kinds that differ only in timing by one of them.
 func alike(kind Kind) Kind {
 	if kind == KindExclusive {
 		return KindBusy
@@ -110,7 +110,7 @@ func TestPredictSurroundings(t *testing.T) {
 	}
 }
 
-// beside puts the -wal of one database beside another.
+// beside copies the -wal of one database beside another.
 func beside(t *testing.T, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(from + "-wal")
@@ -120,7 +120,7 @@ func beside(t *testing.T, from, to string) {
 	writeFile(t, to+"-wal", data)
 }
 
-// writtenBy has the header name another version of SQLite.
+// writtenBy sets the version of SQLite in the header.
 func writtenBy(t *testing.T, db string, version uint32) {
 	t.Helper()
 	data, err := os.ReadFile(db)
@@ -167,8 +167,8 @@ func TestPredictTempDir(t *testing.T) {
 	}
 }
 
-// TestReadSchema compares with what SQLite reads: rows that spill, interior pages, every encoding,
-// pages in the WAL alone.
+// TestReadSchema compares with what SQLite reads: rows with overflow pages, interior pages, every
+// encoding, pages that are only in the WAL.
 func TestReadSchema(t *testing.T) {
 	long := strings.Repeat("a long default that spills into overflow pages ", 400)
 	for i, mode := range []string{"DELETE", "WAL"} {

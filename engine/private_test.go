@@ -41,7 +41,7 @@ func must(t testing.TB, err error) {
 }
 
 // TestSwappedImage: the name of the private file leads to something else when SQLite opens it.
-// Nothing is written there, nothing from there is believed.
+// Nothing is written there, and nothing from there is trusted.
 func TestSwappedImage(t *testing.T) {
 	for _, swap := range swaps {
 		for _, victim := range []string{newRollback(t), newWAL(t)} {
@@ -69,7 +69,7 @@ func TestSwappedImage(t *testing.T) {
 	}
 }
 
-// TestSwappedForFIFO: SQLite waits for the other end, but not the program.
+// TestSwappedForFIFO: SQLite waits for the other end, the program does not.
 func TestSwappedForFIFO(t *testing.T) {
 	name := filepath.Join(t.TempDir(), imageName)
 	ours, err := os.Create(name)
@@ -118,8 +118,7 @@ func TestSwappedSource(t *testing.T) {
 	}
 }
 
-// TestInstallSwapped: somebody moves the private directory of a restore away, with one of his own
-// in its place.
+// TestInstallSwapped: somebody replaces the private directory of a restore by another one.
 func TestInstallSwapped(t *testing.T) {
 	b, dir, victim := image(t), t.TempDir(), newWAL(t)
 	before := testkit.TakePicture(t, filepath.Dir(victim))

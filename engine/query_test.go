@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// landed is the image of a database that these statements made.
+// landed returns the image of a database that these statements have made.
 func landed(t *testing.T, statements ...string) *Image {
 	t.Helper()
 	db := filepath.Join(t.TempDir(), "a.db")
@@ -94,8 +94,7 @@ func TestQueryRefuses(t *testing.T) {
 	}
 }
 
-// What the schema hides behind a name that a query uses can neither run for ever nor reach anything
-// unsafe.
+// What the schema hides behind a name in a query can neither run forever nor call anything unsafe.
 func TestQueryHostileSchema(t *testing.T) {
 	bomb := []string{"CREATE TABLE t(x)", "CREATE VIEW v0 AS SELECT * FROM t"}
 	for n := range 30 {
@@ -126,7 +125,7 @@ func TestQueryHostileSchema(t *testing.T) {
 	}
 }
 
-// A snapshot that is to be queried keeps its name until it is closed.
+// The copy of a Queryable snapshot keeps its name until Close.
 func TestQuerySnapshot(t *testing.T) {
 	temp := t.TempDir()
 	snap, err := TakeSnapshot(t.Context(), newWAL(t), SnapshotOptions{TempDir: temp, Queryable: true, Check: CheckNone})

@@ -24,7 +24,7 @@ func age(t testing.TB, db string) {
 	}
 }
 
-// A hookedContext calls hook the first time that somebody asks whether it has ended.
+// A hookedContext calls hook when its Err is called for the first time.
 type hookedContext struct {
 	context.Context
 	hook func()
@@ -124,8 +124,8 @@ func TestCopiedFilesNeedSpace(t *testing.T) {
 	}
 }
 
-// TestTooFresh: a file written within the clock's grain could be written once more and look the
-// same. Where SQLite's own locks are held that cannot happen unnoticed.
+// TestTooFresh: a file that was written within the clock's granularity could be written again and
+// look the same. Where SQLite's own locks are held that cannot happen unnoticed.
 func TestTooFresh(t *testing.T) {
 	now, old := osfile.FileState{Mtime: time.Now()}, osfile.FileState{Mtime: time.Now().Add(-time.Hour)}
 	ahead := osfile.FileState{Mtime: time.Now().Add(time.Hour)}

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestUndoKeepsTheLastName: somebody has taken one of the old database's names, or all is as it
-// was. Its files keep at least one name each, and never one set's beside another's.
+// TestUndoKeepsTheLastName: whether or not somebody has taken one of the old database's names, each
+// of its files keeps at least one name, and no file of one set is beside those of another.
 func TestUndoKeepsTheLastName(t *testing.T) {
 	for _, taken := range []string{"none", "", "-wal", "-shm"} {
 		db := crashed(t, "-wal", "-shm")
@@ -101,8 +101,8 @@ func TestReplaceTaken(t *testing.T) {
 	}
 }
 
-// TestReplaceOpened: who opens the database while it is leased waits, and is then given the old
-// file. Its name must not be given to another one.
+// TestReplaceOpened: a process that opens the database while it is leased waits, and then gets the
+// old file. The name must not go to the new one.
 func TestReplaceOpened(t *testing.T) {
 	db := newRollback(t)
 	aside := db + ".aside"

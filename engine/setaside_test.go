@@ -49,7 +49,7 @@ func TestInstallSetAside(t *testing.T) {
 	}
 }
 
-// TestInstallSetAsideInUse: an idle connection is enough, in rollback mode, too, where it holds no
+// TestInstallSetAsideInUse: an idle connection is enough, even in rollback mode, where it holds no
 // lock.
 func TestInstallSetAsideInUse(t *testing.T) {
 	b := image(t)
@@ -63,7 +63,7 @@ func TestInstallSetAsideInUse(t *testing.T) {
 	}
 }
 
-// TestInstallSetAsideLate: somebody opens the old database while the new one arrives.
+// TestInstallSetAsideLate: a process opens the old database while the new one is received.
 func TestInstallSetAsideLate(t *testing.T) {
 	b := image(t)
 	db := newRollback(t)
@@ -112,8 +112,8 @@ func TestInstallOwnerAndMode(t *testing.T) {
 	}
 }
 
-// TestLeaseOnFUSE: where another machine or container may have a file open, nothing proves that
-// nobody has.
+// TestLeaseOnFUSE: where another machine or container may have a file open, nothing can prove that
+// none has.
 func TestLeaseOnFUSE(t *testing.T) {
 	const inside = "SQLITE_CHECKPOINT_TEST_FUSE"
 	if db := os.Getenv(inside); db != "" {

@@ -9,8 +9,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// sqlite runs statements in a sqlite3 shell of their own and returns what it prints. Dot commands
-// go on a line each.
+// sqlite runs statements in a new sqlite3 shell and returns what it prints. Each dot command is on
+// a line of its own.
 func sqlite(t testing.TB, db string, statements ...string) string {
 	t.Helper()
 	testkit.Tool(t, "sqlite3")
@@ -25,7 +25,7 @@ func trySQLite(db string, statements ...string) (string, error) {
 	return testkit.RunShell(exec.Command("sqlite3", "-batch", "-bail", db), statements...)
 }
 
-// An application is another process that holds the database.
+// An application is another process that has the database open.
 type application struct {
 	*testkit.Shell
 	t testing.TB
@@ -44,7 +44,7 @@ func open(t testing.TB, db string, statements ...string) application {
 	return a
 }
 
-// run runs statements, none of which may fail, and returns what they print.
+// run runs statements, fails the test if one fails, and returns what they print.
 func (a application) run(statements ...string) string {
 	a.t.Helper()
 	out, err := a.Run(statements...)

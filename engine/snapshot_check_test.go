@@ -16,8 +16,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// differingHeaderBytes fails for any difference outside the fields that the backup API sets anew:
-// change counter, schema cookie, version-valid-for and SQLite version.
+// differingHeaderBytes fails for any difference outside the fields that the backup API sets: change
+// counter, schema cookie, version-valid-for and SQLite version.
 func differingHeaderBytes(a, b []byte) string {
 	if len(a) != len(b) {
 		return fmt.Sprintf("%d bytes became %d", len(a), len(b))
@@ -31,7 +31,7 @@ func differingHeaderBytes(a, b []byte) string {
 	return ""
 }
 
-// cut takes bytes away from the end of a database.
+// cut removes bytes from the end of a database.
 func cut(n int64) func(t *testing.T, db string) {
 	return func(t *testing.T, db string) {
 		info, err := os.Stat(db)
@@ -86,7 +86,7 @@ func TestSnapshotDamage(t *testing.T) {
 	}
 }
 
-// TestSnapshotNotRefused: damage that is not looked for, or does not count.
+// TestSnapshotNotRefused: damage that is not searched for, or does not matter.
 func TestSnapshotNotRefused(t *testing.T) {
 	t.Run("check none still copies", func(t *testing.T) {
 		db := newRollback(t)
@@ -185,8 +185,8 @@ func TestCheckLadder(t *testing.T) {
 	}
 }
 
-// TestCheckStillFindsDamage: a database that needs a missing tokenizer gets no free pass for its
-// other tables.
+// TestCheckStillFindsDamage: that a tokenizer is missing does not keep the other tables from being
+// checked.
 func TestCheckStillFindsDamage(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "app.db")
 	sqlite(t, db, fill(500), "CREATE VIRTUAL TABLE f USING fts4(v); INSERT INTO f VALUES('hello');",
@@ -271,7 +271,7 @@ func TestCheckFullFindsTheSame(t *testing.T) {
 	}
 }
 
-// integrityCheck is what one PRAGMA integrity_check says.
+// integrityCheck returns what a single PRAGMA integrity_check says.
 func integrityCheck(t testing.TB, db string) []string {
 	t.Helper()
 	f, err := os.Open(db)

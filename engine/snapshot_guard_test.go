@@ -64,7 +64,7 @@ func TestSnapshotReplaced(t *testing.T) {
 	wantKind(t, err, KindChanged)
 }
 
-// TestSnapshotGuard: what is read without locks is discarded when somebody writes meanwhile.
+// TestSnapshotGuard: what is read without locks is discarded if a process writes meanwhile.
 func TestSnapshotGuard(t *testing.T) {
 	db := newWAL(t)
 	disturbed := 0
@@ -82,8 +82,7 @@ func TestSnapshotGuard(t *testing.T) {
 	}
 }
 
-// TestSnapshotLock: an application that closes while the source is read does not take its -wal
-// away.
+// TestSnapshotLock: an application that closes while the source is read does not remove its -wal.
 func TestSnapshotLock(t *testing.T) {
 	db := newWAL(t)
 	src, err := openSource("open", db)

@@ -9,8 +9,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// TestSnapshotStates takes a snapshot of a database in each state in which one can be found, twice:
-// the rows are right, the images identical, and the source's directory is as it was.
+// TestSnapshotStates takes two snapshots of a database in every possible state: the rows are right,
+// the images identical, and the source's directory has not changed.
 func TestSnapshotStates(t *testing.T) {
 	cases := []struct {
 		name string

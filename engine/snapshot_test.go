@@ -25,7 +25,7 @@ func TestSnapshotHotJournal(t *testing.T) {
 }
 
 // TestSnapshotWaits: a transaction that has spilled holds EXCLUSIVE and has a journal with a valid
-// header; it is no crash, and its end is waited for.
+// header; that is not a crash, and the snapshot waits for its end.
 func TestSnapshotWaits(t *testing.T) {
 	db := newRollback(t)
 	writer := open(t, db, "PRAGMA cache_size=5;", "BEGIN;", "UPDATE t SET v = v || 'y';", addRows)
@@ -41,8 +41,7 @@ func TestSnapshotWaits(t *testing.T) {
 	}
 }
 
-// TestSnapshotExclusive: the WAL of a connection in exclusive mode has no -shm, and is never
-// overlooked.
+// TestSnapshotExclusive: the WAL of a connection in exclusive mode has no -shm, but is not ignored.
 func TestSnapshotExclusive(t *testing.T) {
 	for _, mode := range []string{"DELETE", "WAL"} {
 		t.Run(mode, func(t *testing.T) {
@@ -116,8 +115,8 @@ func TestSnapshotUnsuitable(t *testing.T) {
 	}
 }
 
-// TestSnapshotOddNeighbours: what bears the name of a -wal, -shm or -journal and is no file holds
-// nobody up.
+// TestSnapshotOddNeighbours: a FIFO or directory with the name of a -wal, -shm or -journal does not
+// make a snapshot hang.
 func TestSnapshotOddNeighbours(t *testing.T) {
 	for _, suffix := range auxSuffixes {
 		for name, make := range map[string]func(string) error{

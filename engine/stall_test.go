@@ -12,7 +12,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// TestStalledCopy: a copy that hangs locks nobody out for long.
+// TestStalledCopy: a copy that hangs does not lock the source for long.
 func TestStalledCopy(t *testing.T) {
 	t.Parallel()
 	for name, make := range map[string]func(testing.TB) string{"rollback": newRollback, "WAL": newWAL} {
@@ -40,7 +40,7 @@ func TestStalledCopy(t *testing.T) {
 	}
 }
 
-// TestStallLimit: a caller who allows less than ten seconds waits for no more.
+// TestStallLimit: a caller who allows less than ten seconds does not wait longer.
 func TestStallLimit(t *testing.T) {
 	t.Parallel()
 	for asked, want := range map[time.Duration]time.Duration{0: stalled, time.Hour: stalled, time.Second: time.Second,
@@ -64,7 +64,7 @@ func TestStallLimit(t *testing.T) {
 	}
 }
 
-// TestCancelledCopyThatHangs: a caller who gives up does not wait for what hangs either.
+// TestCancelledCopyThatHangs: a caller who cancels does not wait for a copy that hangs.
 func TestCancelledCopyThatHangs(t *testing.T) {
 	t.Parallel()
 	hang, ended := context.WithCancel(t.Context())
@@ -82,8 +82,8 @@ func TestCancelledCopyThatHangs(t *testing.T) {
 	}
 }
 
-// TestSpaceBeside: the application needs room for what it writes meanwhile, but not where it is
-// elsewhere.
+// TestSpaceBeside: the application needs room for what it writes meanwhile, unless it is on another
+// file system.
 func TestSpaceBeside(t *testing.T) {
 	temp := t.TempDir()
 	here := fileStates{main: osfile.Stat(temp)}
@@ -104,7 +104,7 @@ func TestSpaceBeside(t *testing.T) {
 	}
 }
 
-// TestSteps: no step is so long that a copy which comes on seems to hang.
+// TestSteps: no step is so long that a copy that makes progress seems to hang.
 func TestSteps(t *testing.T) {
 	for asked, want := range map[int]int{0: 1024, 1: 1, 100: 100, 1 << 14: 1 << 14, 1<<14 + 1: 1 << 14,
 		1 << 32: 1 << 14} {

@@ -2,7 +2,7 @@ package engine
 
 import "testing"
 
-// TestAccess lists every state a database can be found in: header, -wal, -shm, -journal.
+// TestAccess lists every state of a database: header, -wal, -shm, -journal.
 func TestAccess(t *testing.T) {
 	const (
 		rollback = false

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestTokenRandomSteps lets applications do whatever changes a database, in random order, and
-// demands that no two equal tokens have a commit between them. TOKEN_STEPS says how many steps each
-// round takes.
+// TestTokenRandomSteps has applications do everything that can change a database, in random order,
+// and checks that there is no commit between two equal tokens. TOKEN_STEPS is the number of steps
+// of each round.
 func TestTokenRandomSteps(t *testing.T) {
 	steps := 1000
 	if n, err := strconv.Atoi(os.Getenv("TOKEN_STEPS")); err == nil {
@@ -92,8 +92,8 @@ func newTokenWorld(t *testing.T, granularity time.Duration) *tokenWorld {
 	return w
 }
 
-// coarseTimes reports whether two writes in a row, with a look between them, can leave a file's
-// times as they are: before Linux 6.13 they can.
+// coarseTimes reports whether two writes in a row, with a stat(2) between them, can leave a file's
+// times unchanged: before Linux 6.13 they can.
 func coarseTimes(t *testing.T, dir string) bool {
 	var files [10]tokenFile
 	for i := range files {
@@ -146,7 +146,7 @@ func (w *tokenWorld) step() {
 	w.pass()
 }
 
-// observe gives the files that have changed the clock's time.
+// observe sets the times of files that have changed to the clock's.
 func (w *tokenWorld) observe() {
 	if w.granularity == 0 {
 		return
@@ -166,7 +166,7 @@ func (w *tokenWorld) observe() {
 	}
 }
 
-// pass lets the simulated clock go on, by nothing at times.
+// pass advances the simulated clock, sometimes by nothing.
 func (w *tokenWorld) pass() {
 	limits := []time.Duration{0, 20 * time.Millisecond, 1500 * time.Millisecond, 6 * time.Second}
 	time.Sleep(w.tick)
@@ -187,7 +187,7 @@ func (w *tokenWorld) tokenClock() tokenClock {
 	return c
 }
 
-// look takes a token and holds it against all others.
+// look takes a token and compares it with all others.
 func (w *tokenWorld) look() {
 	w.t.Helper()
 	token := mustTake(w.t, w.tokenClock(), w.db)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// later is a clock that makes every present time old enough.
+// later is a clock by which every current time is old enough.
 func later() tokenClock {
 	return tokenClock{now: func() time.Time { return time.Now().Add(time.Hour) }, lstat: lstatToken, boot: "this"}
 }
@@ -117,8 +117,8 @@ func TestTokenOfSymlink(t *testing.T) {
 	}
 }
 
-// A copy, even one that root takes, is no change: or every copy would be the reason for the next
-// one.
+// A copy, even one that root takes, does not change the token: otherwise every copy would cause the
+// next one.
 func TestTokenSurvivesSnapshot(t *testing.T) {
 	for _, mode := range []string{"WAL", "PERSIST"} {
 		db := newRollback(t)

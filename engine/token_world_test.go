@@ -11,8 +11,8 @@ import (
 
 func (w *tokenWorld) pick(of ...string) string { return of[w.rng.IntN(len(of))] }
 
-// try runs statements in an application, which it opens if need be, and reports whether all went
-// well.
+// try runs statements in an application, which it opens if necessary, and reports whether all
+// succeeded.
 func (w *tokenWorld) try(i int, statements ...string) bool {
 	w.t.Helper()
 	if !w.open[i] {
@@ -42,7 +42,7 @@ func (w *tokenWorld) insert() string {
 INSERT INTO t(v) SELECT randomblob(%d) FROM c;`, rows, size)
 }
 
-// commit commits, unless somebody else holds a lock.
+// commit commits, unless another application holds a lock.
 func (w *tokenWorld) commit(i int) {
 	if w.try(i, w.insert()) {
 		w.committed()
@@ -70,7 +70,7 @@ func (w *tokenWorld) transaction(i int) {
 	w.try(i, "ROLLBACK;")
 }
 
-// close closes an application's connection: the last one folds the WAL back.
+// close closes an application's connection: the last one checkpoints the WAL.
 func (w *tokenWorld) close(i int) {
 	if _, err := w.apps[i].Try(".open :memory:"); err != nil {
 		w.t.Fatal(err)
@@ -90,7 +90,7 @@ func (w *tokenWorld) crash(i int) {
 	w.apps[i], w.open[i] = open(w.t, ":memory:"), false
 }
 
-// image is a database unlike every other one.
+// image returns a database unlike every other one.
 func (w *tokenWorld) image() []byte {
 	w.committed()
 	image := slices.Clone(w.images[w.rng.IntN(2)])

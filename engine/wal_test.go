@@ -15,8 +15,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// A log may be cut, in a copy or by a crash, at any byte. What counts is what SQLite itself finds
-// then.
+// A WAL may be truncated at any byte, in a copy or by a crash. The inspection finds what SQLite
+// itself then finds.
 func TestWALCutAnywhere(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
 	live := open(t, db,
@@ -59,7 +59,7 @@ func TestWALCutAnywhere(t *testing.T) {
 	compareWithSQLite(t, cold, wal, "little-endian")
 }
 
-// commitEnds lists the offsets behind the frames that commit.
+// commitEnds lists the offsets after the frames that commit.
 func commitEnds(wal []byte, pageSize int) (ends []int) {
 	for end := 32 + 24 + pageSize; end <= len(wal); end += 24 + pageSize {
 		if binary.BigEndian.Uint32(wal[end-24-pageSize+4:]) != 0 {
@@ -78,7 +78,7 @@ func slicesNear(offsets []int, n int) bool {
 	return false
 }
 
-// compareWithSQLite puts a log beside a database, inspects it, and then lets the sqlite3 shell
+// compareWithSQLite puts a WAL beside a database, inspects it, and then has the sqlite3 shell
 // recover it.
 func compareWithSQLite(t *testing.T, db string, wal []byte, what string) {
 	t.Helper()
@@ -105,7 +105,7 @@ func compareWithSQLite(t *testing.T, db string, wal []byte, what string) {
 	}
 }
 
-// recoveredBySQLite asks a real connection, which recovers the log.
+// recoveredBySQLite asks a real connection, which recovers the WAL.
 func recoveredBySQLite(t *testing.T, db string) string {
 	t.Helper()
 	answer := strings.Fields(sqlite(t, db,

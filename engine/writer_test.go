@@ -13,7 +13,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit/ledger"
 )
 
-// TestMain lets the test binary be another process of a test, too.
+// TestMain lets the test binary also be another process of a test.
 func TestMain(m *testing.M) {
 	testkit.Roles{ledger.Role: ledger.Write, pinHolder: holdPin}.Play()
 	os.Exit(testkit.LeakChecked(m).Run())
@@ -41,8 +41,8 @@ func holdPin(db string) error {
 	})
 }
 
-// TestOpeningsBesideWriter opens and pins the source beside the fastest writer there is: no race
-// with it reaches the user.
+// TestOpeningsBesideWriter opens the source and begins to read beside a writer that is as fast as
+// possible: no race with it causes an error.
 func TestOpeningsBesideWriter(t *testing.T) {
 	openings := 2000
 	if testing.Short() {

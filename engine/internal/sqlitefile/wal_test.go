@@ -228,7 +228,7 @@ func FuzzWAL(f *testing.F) {
 		if len(wal) < WALHeaderSize {
 			return
 		}
-		// Checksums would stop nearly every mutation at once, so let them hold.
+		// Wrong checksums would stop nearly every mutation at once, so correct them.
 		wal = bytes.Clone(wal)
 		binary.BigEndian.PutUint32(wal[4:], walVersion)
 		binary.BigEndian.PutUint32(wal[8:], uint32(pageSize))
