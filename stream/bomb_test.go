@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestHostileFrames: whatever a frame declares or holds, it is refused at little cost.
+// TestHostileFrames: whatever a frame declares or contains, refusing it costs little.
 func TestHostileFrames(t *testing.T) {
 	image := largeImage(t, 2<<20, zeros)
 	good := splitFrames(t, must(encodeOnly(t, image)))
@@ -95,7 +95,7 @@ func TestRawBomb(t *testing.T) {
 	}
 }
 
-// allocated is the number of bytes allocated by f, freed or not: no less than its peak.
+// allocated returns the number of bytes allocated by f, freed or not: at least its peak.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -104,7 +104,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// discard reads a stream to nowhere.
+// discard reads a stream and discards it.
 func discard(src io.Reader) (int64, Summary, error) {
 	r := NewReader(src, ReaderOptions{})
 	defer r.Close()

@@ -57,7 +57,7 @@ func openTestFIFO(t *testing.T, ctx context.Context, timeout time.Duration) (*Si
 	return s, r
 }
 
-// openShared opens a pipe as if it could not be opened anew.
+// openShared opens a pipe as if it could not be opened again.
 func openShared(t *testing.T, ctx context.Context, timeout time.Duration) (*Sink, *os.File) {
 	r, w := pipe(t)
 	fd, err := descriptor(w)

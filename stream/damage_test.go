@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// sentinels are all that a Reader may say about bytes.
+// sentinels are all errors that a Reader may return for damaged bytes.
 var sentinels = []error{
 	ErrFormat, ErrPlainZstd, ErrTruncated, ErrCorrupt, ErrMismatch, ErrTrailingData, ErrNoTrailer, ErrVersion,
 }
 
-// refused sees to it that a stream is refused with one of the errors given, of all if there are
-// none.
+// refused checks that a stream is refused with one of the given errors, or, if none is given, with
+// any of the sentinels.
 func refused(t *testing.T, name string, stream []byte, want ...error) {
 	t.Helper()
 	if len(want) == 0 {
@@ -41,11 +41,10 @@ type specimen struct {
 	image, stream []byte
 }
 
-// some reports whether the i-th way to damage the specimen is to be tried: every way if it is
-// small.
+// some reports whether to try the i-th way to damage the specimen: every way if it is small.
 func (s specimen) some(i int) bool { return len(s.stream) < 800 && len(s.image) < 1<<20 || i%13 == 0 }
 
-// specimens are short streams of both forms, one of two frames among them.
+// specimens are short streams of both forms, including one of two frames.
 func specimens(t testing.TB) []specimen {
 	var all []specimen
 	add := func(name string, image []byte, format Format) {
@@ -60,8 +59,8 @@ func specimens(t testing.TB) []specimen {
 	return all
 }
 
-// reads reports whether stream is accepted, and fails the test if it then gives anything but image,
-// or else if the error is none of those for damage.
+// reads reports whether stream is accepted. It fails the test if the stream is accepted with
+// another image, or refused with an error that does not mean damage.
 func reads(t *testing.T, what string, stream, image []byte) bool {
 	t.Helper()
 	rest := matcher(image)
@@ -69,7 +68,7 @@ func reads(t *testing.T, what string, stream, image []byte) bool {
 	defer r.Close()
 	_, err := r.WriteTo(&rest)
 	if errors.Is(err, errDiffers) || err == nil && len(rest) > 0 {
-		// What was read of a stream that is refused in the end may be anything.
+		// What was read of a stream that is finally refused may be anything.
 		_, err = io.Copy(io.Discard, r)
 		if err == nil {
 			t.Fatalf("%s gives another image", what)
@@ -141,8 +140,8 @@ func TestEveryExtension(t *testing.T) {
 	}
 }
 
-// TestEveryBitFlip: a stream with any bit changed is refused, or gives the same image. That happens
-// only where zstd knows two ways to say the same.
+// TestEveryBitFlip: a stream with any bit changed is refused, or gives the same image. The latter
+// happens only where zstd has two encodings of the same content.
 func TestEveryBitFlip(t *testing.T) {
 	for _, s := range specimens(t) {
 		tried, same := 0, 0

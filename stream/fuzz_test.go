@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzReader: no input makes a Reader panic, take much memory, or fail for a reason of no kind; and
-// what it accepts is an image that, written anew, is read as the same.
+// FuzzReader: no input makes a Reader panic, take much memory, or fail without one of the
+// sentinels; and an image that it accepts can be written and read again.
 func FuzzReader(f *testing.F) {
 	for _, v := range loadVectors(f) {
 		f.Add(v.stream)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// testImage makes a sound SQLite database of pages pages, all but the first of them free: their
+// testImage makes a valid SQLite database of pages pages, all but the first of them free: their
 // content is what fill says, given the page's bytes and number. Page 1 is an empty schema, page 2
 // lists the others.
 func testImage(t testing.TB, pageSize, pages int, fill func(page []byte, number int)) []byte {
@@ -68,7 +68,7 @@ func noise(page []byte, number int) {
 	rand.NewChaCha8(seed).Read(page)
 }
 
-// sparse fills every seventh page with text, which is enough to tell one megabyte from another and
+// sparse fills every seventh page with text, which is enough to make every megabyte different and
 // compresses fast.
 func sparse(page []byte, number int) {
 	if number%7 == 3 {

@@ -40,8 +40,8 @@ func TestIndependentReader(t *testing.T) {
 		accepted, len(all), lenient, differing)
 }
 
-// imageDigest is what the trailer of a compressed stream says of the image. Some versions of zstd
-// ignore reserved bits inside a block; FORMAT.md allows of that, as the image is the same.
+// imageDigest returns what the trailer of a compressed stream says about the image. Some versions
+// of zstd ignore reserved bits inside a block; FORMAT.md allows that, as the image is the same.
 func imageDigest(v vector) string {
 	_, after, _ := bytes.Cut(v.stream, []byte(" sha256="))
 	return string(after[:min(len(after), 64)])
@@ -63,7 +63,7 @@ func judge(v vector) verdict {
 	return verdict{true, Digest(image.Sum(nil)).String()}
 }
 
-// askPython has one process of reader.py judge all streams.
+// askPython has one process of reader.py read all streams.
 func askPython(t *testing.T, streams []vector) []verdict {
 	t.Helper()
 	var in bytes.Buffer
@@ -123,7 +123,7 @@ func TestIndependentShards(t *testing.T) {
 	}
 }
 
-// mutate makes n streams out of vectors, always the same.
+// mutate makes n streams out of vectors, always the same ones.
 func mutate(vectors []vector, n int) []vector {
 	random := rand.New(rand.NewPCG(1, 2))
 	vectors = slices.DeleteFunc(slices.Clone(vectors), func(v vector) bool { return len(v.stream) == 0 })
@@ -140,8 +140,8 @@ func mutate(vectors []vector, n int) []vector {
 	return mutants
 }
 
-// flips are all ways to change a bit of a compressed stream: zstd knows several encodings of one
-// content, and two decoders may differ in how many.
+// flips returns all ways to change a bit of a compressed stream: zstd has several encodings of the
+// same content, and decoders differ in which they accept.
 func flips(t *testing.T) []vector {
 	v := vector{name: "flip", stream: must2(encode(t, tinyImage(t), WriterOptions{Format: Zstd}))}
 	var all []vector
@@ -154,8 +154,8 @@ func flips(t *testing.T) []vector {
 	return all
 }
 
-// mutateOnce changes a bit or a byte, removes, doubles or adds some bytes, cuts, or takes over a
-// part of another stream.
+// mutateOnce changes a bit or a byte, removes, doubles or adds some bytes, truncates, or copies in
+// a part of another stream.
 func mutateOnce(random *rand.Rand, data, other []byte) []byte {
 	if len(data) == 0 {
 		return bytes.Clone(other)

@@ -35,7 +35,7 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
-// TestUnchangedPiecesStay: a change of one page changes the frame it is in, and no other.
+// TestUnchangedPiecesStay: a change of one page changes only the frame that contains it.
 func TestUnchangedPiecesStay(t *testing.T) {
 	image := largeImage(t, 8<<20, sparse)
 	before, _ := encode(t, image, WriterOptions{Format: Zstd})

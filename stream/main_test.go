@@ -8,7 +8,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// helpers are programs that tests run in a process of their own: this binary, with the name in the
+// helpers are programs that tests run in other processes: this binary, with the name in the
 // environment.
 var helpers = map[string]func(args []string) error{}
 

@@ -54,8 +54,8 @@ func writeEndless(dst io.Writer, size int64) error {
 	return w.Close()
 }
 
-// watchMemory sends the highest RssAnon, in kB, that this process had until stop. It makes no
-// garbage to speak of.
+// watchMemory sends the highest RssAnon, in kB, that this process had until stop. It allocates next
+// to nothing.
 func watchMemory(stop chan bool, peak chan int) {
 	status, err := os.Open("/proc/self/status")
 	if err != nil {

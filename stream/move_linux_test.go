@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An imageFile counts what is read of a file. The kernel is shown another one, if there is any.
+// An imageFile counts what is read of a file. The kernel gets another file, if there is one.
 type imageFile struct {
 	*os.File
 	shown *os.File
@@ -73,7 +73,7 @@ func sendImage(s *Sink, from io.ReaderAt, image []byte) error {
 	return err
 }
 
-// collect reads all that the sink sends, until n bytes are there.
+// collect reads what the sink sends until there are n bytes.
 func collect(r *os.File, n int) <-chan []byte {
 	got := make(chan []byte, 1)
 	go func() {
@@ -126,7 +126,8 @@ func TestMove(t *testing.T) {
 	}
 }
 
-// TestMoveReader: a reader that leaves or stalls, and a context that ends, are seen as by Write.
+// TestMoveReader: a reader that leaves or stalls, and a canceled context, have the same effect as
+// on Write.
 func TestMoveReader(t *testing.T) {
 	image := largeImage(t, wideFrom, sparse)
 	for _, c := range channels() {
@@ -161,7 +162,7 @@ func TestMoveReader(t *testing.T) {
 	}
 }
 
-// TestMovedPagesStay: a pipe keeps what was moved there, though the file is gone.
+// TestMovedPagesStay: a pipe keeps what was moved there, even after the file is gone.
 func TestMovedPagesStay(t *testing.T) {
 	image := smallImage(t)
 	for _, dir := range []string{t.TempDir(), "/dev/shm"} {
@@ -186,7 +187,7 @@ func TestMovedPagesStay(t *testing.T) {
 	}
 }
 
-// TestWidePipe: only a large image has a pipe enlarged.
+// TestWidePipe: a pipe is enlarged only for a large image.
 func TestWidePipe(t *testing.T) {
 	for size, want := range map[int]int{wideFrom: widePipe, wideFrom / 2: 64 << 10} {
 		image := largeImage(t, size, zeros)
@@ -208,8 +209,8 @@ func TestWidePipe(t *testing.T) {
 	}
 }
 
-// TestMoveChecksHeader: an image that no reader could find the end of is refused before its first
-// byte is sent.
+// TestMoveChecksHeader: an image whose end no reader could find is refused before its first byte is
+// sent.
 func TestMoveChecksHeader(t *testing.T) {
 	image := append(largeImage(t, 1<<20, zeros), make([]byte, 4096)...)
 	s, r := openTestFIFO(t, t.Context(), 0)
@@ -220,7 +221,7 @@ func TestMoveChecksHeader(t *testing.T) {
 	}
 }
 
-// TestMoveCountsProgress: a caller hears of each piece, and of the end.
+// TestMoveCountsProgress: Progress is called for each piece, and at the end.
 func TestMoveCountsProgress(t *testing.T) {
 	image := largeImage(t, 1<<20, zeros)
 	s, r := openTestFIFO(t, t.Context(), 0)

@@ -60,7 +60,7 @@ func TestBareImage(t *testing.T) {
 	}
 }
 
-// refusedUnproven: that nothing vouches for an image is no reason to accept less or more than it.
+// refusedUnproven: even with Unproven, nothing but exactly an image is accepted.
 func refusedUnproven(t *testing.T, stream []byte) {
 	for name, damaged := range map[string][]byte{
 		"longer": append(bytes.Clone(stream), 0), "shorter": stream[:len(stream)-1], "empty": nil,
@@ -71,7 +71,7 @@ func refusedUnproven(t *testing.T, stream []byte) {
 	}
 }
 
-// TestDigestsBesideTrailer: a digest that is given must hold, trailer or not.
+// TestDigestsBesideTrailer: a given digest must match, with or without a trailer.
 func TestDigestsBesideTrailer(t *testing.T) {
 	image := smallImage(t)
 	var wrong Digest
@@ -95,7 +95,8 @@ func TestDigestsBesideTrailer(t *testing.T) {
 	}
 }
 
-// TestSourceFails: errors of the source come through as they are, wherever they happen, and stay.
+// TestSourceFails: errors of the source are returned unchanged, wherever they happen, and are
+// final.
 func TestSourceFails(t *testing.T) {
 	for _, s := range specimens(t) {
 		for n := 0; n <= len(s.stream); n++ {
@@ -125,7 +126,7 @@ func testSourceFails(t *testing.T, name string, stream []byte) {
 	}
 }
 
-// TestReaderErrorsStay: an error and the end are final, and a closed Reader says that it is closed.
+// TestReaderErrorsStay: errors and EOF are final, and a closed Reader says that it is closed.
 func TestReaderErrorsStay(t *testing.T) {
 	image := largeImage(t, 3<<20, sparse)
 	for _, format := range formats {

@@ -33,7 +33,8 @@ func encode(t testing.TB, image []byte, opts WriterOptions) ([]byte, Summary) {
 	return out.Bytes(), w.Summary()
 }
 
-// decode reads a stream: what it gives of the image, and the error unless it is io.EOF.
+// decode reads a stream, and returns what it has read of the image, and the error unless it is
+// io.EOF.
 func decode(src io.Reader, opts ReaderOptions) ([]byte, Summary, error) {
 	r := NewReader(src, opts)
 	defer r.Close()
@@ -158,8 +159,7 @@ func TestReaderWriteTo(t *testing.T) {
 	}
 }
 
-// TestReaderWriteToStops sees to it that an error of the destination is given, and is not the end
-// of the Reader.
+// TestReaderWriteToStops: an error of the destination is returned, and the Reader can continue.
 func TestReaderWriteToStops(t *testing.T) {
 	image := smallImage(t)
 	stream, _ := encode(t, image, WriterOptions{})
@@ -201,7 +201,7 @@ func TestImageSizeBeforeReading(t *testing.T) {
 	}
 }
 
-// TestHash sees that a hash from outside gives the stream that the Writer's own gives.
+// TestHash: with a hash from the caller the stream is the same as with the Writer's own.
 func TestHash(t *testing.T) {
 	image := largeImage(t, 3<<20, sparse)
 	for _, format := range formats {

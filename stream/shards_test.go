@@ -21,7 +21,7 @@ import (
 
 const testShard = MinShardSize
 
-// put puts an image into the directory of shards dir.
+// put writes an image to the directory of shards dir.
 func put(t testing.TB, dir string, image []byte, shardSize int64) (ShardStats, error) {
 	t.Helper()
 	place := must(atomicfile.OpenPlace(dir))
@@ -48,7 +48,7 @@ func put(t testing.TB, dir string, image []byte, shardSize int64) (ShardStats, e
 	return sink.Stats(), err
 }
 
-// take reads an image out of a directory of shards.
+// take reads an image from a directory of shards.
 func take(t testing.TB, dir string, opts ReaderOptions) ([]byte, error) {
 	t.Helper()
 	place := must(atomicfile.OpenPlace(dir))
@@ -62,7 +62,7 @@ func take(t testing.TB, dir string, opts ReaderOptions) ([]byte, error) {
 	return image, err
 }
 
-// states are the inodes and times of all that is in a directory.
+// states returns the inodes and times of everything in a directory.
 func states(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -147,7 +147,7 @@ func TestShardsUntouched(t *testing.T) {
 	}
 }
 
-// TestShardsRepair: another run mends whatever there is.
+// TestShardsRepair: another run repairs any damage.
 func TestShardsRepair(t *testing.T) {
 	half, whole := pagesImage(t, 28), pagesImage(t, 32) // the last of four shards
 	for name, damage := range map[string]func(dir string) error{
@@ -181,7 +181,7 @@ func TestShardsRepair(t *testing.T) {
 	}
 }
 
-// TestShardsSweep: a run that changes nothing removes what a killed one has left, too.
+// TestShardsSweep: even a run that changes nothing removes what a killed one has left behind.
 func TestShardsSweep(t *testing.T) {
 	dir, image := t.TempDir(), pagesImage(t, 1)
 	must(put(t, dir, image, testShard))
@@ -199,7 +199,7 @@ func swapFiles(a, b string) error {
 	return errors.Join(os.Rename(a, a+"x"), os.Rename(b, a), os.Rename(a+"x", b))
 }
 
-// TestShardsForeign: what may be somebody else's is left alone.
+// TestShardsForeign: what may belong to others is left alone.
 func TestShardsForeign(t *testing.T) {
 	image := pagesImage(t, 28)
 	for _, c := range []struct {
@@ -257,7 +257,7 @@ func TestShardsForeign(t *testing.T) {
 	}
 }
 
-// TestShardsDirectories: those of new shards are made all or none.
+// TestShardsDirectories: either all directories of new shards are created, or none.
 func TestShardsDirectories(t *testing.T) {
 	dir := t.TempDir()
 	place := must(atomicfile.OpenPlace(dir))

@@ -15,7 +15,7 @@ import (
 
 const shardVectorDir = "testdata/shards"
 
-// A shardVector is a directory, and what a reader is to say of it.
+// A shardVector is a directory, and what a reader must say about it.
 type shardVector struct {
 	name, expect, payload, comment string
 	files                          []shardFile
@@ -66,7 +66,7 @@ func parseShardVector(t testing.TB, path string) (v shardVector) {
 	return v
 }
 
-// unpack makes the directory.
+// unpack creates the directory.
 func (v shardVector) unpack(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -121,7 +121,7 @@ func TestShardVectors(t *testing.T) {
 	}
 }
 
-// shardsOf cuts a stream.
+// shardsOf cuts a stream into shards.
 func shardsOf(stream []byte, size int) (files []shardFile) {
 	image := stream[:len(stream)-TrailerSize]
 	for n := 0; n*size < len(image); n++ {

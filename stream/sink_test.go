@@ -144,7 +144,7 @@ func TestFileSinkAbandoned(t *testing.T) {
 	}
 }
 
-// TestFileSinkIsBeaten: another file of that name stays as it is.
+// TestFileSinkIsBeaten: another file that has taken the name is not changed.
 func TestFileSinkIsBeaten(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(dir, "new")

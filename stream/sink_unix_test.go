@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// soon is far more than anything here takes that does not hang.
+// soon is far longer than anything takes here, unless it hangs.
 const soon = 20 * time.Second
 
 func TestSinkCarriesAll(t *testing.T) {
@@ -59,7 +59,7 @@ func TestSinkCarriesAll(t *testing.T) {
 	}
 }
 
-// TestSinkReaderLeaves: with the reader gone, what cannot be written is an error, and stays one.
+// TestSinkReaderLeaves: once the reader is gone, a write fails, and so do later ones.
 func TestSinkReaderLeaves(t *testing.T) {
 	for _, c := range channels() {
 		t.Run(c.name, func(t *testing.T) {
@@ -98,8 +98,8 @@ func TestSinkReaderStalls(t *testing.T) {
 	}
 }
 
-// TestSinkSlowReader: a reader that takes 64 KiB now and then is no stalled one, though more takes
-// it longer than the timeout.
+// TestSinkSlowReader: a reader that reads 64 KiB within the timeout has not stalled, even if more
+// takes longer.
 func TestSinkSlowReader(t *testing.T) {
 	const timeout = 3 * time.Second
 	const piece, size = 64 << 10, 5 * 64 << 10
@@ -183,7 +183,7 @@ func TestSinkLeavesMode(t *testing.T) {
 	}
 }
 
-// TestSinkBecomesNonBlocking: another process may change the mode in the middle.
+// TestSinkBecomesNonBlocking: another process may change the mode during a write.
 func TestSinkBecomesNonBlocking(t *testing.T) {
 	image := largeImage(t, 2<<20, sparse)
 	r, w := pipe(t)

@@ -36,7 +36,7 @@ func TestStdoutFile(t *testing.T) {
 	}
 }
 
-// TestStdoutFileShrinks: what the system lost is noticed at the end.
+// TestStdoutFileShrinks: bytes that were lost are noticed at the end.
 func TestStdoutFileShrinks(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {
@@ -99,7 +99,7 @@ func TestFIFOWaitsForReader(t *testing.T) {
 	}
 }
 
-// TestFIFOIsReplaced: what was a pipe when it was looked at and is a file now is not written to.
+// TestFIFOIsReplaced: a pipe that has been replaced by a file since the probe is not written to.
 func TestFIFOIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {

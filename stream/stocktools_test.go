@@ -12,8 +12,7 @@ import (
 	"testing"
 )
 
-// tool runs a program that is there on every machine that runs the tests, and gives its standard
-// output.
+// tool runs a program that every machine that runs the tests has, and returns its standard output.
 func tool(t *testing.T, stdin []byte, name string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -62,8 +61,8 @@ func TestStockTools(t *testing.T) {
 	}
 }
 
-// TestPlainZstd: what the zstd program makes of streams and images is recognised, and is sound
-// inside.
+// TestPlainZstd: streams and images that the zstd program has compressed are recognized, and valid
+// once decompressed.
 func TestPlainZstd(t *testing.T) {
 	for name, image := range map[string][]byte{"small": smallImage(t), "large": largeImage(t, 3<<20, sparse)} {
 		dir := t.TempDir()
@@ -93,8 +92,8 @@ func TestPlainZstd(t *testing.T) {
 func testPlainZstd(t *testing.T, what string, compressed, data []byte, content string) {
 	used := allocated(func() {
 		_, _, err := discard(bytes.NewReader(compressed))
-		// An image of up to 1 MiB in one frame with a checksum is what we would have made of it,
-		// but for the trailer.
+		// An image of up to 1 MiB in one frame with a checksum is what our Writer makes, except for
+		// the trailer.
 		bare := content == "image" && len(data) <= PieceSize && errors.Is(err, ErrNoTrailer)
 		if !errors.Is(err, ErrPlainZstd) && !bare {
 			t.Errorf("%s: %v", what, err)

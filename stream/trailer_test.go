@@ -12,7 +12,7 @@ import (
 
 const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// line gives a trailer with this text before its checksum.
+// line returns a trailer with this text before its checksum.
 func line(text string) []byte {
 	text = fmt.Sprintf("%s line=%08x", text, crc32.ChecksumIEEE([]byte(text)))
 	return append([]byte(text+strings.Repeat(" ", max(0, TrailerSize-1-len(text)))), '\n')

@@ -8,7 +8,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// twoFrames is an image that is cut into two pieces, and compresses to next to nothing.
+// twoFrames is an image of two pieces that compresses to next to nothing.
 func twoFrames(t testing.TB) []byte { return largeImage(t, PieceSize+65536, zeros) }
 
 func (m *vectorMaker) compressedStreams() {

@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write testdata/vectors and the examples
 
 const vectorDir = "testdata/vectors"
 
-// A vector is a stream, what a Reader is told beside it, and what it is to say.
+// A vector is a stream, what a Reader is given besides it, and what it must say.
 type vector struct {
 	name, expect, comment string
 	payload               string // SHA-256 of the image; of a stream that is refused it is a hint only
@@ -31,7 +31,7 @@ var expectations = map[string]error{
 	"version": ErrVersion,
 }
 
-// marshal gives the vector's file.
+// marshal returns the vector's file.
 func (v vector) marshal() []byte {
 	var out bytes.Buffer
 	header := func(key, value string) {
@@ -122,7 +122,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestVectorsAreThere: every vector of the generator has its file.
+// TestVectorsAreThere: every vector that the generator makes has its file.
 func TestVectorsAreThere(t *testing.T) {
 	have := map[string]vector{}
 	for _, v := range loadVectors(t) {
@@ -160,7 +160,7 @@ func (m *vectorMaker) add(name, expect, comment string, parts ...[]byte) *vector
 	return &m.all[len(m.all)-1]
 }
 
-// of says which image it is.
+// of sets the digest of the expected image.
 func (v *vector) of(image []byte) *vector {
 	v.payload = Digest(sha256.Sum256(image)).String()
 	return v
@@ -171,7 +171,7 @@ func (v *vector) with(opts ReaderOptions) *vector {
 	return v
 }
 
-// edited gives data with some of its bytes replaced.
+// edited returns data with some of its bytes replaced.
 func edited(data []byte, at int, with ...byte) []byte {
 	data = bytes.Clone(data)
 	copy(data[at:], with)

@@ -13,7 +13,7 @@ import (
 
 var errFailed = errors.New("failed on purpose")
 
-// A failingWriter fails when it has taken after bytes.
+// A failingWriter fails after that many bytes.
 type failingWriter struct{ after int }
 
 func (w failingWriter) Write(p []byte) (int, error) {
@@ -59,8 +59,8 @@ func TestStreamSizeBeforehand(t *testing.T) {
 	}
 }
 
-// TestWriterRefuses: whatever is wrong, no trailer is written, the error stays, and Close gives it,
-// too.
+// TestWriterRefuses: whatever is wrong, no trailer is written, the error is final, and Close
+// returns it, too.
 func TestWriterRefuses(t *testing.T) {
 	image := largeImage(t, 3<<20, sparse)
 	size := int64(len(image))
@@ -142,8 +142,8 @@ type shortWriter struct{}
 
 func (shortWriter) Write(p []byte) (int, error) { return len(p) / 2, nil }
 
-// TestWriterSourceFails: an error of the source is given, is not the Writer's, and no trailer can
-// follow.
+// TestWriterSourceFails: an error of the source is returned, is not one of the Writer, and no
+// trailer can follow.
 func TestWriterSourceFails(t *testing.T) {
 	image := largeImage(t, 2<<20, sparse)
 	for _, format := range formats {
