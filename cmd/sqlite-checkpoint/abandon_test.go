@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// programIn makes a directory with the program and a database, whose second name makes the program
-// warn.
+// programIn creates a directory with the program and a database, whose second hard link makes the
+// program warn.
 func programIn(t *testing.T) (dir, binary string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -34,7 +34,7 @@ func programIn(t *testing.T) (dir, binary string) {
 	return dir, binary
 }
 
-// start starts cmd, which dies with the test.
+// start starts cmd, which is killed at the end of the test.
 func start(t *testing.T, cmd *exec.Cmd) (ended chan error) {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
@@ -46,7 +46,7 @@ func start(t *testing.T, cmd *exec.Cmd) (ended chan error) {
 	return ended
 }
 
-// endsWith waits for the end of a process that hangs, and was sent a signal.
+// endsWith waits for the end of a process that hangs and was sent a signal.
 func endsWith(t *testing.T, ended chan error, code int) {
 	t.Helper()
 	select {
@@ -59,8 +59,8 @@ func endsWith(t *testing.T, ended chan error, code int) {
 	}
 }
 
-// A signal ends the program within seconds, even if it hangs: here in a write to a terminal that is
-// paused. What it has made goes all the same.
+// A signal ends the program within seconds, even if it hangs: here in a write to a paused terminal.
+// What it has created is removed nevertheless.
 func TestSignalledWhileItHangs(t *testing.T) {
 	dir, binary := programIn(t)
 	_, tty := openTerminal(t, 80)
@@ -121,7 +121,8 @@ func TestSignalledWhileTheGuardHangs(t *testing.T) {
 	}
 }
 
-// When the guard is killed, whatever CMD has started ends with it, and nothing is left behind.
+// When the guard is killed, everything that CMD has started is killed, too, and nothing is left
+// behind.
 func TestGuardOfFromCommandKilled(t *testing.T) {
 	dir, binary := programIn(t)
 	cmd := exec.Command(binary, "verify", "--check", "full", "--tmpdir", ".", "--from-command", "--", "sh", "-c",
@@ -156,7 +157,7 @@ func childOf(t *testing.T, parent int) int {
 	return 0
 }
 
-// SIGHUP that our parent has us ignore, as nohup does, stays ignored.
+// A SIGHUP that is ignored when the program starts, as under nohup, stays ignored.
 func TestNohup(t *testing.T) {
 	dir, binary := programIn(t)
 	cmd := exec.Command("sh", "-c", `trap '' HUP; exec "$0" verify -q --unproven -`, binary)
@@ -179,7 +180,7 @@ func TestNohup(t *testing.T) {
 	}
 }
 
-// A warning that nobody reads is no reason to die, and to leave the copy behind.
+// A warning that nobody reads does not kill the program, which would leave the copy behind.
 func TestStderrWithoutReader(t *testing.T) {
 	dir, binary := programIn(t)
 	reader, writer, err := os.Pipe()

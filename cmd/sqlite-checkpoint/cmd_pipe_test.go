@@ -32,8 +32,8 @@ func TestFactsEnvironment(t *testing.T) {
 	}
 }
 
-// CMD's output appears on the terminal, in place of our bar, but CMD cannot ask there: it has none
-// of its own.
+// CMD's output appears on the terminal, in place of our bar, but CMD cannot prompt there: it has no
+// controlling terminal.
 func TestPipeOnTerminal(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink(testBinary(t), filepath.Join(dir, program)); err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// TestSnapshotReportsBusy: a checkpoint that cannot even open the database in time is busy, as one
-// that is blocked.
+// TestSnapshotReportsBusy: a checkpoint that cannot even open the database in time is busy, like
+// one that is blocked.
 func TestSnapshotReportsBusy(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// systemd hears when the watcher is ready, that it lives and that it stops; CMD has no part in
-// that.
+// The watcher tells systemd when it is ready, that it is alive and that it stops; CMD does not get
+// the socket.
 func TestWatchNotifiesSystemd(t *testing.T) {
 	w := newWatching(t, "a")
 	socket := w.supervise(200 * time.Millisecond)
@@ -38,8 +38,8 @@ func TestWatchNotifiesSystemd(t *testing.T) {
 	}
 }
 
-// systemd hears twice in WatchdogSec= that the watcher lives, however seldom it looks, and no more
-// of one that hangs. What systemd does then ends CMD, too.
+// The watcher notifies the watchdog twice in WatchdogSec=, however rarely it looks, but not when it
+// hangs. What systemd then does also ends CMD.
 func TestWatchWatchdog(t *testing.T) {
 	const limit = 2 * time.Second
 	w := newWatching(t, "a")
@@ -72,7 +72,7 @@ func TestWatchWatchdog(t *testing.T) {
 	})
 }
 
-// supervise makes the socket on which systemd would listen to the watcher.
+// supervise creates the socket on which systemd would listen to the watcher.
 func (w *watching) supervise(watchdog time.Duration) *net.UnixConn {
 	w.Helper()
 	address := &net.UnixAddr{Name: w.path("notify"), Net: "unixgram"}

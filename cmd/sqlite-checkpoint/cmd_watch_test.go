@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A watching is a watch that runs in the background, over databases in a directory of its own. Its
-// CMD appends to a file "log" what it works on.
+// A watching is a watch that runs in the background, on databases in a directory of its own. Its
+// CMD appends what it works on to a file "log".
 type watching struct {
 	*testing.T
 	dir     string
@@ -36,7 +36,7 @@ type watching struct {
 
 const watchLog = `echo "$SQLITE_CHECKPOINT_NAME" >>log; `
 
-// newWatching makes databases, and starts watch when start is called.
+// newWatching creates databases; start starts watch.
 func newWatching(t *testing.T, databases ...string) *watching {
 	t.Parallel()
 	w := &watching{T: t, dir: t.TempDir(), ended: make(chan struct{})}
@@ -60,7 +60,7 @@ func (w *watching) sqlite(name, sql string) {
 
 func (w *watching) commit(name string) { w.Helper(); w.sqlite(name, "INSERT INTO t VALUES(1);") }
 
-// start starts watch with a CMD that is a shell script, and looks often.
+// start starts watch with a shell script as CMD and a short --poll.
 func (w *watching) start(script string, flags ...string) {
 	w.Helper()
 	args := []string{"watch", "--poll", "100ms", "--every", "100ms"}
@@ -124,7 +124,7 @@ func (w *watching) said() []string {
 	return slices.Clone(w.output)
 }
 
-// runs are the names that CMD has logged, sorted.
+// runs returns the names that CMD has logged, sorted.
 func (w *watching) runs() []string {
 	data, _ := os.ReadFile(w.path("log"))
 	names := strings.Fields(string(data))
@@ -191,7 +191,8 @@ func TestWatchTermWaits(t *testing.T) {
 	}
 }
 
-// A CMD that does not exit is killed with all that it has started, and has covered nothing.
+// A CMD that does not exit is killed with everything that it has started, and its databases still
+// count as changed.
 func TestWatchTermKills(t *testing.T) {
 	w := newWatching(t, "a")
 	w.start(`trap '' TERM; (echo $$ >pid; while :; do sleep 0.02; echo >>alive; done) & wait`,

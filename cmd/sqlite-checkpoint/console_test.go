@@ -13,7 +13,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// nasty are names that a file can have and a line cannot.
+// nasty are names that a file can have but a line must not contain.
 var nasty = []string{
 	"new\nline", "car\rriage", "es\x1b[2Jcape", "null\x00byte", "bad\xffutf8", "rtl\u202eoverride", "c1\u009bcontrol",
 	"tag\U000e0041", "sep\u2028arator",
@@ -37,7 +37,7 @@ func TestLine(t *testing.T) {
 	}
 }
 
-// worst is a result and a failure with as much in them as there can be.
+// worst returns a result and a failure that are as long as possible.
 func worst(name string) (result, failure) {
 	many := make([]string, 100)
 	for i := range many {

@@ -11,7 +11,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// TestReplacedCopyIsNotProven: what is read is what was listed, even if it is as whole.
+// TestReplacedCopyIsNotProven: a copy that was replaced since it was listed is not proven, even if
+// it is whole.
 func TestReplacedCopyIsNotProven(t *testing.T) {
 	const name = "app-20261123T101500Z.db"
 	dir := t.TempDir()
@@ -48,7 +49,8 @@ func TestReplacedCopyIsNotProven(t *testing.T) {
 	}
 }
 
-// TestPruneWhileTheNewestChanges: nothing goes unless the newest copy is still the proven one.
+// TestPruneWhileTheNewestChanges: nothing is removed unless the newest copy is still the proven
+// one.
 func TestPruneWhileTheNewestChanges(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"app-20261122T101500Z.db", "app-20261123T101500Z.db"} {

@@ -101,8 +101,8 @@ func TestEveryStreamErrorHasAnExitStatus(t *testing.T) {
 	}
 }
 
-// TestHintsNameFlags: the hint for each kind, whatever the command, names flags that the command
-// has; --flags after the name of a command are that one's.
+// TestHintsNameFlags: the hint for each kind and command names only flags that the command has;
+// flags after the name of another command are that command's.
 func TestHintsNameFlags(t *testing.T) {
 	parser, err := kong.New(&cli{}, longHelp(), kong.Bind(&console{}))
 	if err != nil {
@@ -144,8 +144,8 @@ func TestHintsNameFlags(t *testing.T) {
 	}
 }
 
-// happens reports whether a command can fail so. Those that are not told apart here can fail in
-// every way.
+// happens reports whether a command can fail with a kind. Kinds without a case here count as
+// possible for all.
 func happens(command string, kind engine.Kind) bool {
 	switch kind {
 	case engine.KindCheckIncomplete:
@@ -160,7 +160,7 @@ func happens(command string, kind engine.Kind) bool {
 	return !strings.HasPrefix(string(kind), "stream_") || command == "verify" || command == "restore"
 }
 
-// TestKindNames: scripts compare these, so none of them changes. New ones are added here.
+// TestKindNames: scripts compare these names, so none may change. Add new ones here.
 func TestKindNames(t *testing.T) {
 	want := strings.Fields(`
 		usage terminal interrupted unfinished other internal bad_pattern bad_query query_failed differs

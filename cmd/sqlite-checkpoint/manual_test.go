@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// Whatever --help shows of a command, its manual page and the completion of every shell know.
+// Everything that --help shows of a command is in its manual page and in the completion of every
+// shell.
 func TestManualIsComplete(t *testing.T) {
 	dir := t.TempDir()
 	printed(t, "man", dir, "2026-01-02")
@@ -51,7 +52,7 @@ func TestManualIsComplete(t *testing.T) {
 	}
 }
 
-// wordsOf parts a text at everything that no flag has.
+// wordsOf splits a text at characters that no flag contains.
 func wordsOf(text string) []string { return regexp.MustCompile(`[^A-Za-z0-9-]+`).Split(text, -1) }
 
 func commandsInHelp(t *testing.T) (names []string) {
@@ -66,7 +67,7 @@ func commandsInHelp(t *testing.T) (names []string) {
 	return names
 }
 
-// flagsInHelp are those that begin the entries of the help of a command.
+// flagsInHelp returns the flags that begin the entries of the help of a command.
 func flagsInHelp(t *testing.T, command string) (flags []string) {
 	t.Helper()
 	entry := regexp.MustCompile(`(?m)^  (-[A-Za-z]|  )[, ] *(--[a-z0-9-]+)`)
@@ -83,7 +84,7 @@ func flagsInHelp(t *testing.T, command string) (flags []string) {
 	return flags
 }
 
-// printed is what a command line that does not fail prints on stdout.
+// printed returns what a command line prints on stdout, and fails the test if it fails.
 func printed(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))

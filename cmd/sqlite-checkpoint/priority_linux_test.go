@@ -64,7 +64,7 @@ func TestSnapshotPriority(t *testing.T) {
 	}
 }
 
-// ownNice is the nice value of the thread that calls it.
+// ownNice returns the nice value of the calling thread.
 func ownNice(t *testing.T) int {
 	t.Helper()
 	value, err := unix.Getpriority(unix.PRIO_PROCESS, unix.Gettid())

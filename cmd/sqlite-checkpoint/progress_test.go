@@ -20,7 +20,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// openTerminal makes a pseudo-terminal: what is written to tty can be read from screen.
+// openTerminal opens a pseudo-terminal: what is written to tty can be read from screen.
 func openTerminal(t *testing.T, columns uint16) (screen, tty *os.File) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -46,8 +46,8 @@ func openTerminal(t *testing.T, columns uint16) (screen, tty *os.File) {
 	return screen, tty
 }
 
-// A terminal that is paused, by Ctrl-S or as nobody reads it, holds up the drawing, but never the
-// work, which may have locked an application's database.
+// A terminal that is paused, by Ctrl-S or because nobody reads it, holds up the drawing, but not
+// the work, which may have locked an application's database.
 func TestPausedTerminal(t *testing.T) {
 	_, tty := openTerminal(t, 80)
 	if err := unix.IoctlSetInt(int(tty.Fd()), unix.TCXONC, unix.TCOOFF); err != nil {
@@ -92,7 +92,7 @@ func await(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// A watched is what has appeared on a screen so far.
+// A watched collects what has appeared on a screen.
 type watched struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -183,7 +183,7 @@ func TestProgressShows(t *testing.T) {
 	}
 }
 
-// The first drawing comes long after the work began: its rate must not be that of all the work in
+// The first drawing is long after the work began: its rate must not be that of all the work done in
 // no time.
 func TestProgressFirstRate(t *testing.T) {
 	shown, err := os.Create(filepath.Join(t.TempDir(), "terminal"))
@@ -212,7 +212,7 @@ func TestProgressFirstRate(t *testing.T) {
 	}
 }
 
-// A background job leaves the terminal to the user, who types something else there.
+// A background job leaves the terminal to the user, who may be typing there.
 func TestNoProgressInTheBackground(t *testing.T) {
 	shown := onTerminal(t, 80, `set -m; "$0" verify - <&0 & wait`, func(*watched) { time.Sleep(2 * progressDelay) })
 	if strings.Contains(shown, "reading") || !strings.Contains(shown, "complete:") {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestReportLooksAgain: what takes the report's name during the run is not replaced either.
+// TestReportLooksAgain: a file that takes the report's name during the run is not replaced either.
 func TestReportLooksAgain(t *testing.T) {
 	r := &report{path: filepath.Join(t.TempDir(), "report")}
 	defer r.close()
@@ -30,8 +30,8 @@ func TestReportLooksAgain(t *testing.T) {
 	}
 }
 
-// TestReportStaysInItsDirectory: another directory that takes the name during the run gets no
-// report, and loses none.
+// TestReportStaysInItsDirectory: in another directory that takes the name during the run, no report
+// is written or removed.
 func TestReportStaysInItsDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	r := &report{path: filepath.Join(dir, "report")}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestJSONKeys holds the keys that scripts rely on, in their order: the first of each result.
+// TestJSONKeys has the keys that scripts rely on, in their order: the first ones of each result.
 func TestJSONKeys(t *testing.T) {
 	for _, c := range []struct {
 		result result

@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(testkit.LeakChecked(m), map[string]func(){program: main, guard.Name: main, view.ProbeName: main})
 }
 
-// TestScripts runs testdata/script: what the program promises at its surface, one document for each
-// subject. A tool that is missing fails the script that needs it.
+// TestScripts runs testdata/script: what users see of the program, one file for each subject. A
+// tool that is missing fails the script that needs it.
 func TestScripts(t *testing.T) {
 	for _, name := range []string{"sqlite3", "zstd", "script"} {
 		testkit.Tool(t, name)
@@ -117,7 +117,7 @@ func jsonKeys(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// objectKeys gives the keys of a JSON object in their order.
+// objectKeys returns the keys of a JSON object in their order.
 func objectKeys(object []byte) (keys []string) {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
@@ -144,7 +144,7 @@ func last(ts *testscript.TestScript, file string) string {
 	return lines[len(lines)-1]
 }
 
-// empty DIR...: there is nothing in it.
+// empty DIR...: each directory is empty.
 func emptyDir(ts *testscript.TestScript, neg bool, args []string) {
 	for _, dir := range args {
 		entries, err := os.ReadDir(ts.MkAbs(dir))
@@ -186,7 +186,7 @@ func hold(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("sqlite3 did not get ready")
 }
 
-// release: all of them go.
+// release: all of them exit.
 func release(ts *testscript.TestScript, neg bool, args []string) {
 	all := ts.Value(holdersKey).(*holders)
 	for _, s := range all.shells {
@@ -200,9 +200,9 @@ func (s *shell) close() {
 	s.cmd.Wait()
 }
 
-// signal NUMBER SIGN COMMAND...: the command gets the signal once it is at work, and ends with
-// status 128 + NUMBER, though what it waits for never comes. It is at work when it has a file open
-// whose name contains SIGN or, where that is "-", has begun to read its stdin, in which little
+// signal NUMBER SIGN COMMAND...: the command gets the signal once it is running, and ends with
+// status 128 + NUMBER, although what it waits for never comes. It counts as running when it has a
+// file open whose name contains SIGN or, if that is "-", has begun to read its stdin, where little
 // arrives.
 func signalled(ts *testscript.TestScript, neg bool, args []string) {
 	number, err := strconv.Atoi(args[0])
@@ -227,7 +227,7 @@ func signalled(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cutoff REPORT COMMAND...: the command is killed once it has begun, which its REPORT then tells.
+// cutoff REPORT COMMAND...: the command is killed once its REPORT says that it has begun.
 func cutOff(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(lookPath(ts, args[1]), args[2:]...)
 	cmd.Dir = ts.MkAbs(".")

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A result of many databases is cut to a line that a program can read, and keeps those that failed.
+// A result with many databases is shortened to a line that a program can read, and keeps those that
+// failed.
 func TestShadowResultFits(t *testing.T) {
 	r := &shadowResult{Count: 2000}
 	for i := range r.Count {
@@ -27,7 +28,7 @@ func TestShadowResultFits(t *testing.T) {
 	}
 }
 
-// A pattern is for one path alone, whatever is in it.
+// A pattern matches one path only, whatever characters it contains.
 func TestEscapePattern(t *testing.T) {
 	for name, want := range map[string]string{
 		"/a/b.db": "/a/b.db", `/*?[x]\`: `/\*\?\[x]\\`, "/$HOME # ": "/[$]HOME[ ]#[ ]", "/a\nb\rc\t": "/a?b?c[\t]",

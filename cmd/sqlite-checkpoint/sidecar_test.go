@@ -8,7 +8,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-// TestSidecar: the file is there once it is committed, and never before.
+// TestSidecar: the file appears when it is committed, and not before.
 func TestSidecar(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db.sha256")
 	for _, commit := range []bool{false, true} {

@@ -21,7 +21,7 @@ import (
 
 const callerVariable = "GUARD_TEST_CALLER"
 
-// TestMain lets the test binary be the guard, too, and the caller: a program that can be killed.
+// TestMain lets the test binary also be the guard and the caller, a program that can be killed.
 func TestMain(m *testing.M) {
 	switch {
 	case os.Args[0] == Name:

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Orphans of CMD become the guard's children, which has to wait for them.
+// Orphans of CMD become children of the guard, which has to wait for them.
 func TestOrphansAreReaped(t *testing.T) {
 	r := startReady(t, call{Script: `for i in $(seq 50); do (: &); done; ` + half + never})
 	guard := children(r.cmd.Process.Pid)
@@ -37,7 +37,7 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// A name can have in it what separates the fields of /proc/PID/stat.
+// A name can contain the separators of the fields of /proc/PID/stat.
 func TestDescendants(t *testing.T) {
 	odd := filepath.Join(t.TempDir(), ") S 1 (")
 	sleep, err := exec.LookPath("sleep")
@@ -67,7 +67,7 @@ func TestDescendants(t *testing.T) {
 	}
 }
 
-// A target is not signalled when its ID belongs to a child of somebody else by now.
+// A target is not signalled if its ID by now belongs to a child of another process.
 func TestTargetOfAnotherParent(t *testing.T) {
 	if target, ok := (procEntry{os.Getpid(), os.Getpid()}).open(); ok {
 		target.close()
@@ -80,7 +80,7 @@ func TestTargetOfAnotherParent(t *testing.T) {
 	target.close()
 }
 
-// children lists the direct ones.
+// children lists the direct children.
 func children(parent int) (pids []int) {
 	for _, c := range descendants(parent) {
 		if c.parent == parent {

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A run is a caller at work. What CMD writes to descriptor 9 can be read from said.
+// A run is a running caller. What CMD writes to descriptor 9 can be read from said.
 type run struct {
 	*testing.T
 	dir   string
@@ -48,7 +48,8 @@ func start(t *testing.T, c call) *run {
 		t.Fatal(err)
 	}
 	r := &run{T: t, dir: t.TempDir(), said: said, ended: make(chan struct{})}
-	// A shell opens descriptor 9, which all others pass on, as they do with what they do not know.
+	// A shell opens descriptor 9, which all others pass on, like every descriptor that they do not
+	// know.
 	r.cmd = exec.Command("sh", "-c", `exec 9>&3 3>&-; exec "$0"`, binary)
 	r.cmd.Dir, r.cmd.Stderr, r.cmd.ExtraFiles = r.dir, &r.lines, []*os.File{theirs}
 	r.cmd.Env = append(os.Environ(), callerVariable+"="+string(order))
@@ -98,8 +99,8 @@ func (r *run) finish(status int) string {
 	return string(rest)
 }
 
-// killSurvivors ends whatever still works in the directory of the run: it would keep the test
-// waiting.
+// killSurvivors kills processes whose working directory is still that of the run: they would keep
+// the test waiting.
 func (r *run) killSurvivors() {
 	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
 	for _, link := range links {
@@ -110,8 +111,8 @@ func (r *run) killSurvivors() {
 	}
 }
 
-// What CMD does in these: it reads a little, says so, and then waits: everything happens in the
-// middle of the stream.
+// In these tests CMD reads a little, says so, and then waits: everything happens in the middle of
+// the stream.
 const (
 	half   = `head -c 1000 >part; echo ready >&9; `
 	rest   = `cat >>part && mv part final; `
@@ -153,7 +154,7 @@ func TestTerminated(t *testing.T) {
 	}
 }
 
-// In a pipeline, one program's exit is the next one's EOF: they must not see each other die.
+// In a pipeline, the exit of one program is EOF for the next: they must not see each other die.
 func TestPipelineTerminated(t *testing.T) {
 	for name, script := range map[string]string{
 		"ignores TERM":  half + `cat | (trap '' TERM; ` + slowly + `)`,
@@ -255,7 +256,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// What the setup function changes on its thread CMD inherits, and nobody else sees.
+// CMD inherits what the setup function changes on its thread, and no other process sees it.
 func TestSetup(t *testing.T) {
 	seen, hidden := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(seen, "inside"), nil, 0o600); err != nil {

@@ -63,7 +63,7 @@ func TestUpdatesAtTheSameTime(t *testing.T) {
 	}
 }
 
-// A slip must not cost a database.
+// A mistyped file name must not cost a database.
 func TestForeignFiles(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{

@@ -12,7 +12,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// round fills the fixture's kept stage, and returns the sources that were copied anew.
+// round fills the fixture's kept stage, and returns the sources that were copied again.
 func (f fixture) round(check engine.Check, sources ...string) (copied []string) {
 	f.Helper()
 	s, err := Open(f.path("stage"))
@@ -32,7 +32,7 @@ func (f fixture) round(check engine.Check, sources ...string) (copied []string) 
 	return copied
 }
 
-// settle waits until a token of the database proves something.
+// settle waits until a token of the database is beyond doubt.
 func (f fixture) settle(path string) {
 	f.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
@@ -47,7 +47,8 @@ func (f fixture) settle(path string) {
 	}
 }
 
-// What has not changed is neither copied nor touched; what has, or whose copy has, is copied again.
+// An unchanged database is neither copied nor touched; one that has changed, or whose copy has, is
+// copied again.
 func TestKept(t *testing.T) {
 	f := newFixture(t)
 	a, b := f.database("app/a.db"), f.database("app/b\xff.db")

@@ -51,7 +51,7 @@ func (f fixture) sqlite(name, statements string) string {
 	return strings.TrimSpace(out)
 }
 
-// database makes one that says its own name.
+// database creates a database that contains its own name.
 func (f fixture) database(name string) string {
 	f.Helper()
 	f.must(os.MkdirAll(filepath.Dir(f.path(name)), 0o755))
@@ -59,7 +59,7 @@ func (f fixture) database(name string) string {
 	return f.path(name)
 }
 
-// rows fails the test if the copy has another number of them.
+// rows fails the test unless the copy has that many rows.
 func (f fixture) rows(copied string, want int) {
 	f.Helper()
 	out, err := exec.Command(testkit.Tool(f, "sqlite3"), "file:"+copied+"?immutable=1",
@@ -88,7 +88,7 @@ func (f fixture) fill(s *Stage, sources ...string) []Copy {
 	return copies
 }
 
-// Every copy is where its source is, says what its source says, and looks like it.
+// Every copy has the path, the contents and the attributes of its source.
 func TestFill(t *testing.T) {
 	f := newFixture(t)
 	var sources []string
@@ -126,8 +126,8 @@ func TestFill(t *testing.T) {
 	}
 }
 
-// Owner, mode, extended attributes and access control lists are the source's, of files and of
-// directories.
+// Files and directories have the owner, mode, extended attributes and access control list of the
+// source.
 func TestAttributes(t *testing.T) {
 	testkit.NeedsRoot(t)
 	f := newFixture(t)
@@ -165,7 +165,7 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
-// A commit to the -wal moves the copy's time.
+// A commit to the -wal changes the copy's time.
 func TestFillWAL(t *testing.T) {
 	f := newFixture(t)
 	source := f.database("app/a.db")
@@ -212,7 +212,7 @@ func TestFillHardLinks(t *testing.T) {
 	f.rows(s.Path(first), 2)
 }
 
-// One that fails does not keep the others from being copied.
+// A database that fails does not keep the others from being copied.
 func TestFillFailure(t *testing.T) {
 	f := newFixture(t)
 	good, bad := f.database("app/a.db"), f.path("app/b.db")
@@ -230,7 +230,7 @@ func TestFillFailure(t *testing.T) {
 	}
 }
 
-// What does not belong to the layout goes, with points or without.
+// What does not belong to the layout is removed, with points or without.
 func TestPrune(t *testing.T) {
 	f := newFixture(t)
 	for _, points := range []bool{true, false} {
@@ -259,8 +259,8 @@ func sorted(words string) string {
 	return strings.Join(slices.Sorted(slices.Values(strings.Fields(words))), " ")
 }
 
-// The next run removes what a killed one left, and nothing else: no stage in use, and nothing that
-// is like one.
+// The next run removes what a killed one has left behind, and nothing else: no stage in use, and
+// nothing that only looks like one.
 func TestSweep(t *testing.T) {
 	f := newFixture(t)
 	inUse, killed := f.temporary(), f.temporary()

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// suspended is sent SIGTSTP twice, and says on stdout how far it is.
+// suspended is sent SIGTSTP twice, and reports on stdout how far it has got.
 func suspended() {
 	d := Catch()
 	for range 2 {
@@ -72,7 +72,7 @@ func TestDelay(t *testing.T) {
 	}
 }
 
-// wait returns when the process is stopped or has exited. Its end is bounded by that of the tests.
+// wait returns when the process has stopped or exited. The timeout of the tests bounds it.
 func wait(t *testing.T, pid int) (status unix.WaitStatus) {
 	t.Helper()
 	for {

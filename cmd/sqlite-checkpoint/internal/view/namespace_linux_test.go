@@ -13,7 +13,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// An unprivileged user has a view of files of its own, without becoming anybody else in it.
+// An unprivileged user gets a view of the user's own files, with the same user ID in it.
 func TestMountUnprivileged(t *testing.T) {
 	tr := newTree(t)
 	tr.uid = 65534
@@ -38,7 +38,7 @@ func TestMountUnprivileged(t *testing.T) {
 			"65534:65534\n65534\nCapEff:\t0000000000000000")
 }
 
-// Where the system refuses, it is known before anything is done.
+// If the system refuses, that is known before anything is done.
 func TestRefused(t *testing.T) {
 	tr := newTree(t)
 	tr.write("live/app.db", "staged/app.db")

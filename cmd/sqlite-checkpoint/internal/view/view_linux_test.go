@@ -101,7 +101,7 @@ func (tr *tree) mkdir(names ...string) {
 	}
 }
 
-// write makes files, each with its own name as content.
+// write creates files, each with its own name as content.
 func (tr *tree) write(names ...string) {
 	tr.Helper()
 	for _, name := range names {
@@ -193,8 +193,8 @@ func stat(t *testing.T, dir string, names ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// A second view on the same stage changes nothing in it, and one after changes of the live
-// directory what has changed.
+// A second view of the same stage changes nothing in it; one after changes of the live directory
+// changes only what has changed.
 func TestMountAgain(t *testing.T) {
 	tr := newTree(t)
 	tr.mkdir("live/dir")
@@ -233,7 +233,7 @@ func TestMountNested(t *testing.T) {
 			"live/a/gone/x: staged/a/gone/x\nlive/a/x: staged/a/x\nlive/x: staged/x")
 }
 
-// What the application does meanwhile is not seen, and a relative name does not lead past the view.
+// What the application does meanwhile is not seen, and a relative path does not lead past the view.
 func TestMountHolds(t *testing.T) {
 	tr := newTree(t)
 	tr.write("live/app.db", "live/other", "live/removed", "staged/app.db")
@@ -262,7 +262,7 @@ func TestMountHolds(t *testing.T) {
 	tr.want(string(rest), "staged/app.dbapp.db\nother\nremoved\nlive/removed")
 }
 
-// A stage that is removed from within the view takes no live file with it.
+// Removing the stage from within the view does not remove a live file.
 func TestMountIsSafeFromRemoval(t *testing.T) {
 	tr := newTree(t)
 	tr.mkdir("live/dir")

@@ -11,7 +11,7 @@ import (
 
 var start = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 
-// A day is a scheduler, its databases, and a command whose outcome the test decides.
+// A day has a scheduler, its databases, and a command whose outcome the test decides.
 type day struct {
 	t       *testing.T
 	s       *Scheduler
@@ -146,7 +146,7 @@ func TestPausesAfterFailures(t *testing.T) {
 	}
 }
 
-// A hanging command holds up no other while there is room for one.
+// A hanging command does not hold up others while there is a free slot.
 func TestHangingCommand(t *testing.T) {
 	d := newDay(t, Options{Each: true, Every: time.Hour}, "a", "b")
 	d.jobs = 2
@@ -169,8 +169,8 @@ func TestAtLeast(t *testing.T) {
 	d.mustRun(20*time.Hour, "a@0s", "a@6h0m0s", "a@7h0m0s", "a@13h0m0s", "a@19h0m0s")
 }
 
-// One run is enough for a commit that was seen at once, but a database that never rests is not put
-// off for ever.
+// One run is enough for a commit that was seen at once, but a database that keeps changing is not
+// put off forever.
 func TestRecentCommits(t *testing.T) {
 	d := newDay(t, Options{Each: true, Every: time.Minute}, "a")
 	d.mustRun(time.Minute, "a@0s")
@@ -243,7 +243,7 @@ func TestOnce(t *testing.T) {
 	d.mustRun(10*time.Minute, "bad@0s", "b@0s", "c@3s")
 }
 
-// A single look waits for nothing but a commit to settle: not for the end of --at-least.
+// A single look waits only for a recent commit to settle, not for the end of --at-least.
 func TestOnceAtLeast(t *testing.T) {
 	d := newDay(t, Options{Each: true, Once: true, AtLeast: time.Hour}, "a", "b")
 	d.recent("b")
@@ -261,8 +261,8 @@ func TestOnceAtLeast(t *testing.T) {
 	}
 }
 
-// A restart continues where the last process was: what is unchanged does not run, and a pause goes
-// on.
+// A restart continues where the last process stopped: what is unchanged does not run, and a pause
+// continues.
 func TestRestart(t *testing.T) {
 	options := Options{Each: true, Every: time.Hour}
 	d := newDay(t, options, "a\xff\n", "b")

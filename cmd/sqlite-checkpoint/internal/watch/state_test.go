@@ -35,7 +35,7 @@ func TestState(t *testing.T) {
 	}
 }
 
-// Times in the future come from a clock that was wrong: nothing waits for them.
+// Times in the future come from a wrong clock: nothing waits for them.
 func TestStateOfTheFuture(t *testing.T) {
 	d := newDay(t, Options{Each: true, Every: time.Hour}, "a")
 	d.until(time.Minute)
