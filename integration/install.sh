@@ -1,11 +1,12 @@
 #!/bin/bash
-# Installs, from Debian or Ubuntu, the programs that the tests run. Those already there, from wherever, stay as they are.
+# Installs, from Debian or Ubuntu, the programs that the tests run. It leaves alone those that are already installed,
+# from whatever source.
 #
 #   integration/install.sh              all of them
 #   integration/install.sh restic pv    only these
 set -euo pipefail
 
-# Program, and its package where that has another name.
+# Program, and its package if that has another name.
 programs='
 	aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 	age
@@ -62,7 +63,7 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 	exit 1
 fi
 
-# The tests start an sshd of their own: a package that brings a service must neither start it now nor at the next boot.
+# The tests start an sshd of their own: a package with a service must start it neither now nor at the next boot.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
 	trap 'rm -f "$policy"' EXIT

@@ -2,7 +2,7 @@
 # Tests what make dist has made, as root. See make test-dist.
 #
 #   integration/dist/check.sh            everything
-#   integration/dist/check.sh rebuild    makes everything anew, with nothing of ours but the sources, and compares
+#   integration/dist/check.sh rebuild    builds everything again from the sources alone, and compares
 #   integration/dist/check.sh packages   installs, uses and removes what is in bin/dist
 set -euo pipefail
 : "${VERSION:?}"
@@ -18,11 +18,12 @@ fail() {
 	exit 1
 }
 
-# rebuild compares what is there with what another user makes of a clone elsewhere, at another time (for what reads the clock
-# by way of the C library), with another umask and time zone and no cache. Modules come from here, as they may not change.
+# rebuild compares bin/dist with what another user builds from a clone elsewhere, at another time (for programs that
+# read the clock through the C library), with another umask and time zone and no cache. Modules come from here, as they
+# cannot change.
 rebuild() {
 	step "what somebody else makes elsewhere, at another time, is the same"
-	[[ $VERSION != *-dirty ]] || fail "commit first: a clone is what is compared"
+	[[ $VERSION != *-dirty ]] || fail "commit first: the build is compared with that of a clone"
 	local work go
 	work=$(mktemp -d)
 	# shellcheck disable=SC2064 # work is local

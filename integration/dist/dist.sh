@@ -17,7 +17,7 @@ arches=("$@")
 epoch=${SOURCE_DATE_EPOCH:-$(git -C "$top" log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH=$epoch
 
-# v1.2.3 is a release; anything else is what will become the first or the next one.
+# v1.2.3 is a release; anything else is on the way to the first or the next one.
 version=${VERSION#v}
 [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+ ]] || version=0.0.0+${version//-/.}
 
@@ -55,7 +55,7 @@ for unit in "$top"/integration/examples/*.service "$top"/integration/examples/*.
 done
 cp "$here/lintian" tree/lintian
 
-# The licences of all that is linked in: of each module, of Go, of SQLite, of the C library.
+# The licences of everything that is linked in: each module, Go, SQLite, the C library.
 {
 	cat "$top/LICENSE"
 	go version -m "$program" | awk '$1 == "dep" {print $2}' | while read -r module; do
@@ -71,7 +71,7 @@ cp "$here/lintian" tree/lintian
 cp "$top/README.md" "$top/.github/CHANGELOG.md" tree/doc/
 gzip -9n tree/doc/CHANGELOG.md
 
-# What Debian wants of a package.
+# What Debian requires in a package.
 {
 	sed -n 's/^Copyright/&/p' "$top/LICENSE"
 	echo 'License: MIT. What is linked in has licences of its own: /usr/share/doc/sqlite-checkpoint/LICENSES.'
@@ -95,7 +95,7 @@ for arch in "${arches[@]}"; do
 	rm -r "$name"
 	"$sbom" bin -json -noserial -notimestamp -output-version 1.5 -version "v$version" \
 		-output "$name.cdx.json" "tree/$arch/sqlite-checkpoint" 2>/dev/null
-	# The hashes of the tool itself tell where it was built.
+	# The hashes of the tool itself show where it was built.
 	sed -i -Ez 's/,\n *"hashes": \[[^]]*"MD5"[^]]*\]//g' "$name.cdx.json"
 	for format in deb rpm apk; do
 		ARCH=$arch VERSION=$version "$nfpm" package -f "$here/nfpm.yaml" -p "$format" -t . >/dev/null

@@ -34,7 +34,7 @@ install_packages() {
 install_packages
 sqlite3 app.db 'PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1);' >/dev/null
 
-# smoke tries what must work wherever the program runs at all. run tries what needs Linux's child subreapers.
+# smoke tests what must work wherever the program runs. run tests what needs Linux's child subreapers.
 smoke() {
 	copy "$1"
 	run "$1"
@@ -58,7 +58,7 @@ run() {
 	tar -tPf "$dir/tar" | grep -qx "$dir/stage$dir/app/app.db" || fail "$program: shadow has shown no copy"
 }
 
-# refused wants a command to fail with a status and a line on stderr that has a text.
+# refused checks that a command fails with a status and a line on stderr that contains a text.
 refused() {
 	local want=$1 text=$2 status=0
 	shift 2
@@ -68,8 +68,8 @@ refused() {
 	fi
 }
 
-# emulated runs what is left of this script's functions where the kernel gives arm64 programs to qemu: in a user namespace,
-# which has its own table of formats.
+# emulated runs one of the functions above where the kernel runs arm64 programs with qemu: in a user namespace, which
+# has its own table of formats.
 emulated() {
 	local magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
 	local mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
@@ -110,7 +110,7 @@ else
 	emulated refused 1 'needs the child subreapers of Linux' "$foreign" shadow srv -- true
 fi
 
-# listing is what there is, apart from what apt keeps for itself, and from what others do meanwhile.
+# listing lists the files outside /var, where apt and other programs keep theirs.
 listing() { find /etc /lib /usr -xdev | sort; }
 
 step "Debian package: lint, install, use, remove"
@@ -176,7 +176,7 @@ tar -C oci -xf sqlite-checkpoint_*_oci.tar
 [ "$(du -sk oci | cut -f1)" -le $((2 * 12 * 1024)) ] || fail "the images are too large"
 cp app.db data/
 chown 65534:65534 data data/app.db out
-mount -t cgroup2 cgroup2 /sys/fs/cgroup # in this mount namespace; crun wants no other
+mount -t cgroup2 cgroup2 /sys/fs/cgroup # in this mount namespace; crun accepts no other
 podman() { command podman --root /tmp/storage --runroot /tmp/runroot --storage-driver vfs --cgroup-manager cgroupfs "$@"; }
 image=$(podman pull -q "oci:/tmp/oci:$(sed -n 's/.*ref.name": *"\([^"]*amd64\)".*/\1/p' oci/index.json | head -1)")
 contained() {
@@ -189,4 +189,4 @@ contained "$image" backup -q /data/app.db /out/copy.db
 "$native" verify -q out/copy.db
 [ "$(stat -c %u out/copy.db)" = 65534 ] || fail "the image runs as root"
 refused 6 'private directory in /tmp: read-only file system' contained "$image" backup -q /data/app.db -
-echo "all packages hold what they promise"
+echo "all packages work as promised"

@@ -1,12 +1,13 @@
 #!/bin/bash
-# A SQLite database, compressed and encrypted for the holder of a key: age-keygen -o key.txt; age-keygen -y key.txt
+# A SQLite database, compressed and encrypted for a key: age-keygen -o key.txt; age-keygen -y key.txt
 #
 #   age.sh backup app.db app.db.zst.age age1...
 #   age.sh verify app.db.zst.age key.txt
 #   age.sh restore app.db.zst.age key.txt new.db
 #
-# The file gets its name once age has had all of it. What a broken run leaves is called .part, and the next run takes it over.
-# Checked by: every line is run by a test with a real age, with the program killed half way, too.
+# The file gets its name once age has read the whole stream. A run that fails leaves a .part, which the next run
+# replaces.
+# Checked by: every line is run by a test with a real age, also with the program killed half way.
 set -euo pipefail
 
 case ${1-}/$# in

@@ -2,14 +2,14 @@
 # A SQLite database through borg 1.2 or newer. BORG_REPO and BORG_PASSPHRASE say where to.
 #
 #   borg.sh backup app.db app-2026-11-22         borg starts us: if we fail, there is no archive
-#   borg.sh backup-pipe app.db app-2026-11-22    we start borg: pipe kills it before it could take a broken stream for a whole one
+#   borg.sh backup-pipe app.db app-2026-11-22    we start borg: pipe kills it before it can take a broken stream as complete
 #   borg.sh backup-fifo app.db app-2026-11-22    through a named pipe, beside other files of the same archive
 #   borg.sh verify app.db app-2026-11-22
 #   borg.sh restore app.db app-2026-11-22 new.db
 #
-# SQLite's pages keep their place, so chunks of a fixed size find far more that has not changed than borg's default does.
-# Use fixed,16384 for databases below some 10 GB; fixed,65536 keeps the number of chunks bearable for any.
-# Checked by: every line is run by a test against a real borg, with the program killed half way, too.
+# SQLite's pages stay where they are, so chunks of a fixed size find far more unchanged data than borg's default does.
+# Use fixed,16384 for databases below about 10 GB; fixed,65536 limits the number of chunks for any size.
+# Checked by: every line is run by a test against a real borg, also with the program killed half way.
 set -euo pipefail
 
 chunker=fixed,65536
@@ -24,8 +24,8 @@ backup-pipe/3)
 	sqlite-checkpoint pipe "$2" -- borg create --chunker-params "$chunker" --stdin-name "$name" "::$3" -
 	;;
 backup-fifo/3)
-	# A stream that breaks leaves an archive here; so it bears another name until it has been proven. borg cannot cut what
-	# comes from a named pipe into chunks of a fixed size (it wants to seek); these are the next best ones.
+	# A stream that breaks leaves an archive here, so the archive has another name until it has been proven. borg cannot
+	# cut what comes from a named pipe into chunks of a fixed size (it seeks); these are the next best.
 	dir=$(mktemp -d)
 	trap 'rm -rf "$dir"; borg delete "::$3.unproven" 2>/dev/null || true' EXIT
 	mkdir -p "$dir/$(dirname "$name")"

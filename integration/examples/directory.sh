@@ -8,20 +8,20 @@
 #   directory.sh restic-contained-restore app back
 #   directory.sh borg app monday             one archive
 #   directory.sh borg-restore monday back
-#   directory.sh ssh app monday              a directory on BACKUP_HOST: there from the moment it is verified
+#   directory.sh ssh app monday              a directory on BACKUP_HOST, which gets its name once it is verified
 #   directory.sh ssh-restore monday back
 #   directory.sh rsync app mirror            a mirror, on this machine or, as host:mirror, on another one
 #   directory.sh rsync-restore mirror back
 #
-# A restore ends with verify: every database that the manifest lists is whole. The copies are kept in STAGE, which has to lie
-# on the file system of the directory; a database that has not changed is neither copied nor sent again.
+# A restore ends with verify: every database that the manifest lists is whole. The copies are kept in STAGE, which has
+# to lie on the file system of the directory; a database that has not changed is neither copied nor sent again.
 # Checked by: every line is run by a test against real restics, borg, tar, sshd and rsync.
 set -euo pipefail
 stage=${STAGE:-/var/lib/sqlite-checkpoint/stage}
 
 shadow() { sqlite-checkpoint shadow --stage "$stage" "$@"; }
 
-# whole verifies what came back to the directory $1 of the directory $2, which is below it by its whole path.
+# whole verifies what was restored of the directory $2 to the directory $1, below which it has its full path.
 whole() { sqlite-checkpoint verify "$1$(realpath -m -- "$2")"; }
 
 case ${1-}/$# in
@@ -48,7 +48,7 @@ borg-restore/3)
 	mkdir -p -- "$3" && cd -- "$3" && borg extract "::$2" && sqlite-checkpoint verify .
 	;;
 ssh/3)
-	# tar does not know a connection that broke between two files from the end: only when it has succeeded here is there a name.
+	# tar cannot tell a connection that broke between two files from the end: the name appears only once tar has succeeded here.
 	# shellcheck disable=SC2016 # expanded there
 	shadow "$2" -- bash -euo pipefail -c '
 		tar -cC "$0" . | ssh "$BACKUP_HOST" "rm -rf $1.part && mkdir $1.part && tar -xpC $1.part"
@@ -61,7 +61,7 @@ ssh-restore/3)
 	sqlite-checkpoint verify "$3"
 	;;
 rsync/3)
-	# Without --modify-window=-1, rsync takes a database for unchanged that was committed to in the second of the last copy.
+	# Without --modify-window=-1, rsync would skip a database that was committed to in the same second as the last copy.
 	shadow "$2" -- rsync -aH --modify-window=-1 --delete "$2/" "$3/"
 	;;
 rsync-restore/3)

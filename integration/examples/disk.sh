@@ -7,12 +7,12 @@
 #   disk.sh verify /mnt/app-2026-11-22.db                or .zst
 #   disk.sh restore /mnt/app-2026-11-22.db new.db        or .zst
 #
-# What a broken backup-pv leaves is called .part, and the next run takes it over. Without sqlite-checkpoint:
+# A backup-pv that fails leaves a .part, which the next run replaces. Without sqlite-checkpoint:
 #
 #   disk.sh plain-verify /mnt/app-2026-11-22.db
 #   disk.sh plain-restore /mnt/app-2026-11-22.zst new.db
 #
-# Checked by: every line is run by a test with the real programs, with ours killed half way, too.
+# Checked by: every line is run by a test with the real programs, also with ours killed half way.
 set -euo pipefail
 
 case ${1-}/$# in

@@ -1,12 +1,12 @@
 #!/bin/bash
-# A SQLite database through a named pipe, for programs that read files only. cat stands for such a program.
+# A SQLite database through a named pipe, for programs that only read files. cat stands for such a program.
 #
 #   fifo.sh backup app.db app.copy
 #   fifo.sh restore app.copy new.db
 #
-# The reader of a named pipe takes any end for the end of the file: prove what it has made before you rely on it.
+# The reader of a named pipe cannot tell a broken stream from EOF: verify what it has made before you rely on it.
 # --timeout ends the wait for a reader that never comes.
-# Checked by: every line is run by a test, with the program killed half way, too.
+# Checked by: every line is run by a test, also with the program killed half way.
 set -euo pipefail
 
 case ${1-}/$# in

@@ -8,9 +8,10 @@
 #   proof.sh ssh app.db.zst REPORT              a file on BACKUP_HOST
 #   proof.sh disk copies/app.db REPORT          a file, with its .sha256 beside it unless it is a stream
 #
-# QUERY is a question that only the right database answers with something else than 0. AGAINST, if it is set, is the live
-# database, of whose rows at most BEHIND (a number, or 5%) may be missing in any table.
-# Checked by: every line is run by a test against real restics, borg, rclone and sshd, and refuses a backup that is too old.
+# QUERY is a query for which only the right database returns something other than 0. AGAINST, if set, is the live
+# database; in each table at most BEHIND of its rows (a number, or 5%) may be missing in the backup.
+# Checked by: every line is run by a test against real restics, borg, rclone and sshd, and refuses a backup that is too
+# old.
 set -euo pipefail
 # shellcheck disable=SC2029 # names are expanded here, on purpose
 

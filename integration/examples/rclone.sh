@@ -5,8 +5,9 @@
 #   rclone.sh verify remote:bucket/app-2026-11-22.db
 #   rclone.sh restore remote:bucket/app-2026-11-22.db new.db
 #
-# rclone commits the file when its input ends, for whatever reason. That is why pipe starts it, and not a shell's pipeline.
-# Checked by: every line is run by a test against a real rclone and a local directory, with the program killed half way, too.
+# rclone commits the file at EOF, whatever the reason for it. That is why pipe starts it, not a shell pipeline.
+# Checked by: every line is run by a test against a real rclone and a local directory, also with the program killed half
+# way.
 # Not run by the tests: remotes over a network.
 set -euo pipefail
 

@@ -2,15 +2,15 @@
 # A SQLite database through restic. RESTIC_REPOSITORY and RESTIC_PASSWORD_FILE say where to.
 #
 #   restic.sh backup app.db          restic starts us: if we fail, there is no snapshot. Needs restic 0.17
-#   restic.sh backup-pipe app.db     any restic: pipe kills it before it could take a broken stream for a whole one
+#   restic.sh backup-pipe app.db     any restic: pipe kills it before it can take a broken stream as complete
 #   restic.sh backup-stdin app.db    any restic: a broken stream fails here, but its snapshot stays; verify refuses it
-#   restic.sh verify app.db          is what this host's latest snapshot has of app.db whole?
+#   restic.sh verify app.db          proves that app.db in this host's latest snapshot is whole
 #   restic.sh restore app.db new.db
 #
-# A repository may hold databases of many hosts, and many that are called app.db: the stream bears the whole path, and
-# what comes back is asked for by host and path. On another machine, put the name of the first one in place of hostname.
-# The stream goes in uncompressed: restic finds what has not changed since the last time, and compresses the rest.
-# Checked by: every line is run by a test against real restics, with the program killed half way, too.
+# A repository may hold databases of many hosts, and many that are called app.db: the stream is stored under the whole
+# path, and restored by host and path. On another machine, replace hostname by the name of the first one. The stream is
+# not compressed: restic finds what has not changed since the last time, and compresses the rest.
+# Checked by: every line is run by a test against real restics, also with the program killed half way.
 set -euo pipefail
 path=$(realpath -m -- "${2:-.}")
 

@@ -2,7 +2,8 @@
 #
 #   nomad job run sqlite-checkpoint.nomad.hcl
 #
-# restic and sqlite-checkpoint are installed on the nodes; the variable nomad/jobs/sqlite-checkpoint has what restic wants.
+# restic and sqlite-checkpoint are installed on the nodes; the variable nomad/jobs/sqlite-checkpoint holds what restic
+# needs.
 #
 # Checked by: HashiCorp's own parser of HCL, and the command with a real repository.
 # Not run by the tests: nomad, whose specification of a job no small module checks.

@@ -1,14 +1,14 @@
 #!/bin/bash
 # A SQLite database to another machine by ssh. BACKUP_HOST is the machine.
 #
-#   ssh.sh backup app.db app.db.zst         sqlite-checkpoint is there, too, and proves the stream
+#   ssh.sh backup app.db app.db.zst         sqlite-checkpoint is also there, and proves the stream
 #   ssh.sh backup-plain app.db app.copy.db  it is not: sha256sum proves the image
 #   ssh.sh verify app.db.zst
 #   ssh.sh restore app.db.zst new.db
 #
-# If the connection breaks, the far end sees an ordinary end of input. So it is the far end that has to prove the stream, before
-# the file gets its name. Names must have no spaces.
-# Checked by: every line is run by a test against a real sshd, with ssh and the program killed half way, too.
+# If the connection breaks, the far end sees an ordinary EOF. So the far end has to prove the stream before the file
+# gets its name. Names must not contain spaces.
+# Checked by: every line is run by a test against a real sshd, also with ssh and the program killed half way.
 set -euo pipefail
 # shellcheck disable=SC2029 # names are expanded here, on purpose
 
