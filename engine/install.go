@@ -51,7 +51,7 @@ type Installation struct {
 // Install creates the database dst from the image that it reads from r. dst appears once r has
 // returned io.EOF, the image has passed its check, and it is durable; r must return io.EOF only if
 // the image is whole. Install never replaces anything: if dst, or a dst-wal, dst-shm or
-// dst-journal, exists, the error is [KindExists]. An error of r is returned as it is. After an
+// dst-journal, exists, the error is [KindExists]. An error of r is returned unchanged. After an
 // error nothing is left behind.
 func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) (Installation, error) {
 	place, err := openPlaceOf(dst)

@@ -45,7 +45,7 @@ func openVerified(files []*os.File, swapped error, open func() (*conn, error)) (
 	return c, nil
 }
 
-// openWithTimeout gives up after a while: SQLite waits for ever for the other end of a FIFO.
+// openWithTimeout gives up after a while: SQLite waits forever for the other end of a FIFO.
 func openWithTimeout(path string, parameters ...string) (*conn, error) {
 	type result struct {
 		conn *conn

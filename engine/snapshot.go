@@ -23,7 +23,7 @@ type Snapshot struct {
 	info   Info
 	source string
 
-	destination string // empty if the copy has no name any more
+	destination string // empty if the copy no longer has a name
 	dir         *atomicfile.Dir
 	file        *os.File
 	digest      *digest
@@ -194,7 +194,7 @@ func (s *Snapshot) Read(p []byte) (int, error) { return s.image.Read(p) }
 // [io.SectionReader] of the file, and may have the kernel send the file's pages themselves. That is
 // safe because the file is not written to or truncated from now on: it is private and open only
 // here, and Close removes it without truncating it. A page that a pipe or a socket still refers to
-// then stays as it is until it is read, even after this process has ended.
+// then does not change until it is read, even after this process has ended.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, s.image) }
 
 // An imageReader is the file of a private copy.

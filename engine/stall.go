@@ -11,7 +11,7 @@ import (
 )
 
 // A copy that makes no progress for this long, or a shorter time that the caller allows, is
-// abandoned: the destination hangs, perhaps for ever, and the source is locked. Ticks are counted
+// abandoned: the destination hangs, perhaps forever, and the source is locked. Ticks are counted
 // because a program that was suspended has not hung.
 const (
 	stalled      = 10 * time.Second

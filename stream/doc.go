@@ -27,7 +27,7 @@
 // that have changed, and a [ShardReader] reads the stream back for a Reader to prove.
 //
 // Digests and trailer protect against damage and truncation, not against tampering: they involve no
-// key, so that whoever changes a stream on purpose can compute them anew.
+// key, so whoever changes a stream on purpose can compute them again.
 //
 // Memory is bounded, whatever the size of the image and whatever a hostile stream declares: on many
 // CPUs a compressing Writer takes about 35 MiB, a decompressing Reader about 25. Writers, Readers

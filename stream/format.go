@@ -18,7 +18,7 @@ const PieceSize = 1 << 20
 type Format string
 
 const (
-	Raw  Format = "raw"  // the image as it is
+	Raw  Format = "raw"  // the image, unchanged
 	Zstd Format = "zstd" // the image in independent Zstandard frames
 )
 

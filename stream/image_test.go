@@ -76,7 +76,7 @@ func sparse(page []byte, number int) {
 	}
 }
 
-// zeros leaves a page as it is.
+// zeros leaves a page unchanged.
 func zeros([]byte, int) {}
 
 func TestImageSize(t *testing.T) {

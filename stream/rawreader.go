@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// A rawReader reads the image as it is. Two buffers take turns, so that one can be hashed and used
-// while the other is filled.
+// A rawReader reads the image of a raw stream. Two buffers take turns, so that one can be hashed
+// and used while the other is filled.
 type rawReader struct {
 	src   *source
 	bufs  [2][]byte

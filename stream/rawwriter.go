@@ -4,7 +4,7 @@ package stream
 // system calls, small enough to stay in a CPU's cache between them.
 const bufferSize = 256 << 10
 
-// A rawWriter writes the image as it is.
+// A rawWriter writes the image unchanged.
 type rawWriter struct {
 	dst *output
 	buf []byte

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write testdata/vectors and the examples in FORMAT.md anew")
+var update = flag.Bool("update", false, "write testdata/vectors and the examples in FORMAT.md again")
 
 const vectorDir = "testdata/vectors"
 

@@ -20,9 +20,9 @@ import (
 
 // destinationFaults are about other users who may write where copies are made.
 var destinationFaults = []matrixRow{
-	{row: 121, name: "names swapped in somebody else's directory", try: swappedNames},
+	{row: 121, name: "names swapped in another user's directory", try: swappedNames},
 	{row: 122, name: "new database while the old one is set aside", try: takenName},
-	{row: 123, name: "somebody else's directory swapped for a link to one of root's", try: swappedParents},
+	{row: 123, name: "another user's directory swapped for a link to one of root's", try: swappedParents},
 }
 
 // swapRounds is how often each command runs under each way of swapping names.

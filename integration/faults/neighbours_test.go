@@ -65,7 +65,7 @@ var neighbourFaults = []matrixRow{
 			s.Errorf("a young private directory was removed: %v", err)
 		}
 	}},
-	{row: 124, name: "private copy on FUSE, which keeps what is open", try: func(s *scene) {
+	{row: 124, name: "private copy on FUSE, which keeps open files", try: func(s *scene) {
 		s.wal()
 		real, through := s.dir("real"), s.dir("through")
 		o := s.try(trial{args: []string{"backup", "--tmpdir", through, s.db, "-"},

@@ -87,7 +87,7 @@ var outputFaults = []matrixRow{
 			p.finish()
 		}
 	}},
-	{row: 74, name: "reader stalls for ever", try: stalledReader},
+	{row: 74, name: "reader stalls forever", try: stalledReader},
 	{row: 75, name: "FIFO without a reader", try: fifoWithoutReader},
 	{row: 76, name: "output exists", try: func(s *scene) {
 		for _, name := range []string{"copy.db", "copy.db-wal", "copy.db-journal", "copy.db.sha256"} {

@@ -41,12 +41,12 @@ func (r *faultTable) write() error {
 	if len(r.lines) == 0 {
 		return nil
 	}
-	text := `# What goes wrong, and what comes of it
+	text := `# Faults and their outcomes
 
-Every fault is injected for real, by make test: with strace, full and read-only file systems, limits,
-other users, signals. A row holds if the source was untouched (names, bytes, times, owners and modes of
-its directory), nothing was left behind, nothing or no whole stream came out of a run that failed, its
-exit status was the right one, and one line said which path and why.
+make test injects every fault for real: with strace, full and read-only file systems, limits, other
+users, signals. A row holds if the source was untouched (names, bytes, times, owners and modes of its
+directory), nothing was left behind, a run that failed wrote no whole stream, its exit status was the
+right one, and one line said which path and why.
 
 | row | fault | injected | outcome |
 |---:|---|---:|---|

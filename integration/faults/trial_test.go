@@ -49,7 +49,7 @@ type trial struct {
 	says  []string // of the error: the path, and the cause
 	makes []string // what a run that succeeds leaves in the output directory
 
-	moves  bool // somebody else changes the source
+	moves  bool // another process changes the source
 	sends  bool // bytes may be out when it fails, but they are no whole stream
 	spoils bool // what is sent is damaged on the way out
 	litter bool // private directories may stay, or come and go: it is killed, or not alone

@@ -42,7 +42,7 @@ var table = []mutant{
 		`p.footprint.leave(end)`, `p.footprint.ours = nil`},
 	{"a destination may hang for longer than the caller allows", "./engine TestStallLimit",
 		`ticker := time.NewTicker(limit / stalledTicks)`, `ticker := time.NewTicker(stalled / stalledTicks)`},
-	{"a copy that makes no progress goes on for ever", "./engine TestCopyWithoutProgress",
+	{"a copy that makes no progress never ends", "./engine TestCopyWithoutProgress",
 		`if !c.done && left >= c.left {`, `if false {`},
 	{"tables are checked one by one, however many there are", "./engine TestCheckOfManyTables",
 		`if n, most := len(tables), maxVisits/len(tables); walked && n > most {`,

@@ -19,7 +19,7 @@ func becomeSubreaper() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1,
 type procEntry struct{ pid, parent int }
 
 // A target is a process to send signals to. Its pidfd, where there is one, names the same process
-// for ever: a process ID may be reused as soon as the parent has waited for the process.
+// forever: a process ID may be reused as soon as the parent has waited for the process.
 type target struct{ pid, fd int }
 
 // open returns the target for c. It reports false if c has exited or has another parent by now.
@@ -94,10 +94,10 @@ func closeAll(targets []target) {
 	}
 }
 
-// killTree kills all descendants of the process root until done, which may wait as long as it is
-// told, reports that nothing is left to be killed. All are stopped before the first is killed, and
-// children are killed before their parents, as the death of a parent can continue stopped children:
-// see setpgid(2).
+// killTree kills all descendants of the process root until done, which may wait for the given time,
+// reports that nothing is left to kill. All are stopped before the first is killed, and children
+// are killed before their parents, as the death of a parent can continue stopped children: see
+// setpgid(2).
 func killTree(root int, done func(wait time.Duration) bool) {
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		targets := stopTree(root)
@@ -111,7 +111,7 @@ func killTree(root int, done func(wait time.Duration) bool) {
 	}
 }
 
-// hasNoReader reports whether no process has the read end of a pipe any more, and waits for that.
+// hasNoReader waits for a while, and reports whether no process has the read end of a pipe open.
 func hasNoReader(writeEnd *os.File, wait time.Duration) bool {
 	poll := []unix.PollFd{{Fd: int32(descriptor(writeEnd))}}
 	unix.Poll(poll, int(wait.Milliseconds()))

@@ -63,7 +63,7 @@ type guard struct {
 // not nil, on the operating system thread that starts CMD: CMD inherits what setup changes there,
 // such as a mount namespace.
 func Main(setup func(data []byte) error) int {
-	// CMD is killed when the thread that started it ends, hence also when the guard is killed.
+	// CMD is killed when the thread that started it ends, and so also when the guard is killed.
 	runtime.LockOSThread()
 	ignoreSignals()
 	unix.CloseOnExec(controlFD)

@@ -16,7 +16,7 @@ func specSum(s0, s1 uint32, p []byte, order binary.ByteOrder) (uint32, uint32) {
 	return s0, s1
 }
 
-// Seal computes every checksum of a log anew, in the byte order that is asked for.
+// Seal computes every checksum of a WAL again, in the given byte order.
 func Seal(wal []byte, pageSize int, order binary.ByteOrder) {
 	magic := uint32(0x377f0682)
 	if order == binary.ByteOrder(binary.BigEndian) {
