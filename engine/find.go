@@ -165,7 +165,7 @@ func (f *finder) search(dir *os.File, below string) error {
 		if err := context.Cause(f.ctx); err != nil {
 			return err
 		}
-		f.lookInto(dir, below, batch)
+		f.examine(dir, below, batch)
 	}
 	for _, name := range dirs {
 		if err := f.descend(dir, below, name); err != nil {
@@ -191,9 +191,9 @@ func (f *finder) descend(parent *os.File, below, name string) error {
 // findBatch is how many files are read between two listings of the process's own descriptors.
 const findBatch = 256
 
-// lookInto reads the beginning of regular files. It holds opening, so that the engine opens no
+// examine reads the beginning of regular files. It holds opening, so that the engine opens no
 // database meanwhile.
-func (f *finder) lookInto(dir *os.File, below string, names []string) {
+func (f *finder) examine(dir *os.File, below string, names []string) {
 	opening.Lock()
 	defer opening.Unlock()
 	now := time.Now()
@@ -213,12 +213,12 @@ func (f *finder) lookInto(dir *os.File, below string, names []string) {
 		case held()[osfile.Inode{Dev: file.dev, Ino: file.ino}] > 0:
 			f.skip(path.Join(below, name), SkipInProcess, nil)
 		default:
-			f.lookIntoFile(dir, below, name, knownFile{file: file, settled: file.settled(now)})
+			f.examineFile(dir, below, name, knownFile{file: file, settled: file.settled(now)})
 		}
 	}
 }
 
-func (f *finder) lookIntoFile(dir *os.File, below, name string, file knownFile) {
+func (f *finder) examineFile(dir *os.File, below, name string, file knownFile) {
 	fd, err := osfile.OpenBelow(dir, name, unix.O_NONBLOCK|unix.O_NOCTTY)
 	if err != nil {
 		f.skipError(path.Join(below, name), err)

@@ -79,9 +79,9 @@ func (d *copyDir) damage(command string) error {
 	return nil
 }
 
-// graver returns the more serious error: damage rather than a file that this user may not read.
-// Both may be nil.
-func graver(a, b error) error {
+// moreSerious returns the more serious error: damage rather than a file that this user may not
+// read. Both may be nil.
+func moreSerious(a, b error) error {
 	if a == nil || b != nil && classify(a).code == exitSource && classify(b).code != exitSource {
 		return b
 	}

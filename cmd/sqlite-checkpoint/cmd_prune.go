@@ -69,7 +69,7 @@ func (cmd *pruneCmd) Run(ctx context.Context, con *console) error {
 	if err := con.show(result); err != nil {
 		return err
 	}
-	return graver(result.refusal(), dir.damage("prune"))
+	return moreSerious(result.refusal(), dir.damage("prune"))
 }
 
 // digestTimeout bounds how long prune waits for a backup that is about to publish the digest of its

@@ -59,7 +59,7 @@ func (r *pruneResult) refusal() (refusal error) {
 		if database.newest.forbidden() {
 			f.kind, f.hint = engine.KindUnreadable, readAsOwner
 		}
-		refusal = graver(refusal, f)
+		refusal = moreSerious(refusal, f)
 	}
 	return refusal
 }

@@ -26,8 +26,8 @@ func newWatchFinder(cmd *watchCmd, shard watch.Shard) *watchFinder {
 	return &watchFinder{cmd.Paths, cmd.Exclude, shard, make([]engine.FindCache, len(cmd.Paths)), unique}
 }
 
-// A sight is the result of a look.
-type sight struct {
+// A lookResult is what a look has found.
+type lookResult struct {
 	tokens   map[string]engine.Token
 	names    map[string]string // {name} of each path
 	problems []problem         // with any of them, databases may be missing
@@ -38,8 +38,8 @@ type sight struct {
 type problem struct{ key, text string }
 
 // look finds all databases and takes their tokens.
-func (f *watchFinder) look(ctx context.Context) (sight, error) {
-	s := sight{tokens: map[string]engine.Token{}, names: map[string]string{}}
+func (f *watchFinder) look(ctx context.Context) (lookResult, error) {
+	s := lookResult{tokens: map[string]engine.Token{}, names: map[string]string{}}
 	for i, root := range f.paths {
 		found, err := engine.FindDatabases(ctx, root, engine.FindOptions{Exclude: f.exclude, Cache: &f.caches[i]})
 		if ctx.Err() != nil {
@@ -49,7 +49,7 @@ func (f *watchFinder) look(ctx context.Context) (sight, error) {
 			return s, err
 		}
 		if err != nil {
-			s.trouble(root, err)
+			s.problem(root, err)
 			continue
 		}
 		s.skipped(root, found.Skipped)
@@ -58,22 +58,22 @@ func (f *watchFinder) look(ctx context.Context) (sight, error) {
 		}
 	}
 	if f.unique {
-		s.dropTwins()
+		s.dropSharedNames()
 	}
 	return s, nil
 }
 
-func (s *sight) trouble(key string, err error) {
+func (s *lookResult) problem(key string, err error) {
 	s.problems = append(s.problems, problem{key, err.Error()})
 }
 
 // skipped reports what was not searched. There may be many links and mounts, so only the first is
 // named.
-func (s *sight) skipped(root string, skipped []engine.Skipped) {
+func (s *lookResult) skipped(root string, skipped []engine.Skipped) {
 	first, count := map[engine.SkipReason]string{}, map[engine.SkipReason]int{}
 	for _, entry := range skipped {
 		if entry.Reason == engine.SkipUnreadable {
-			s.trouble(entry.Path, entry.Err)
+			s.problem(entry.Path, entry.Err)
 			continue
 		}
 		if count[entry.Reason]++; count[entry.Reason] == 1 {
@@ -91,10 +91,10 @@ func (s *sight) skipped(root string, skipped []engine.Skipped) {
 }
 
 // add takes the token of a database that is this worker's.
-func (s *sight) add(f *watchFinder, root, path string) {
+func (s *lookResult) add(f *watchFinder, root, path string) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
-		s.trouble(path, err)
+		s.problem(path, err)
 		return
 	}
 	if _, twice := s.tokens[absolute]; twice || !f.shard.Has(absolute) {
@@ -105,7 +105,7 @@ func (s *sight) add(f *watchFinder, root, path string) {
 	case errors.Is(err, engine.KindMissing) && path != root:
 		return // removed since it was found
 	case err != nil:
-		s.trouble(path, err)
+		s.problem(path, err)
 		return
 	}
 	if doubt := doubts[token.Doubt()]; doubt != "" {
@@ -132,21 +132,22 @@ func nameBelow(root, path string) string {
 	return strings.ReplaceAll(below, "/", "-")
 }
 
-// dropTwins leaves out databases that would share a {name}: one would be copied over the other.
-func (s *sight) dropTwins() {
+// dropSharedNames leaves out databases that would share a {name}: one would be copied over the
+// other.
+func (s *lookResult) dropSharedNames() {
 	paths := map[string][]string{}
 	for path, name := range s.names {
 		paths[name] = append(paths[name], path)
 	}
-	for name, twins := range paths {
-		if len(twins) < 2 {
+	for name, sharing := range paths {
+		if len(sharing) < 2 {
 			continue
 		}
-		slices.Sort(twins)
-		for _, path := range twins {
+		slices.Sort(sharing)
+		for _, path := range sharing {
 			delete(s.tokens, path)
-			s.trouble(path, fmt.Errorf("%s: not watched, because %s is %s for %d databases, such as %s: use %s",
-				path, nameMark, name, len(twins), twins[0], dbMark))
+			s.problem(path, fmt.Errorf("%s: not watched, because %s is %s for %d databases, such as %s: use %s",
+				path, nameMark, name, len(sharing), sharing[0], dbMark))
 		}
 	}
 }

@@ -24,7 +24,7 @@ type watcher struct {
 	argv     []string
 	schedule *watch.Scheduler
 	finder   *watchFinder
-	seen     sight                             // at the last look
+	seen     lookResult                        // at the last look
 	measured map[metrics.Series]metrics.Values // since the last save
 	children map[*child]bool
 	ends     chan childEnd
