@@ -14,9 +14,9 @@ import (
 )
 
 // A Token is the state of a database as stat(2) shows it: device, inode, size and modification time
-// of the database, of its -wal and of its -journal, or their absence, and the change time of the
-// database. Two equal tokens of one path prove that nothing was committed between them, as every
-// commit writes to one of these files. Different tokens prove nothing.
+// of the database, of its -wal and of its -journal, unless they are absent or empty, and the change
+// time of the database. Two equal tokens of one path prove that nothing was committed between them,
+// as every commit writes to one of these files. Different tokens prove nothing.
 //
 // A Token is comparable: use ==, or use it as a key. One that [Token.Doubt] doubts equals no other
 // token, nor does one that was taken before the last boot. The zero Token equals no token that was
@@ -28,7 +28,7 @@ type Token struct {
 	nonce              uint64 // random where doubt is not empty
 }
 
-// A tokenFile is a file's part of a token, zero if the file does not exist.
+// A tokenFile is a file's part of a token, zero without a file, and for an empty -wal or -journal.
 type tokenFile struct {
 	dev, ino     uint64
 	size         int64
@@ -115,13 +115,13 @@ func (t Token) judge(now time.Time, reliable bool, links int) Doubt {
 	return ""
 }
 
-// lstatSide leaves out the change time: whenever root opens a database, even to read it, SQLite
-// gives a -wal or -journal to the database's owner, which changes it. The next commit changes the
-// modification time.
+// lstatSide leaves out what a connection that only reads changes: it creates an empty -wal and
+// removes it. Whenever root opens a database, SQLite also gives a -wal or -journal to the
+// database's owner, which changes its change time. The next commit changes the modification time.
 func (c tokenClock) lstatSide(path string) (tokenFile, error) {
 	file, _, err := c.lstat(path)
 	file.ctime = 0
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && file.size == 0 {
 		return tokenFile{}, nil
 	}
 	return file, err

@@ -33,7 +33,7 @@ func TestTokenChanges(t *testing.T) {
 	}{
 		{"-wal appears", func() error { return write(main + "-wal") }},
 		{"-wal is written over", func() error { return write(main + "-wal") }},
-		{"-wal is truncated", func() error { return os.Truncate(main+"-wal", 0) }},
+		{"-wal is truncated", func() error { return os.Truncate(main+"-wal", 1) }},
 		{"-journal appears", func() error { return write(main + "-journal") }},
 		{"the database is written over", func() error { return write(main) }},
 		{"its times are set back", func() error { return os.Chtimes(main, time.Unix(1, 0), time.Unix(1, 0)) }},
@@ -132,6 +132,29 @@ func TestTokenSurvivesSnapshot(t *testing.T) {
 		if after := mustTake(t, later(), db); after != before {
 			t.Errorf("%s: %+v became %+v", mode, before, after)
 		}
+	}
+}
+
+// To read is no change, even where SQLite makes an empty -wal for it, and removes it.
+func TestTokenSurvivesReaders(t *testing.T) {
+	db := newWAL(t)
+	before := mustTake(t, later(), db)
+	app := open(t, db, "SELECT count(*) FROM t;")
+	if info, err := os.Stat(db + "-wal"); err != nil || info.Size() != 0 {
+		t.Fatalf("no empty -wal: %v", err)
+	}
+	if opened := mustTake(t, later(), db); opened != before {
+		t.Errorf("%+v became %+v", before, opened)
+	}
+	time.Sleep(20 * time.Millisecond) // longer than a tick of any kernel's clock
+	app.run(addRows, "PRAGMA wal_checkpoint(TRUNCATE);")
+	committed := mustTake(t, later(), db)
+	if committed == before {
+		t.Error("a commit, and a checkpoint that empties the -wal, leave the token as it was")
+	}
+	app.Close()
+	if closed := mustTake(t, later(), db); closed != committed {
+		t.Errorf("%+v became %+v", committed, closed)
 	}
 }
 
