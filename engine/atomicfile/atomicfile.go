@@ -52,9 +52,10 @@ func NewDir(parent string) (*Dir, error) {
 	return p.NewDir()
 }
 
-// NewDir removes what killed runs left there and creates a private directory.
+// NewDir creates a private directory. The first NewDir of a Place removes what killed runs left
+// there: to read a large directory takes longer than a small backup.
 func (p *Place) NewDir() (*Dir, error) {
-	p.Sweep()
+	p.swept.Do(p.Sweep)
 	live.Lock()
 	defer live.Unlock()
 	if live.removed {

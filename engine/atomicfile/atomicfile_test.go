@@ -244,6 +244,26 @@ func TestSweepAfterKill(t *testing.T) {
 	}
 }
 
+// TestSweepIsDoneOnce: a second private directory in a Place does not read all of the names again.
+func TestSweepIsDoneOnce(t *testing.T) {
+	place, err := OpenPlace(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer place.Close()
+	for _, want := range []bool{false, true} {
+		abandoned := left(t, place.Path())
+		d, err := place.NewDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Close()
+		if _, err := os.Lstat(abandoned); (err == nil) != want {
+			t.Errorf("the abandoned directory is still there: %v, want %v", err == nil, want)
+		}
+	}
+}
+
 func TestDirIsPrivate(t *testing.T) {
 	d, err := NewDir(t.TempDir())
 	if err != nil {

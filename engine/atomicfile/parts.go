@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 )
 
@@ -56,16 +57,16 @@ func (d *Dir) Move(name string, to *Place, dst string) error {
 }
 
 func (d *Dir) names() (names []string, err error) {
-	err = d.each(func(name string) error {
+	err = eachName(d.dir, func(name string) error {
 		names = append(names, name)
 		return nil
 	})
 	return names, err
 }
 
-// each calls f with every name in the directory until f fails.
-func (d *Dir) each(f func(name string) error) error {
-	list, err := openAt(d.dir, ".")
+// eachName calls f with every name in the directory until f fails.
+func eachName(dir *os.File, f func(name string) error) error {
+	list, err := openAt(dir, ".")
 	if err != nil {
 		return err
 	}

@@ -6,14 +6,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 )
 
 // A Place is a directory that is looked up once. Every operation on a name in it happens in that
 // very directory, even if its path leads elsewhere by then. It is safe for concurrent use until
 // Close.
 type Place struct {
-	path string
-	dir  *os.File // need not be readable
+	path  string
+	dir   *os.File  // need not be readable
+	swept sync.Once // by NewDir
 }
 
 // ErrForeignLink means that a path that root was to write to leads through a symbolic link of
@@ -27,7 +29,7 @@ func OpenPlace(path string) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Place{path, dir}, nil
+	return &Place{path: path, dir: dir}, nil
 }
 
 // OpenPlaceOf opens the directory of a file, and returns the file's name in it. That is ".", which
@@ -51,7 +53,7 @@ func (p *Place) again() (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Place{p.path, dir}, nil
+	return &Place{path: p.path, dir: dir}, nil
 }
 
 // Sub opens a directory in the directory. It follows no symbolic link.
@@ -60,7 +62,7 @@ func (p *Place) Sub(name string) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Place{p.join(name), dir}, nil
+	return &Place{path: p.join(name), dir: dir}, nil
 }
 
 // ErrLocked means that another process holds the lock of a directory.

@@ -22,11 +22,15 @@ func Sweep(parent string) {
 
 // Sweep removes the private directories that killed runs left there; see [Sweep].
 func (p *Place) Sweep() {
-	names, _ := p.Names()
-	for _, name := range names {
+	var found []string
+	eachName(p.dir, func(name string) error {
 		if isDirName(name) {
-			p.sweepDir(name)
+			found = append(found, name)
 		}
+		return nil
+	})
+	for _, name := range found {
+		p.sweepDir(name)
 	}
 }
 
@@ -57,7 +61,7 @@ func (d *Dir) abandoned() bool {
 	if _, network, err := NetworkFilesystem(d.Path()); err != nil || !oldEnough(info.ModTime(), network) {
 		return false
 	}
-	return d.each(func(name string) error {
+	return eachName(d.dir, func(name string) error {
 		if !isContent(name) {
 			return errForeign
 		}
