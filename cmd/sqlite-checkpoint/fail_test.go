@@ -104,7 +104,7 @@ func TestEveryStreamErrorHasAnExitStatus(t *testing.T) {
 // TestHintsNameFlags: the hint for each kind and command names only flags that the command has;
 // flags after the name of another command are that command's.
 func TestHintsNameFlags(t *testing.T) {
-	parser, err := kong.New(&cli{}, longHelp(), kong.Bind(&console{}))
+	parser, err := kong.New(&cli{}, withLongHelp(), kong.Bind(&console{}))
 	if err != nil {
 		t.Fatal(err)
 	}
