@@ -79,9 +79,9 @@ const (
 )
 
 // FindDatabases searches the directory root, and every directory below it, for SQLite databases. A
-// database is a regular file of at least 512 bytes, of any name, that begins with SQLite's 16-byte
-// magic string. A root that is not a directory is returned as the only database without being
-// opened.
+// database is a regular file of at least 512 bytes that begins with SQLite's 16-byte magic string,
+// of any name but that of another one's -wal, -shm or -journal. A root that is not a directory is
+// returned as the only database without being opened.
 //
 // Symbolic links below root and what is mounted there are not followed but listed in Skipped, and
 // so is everything that cannot be read. Only a root that cannot be opened, a malformed
@@ -161,6 +161,7 @@ func (f *finder) search(dir *os.File, below string) error {
 			dirs = append(dirs, entry.Name())
 		}
 	}
+	slices.Sort(files) // a database comes before its -wal, -shm and -journal
 	for batch := range slices.Chunk(files, findBatch) {
 		if err := context.Cause(f.ctx); err != nil {
 			return err
@@ -199,6 +200,9 @@ func (f *finder) examine(dir *os.File, below string, names []string) {
 	now := time.Now()
 	held := sync.OnceValue(osfile.OpenInodes) // rarely needed, as most files are known from the last search
 	for _, name := range names {
+		if f.isSideFile(path.Join(below, name)) {
+			continue
+		}
 		var stat unix.Stat_t
 		if err := unix.Fstatat(int(dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			f.skipError(path.Join(below, name), err)
@@ -216,6 +220,14 @@ func (f *finder) examine(dir *os.File, below string, names []string) {
 			f.examineFile(dir, below, name, knownFile{file: file, settled: file.settled(now)})
 		}
 	}
+}
+
+// isSideFile reports whether the file is the -wal, -shm or -journal of a database that was found.
+func (f *finder) isSideFile(below string) bool {
+	return slices.ContainsFunc(auxSuffixes, func(suffix string) bool {
+		database, found := strings.CutSuffix(below, suffix)
+		return found && f.seen[database].database
+	})
 }
 
 func (f *finder) examineFile(dir *os.File, below, name string, file knownFile) {

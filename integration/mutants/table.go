@@ -159,6 +159,8 @@ var table = []mutant{
 		"p.swept.Do(p.Sweep)\nlive.Lock()", "p.Sweep()\nlive.Lock()"},
 	{"every start reads the grammar of all commands", "./cmd/sqlite-checkpoint TestFastStart",
 		`return kong.IgnoreFields("^cli[.](" + strings.Join(others, "|") + ")$")`, `return kong.IgnoreFields()`},
+	{"watch opens the -wal of a database that is in use", "./engine TestFindCacheOpensOnce",
+		"if f.isSideFile(path.Join(below, name)) {", "if false {"},
 	{"an application that only reads has CMD run", "./engine TestTokenSurvivesReaders",
 		`if errors.Is(err, fs.ErrNotExist) || err == nil && file.size == 0 {`, `if errors.Is(err, fs.ErrNotExist) {`},
 	{"what SIGKILL leaves behind is never removed", "./integration/faults TestFaults/058",
