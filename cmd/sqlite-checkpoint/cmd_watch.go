@@ -67,6 +67,7 @@ func (cmd *watchCmd) Validate() error {
 // Run is the command.
 func (cmd *watchCmd) Run(ctx context.Context, con *console) error {
 	con.streaming = true // stdout is CMD's
+	con.allow(cmd.Grace)
 	w, err := cmd.prepare(con)
 	if err != nil {
 		return err

@@ -183,7 +183,7 @@ func TestWatchTermWaits(t *testing.T) {
 	w.until("CMD runs", func() bool { return w.exists("log") })
 	first := w.runs()
 	w.signal(syscall.SIGTERM)
-	time.Sleep(200 * time.Millisecond) // CMD must not see a TERM, however late it comes
+	time.Sleep(endDelay + time.Second) // CMD must not see a TERM, however late it comes
 	w.touch("go")
 	w.mustEnd(0)
 	if !w.exists("done") || !slices.Equal(w.runs(), first) {

@@ -159,6 +159,8 @@ var table = []mutant{
 		"p.swept.Do(p.Sweep)\nlive.Lock()", "p.Sweep()\nlive.Lock()"},
 	{"every start reads the grammar of all commands", "./cmd/sqlite-checkpoint TestFastStart",
 		`return kong.IgnoreFields("^cli[.](" + strings.Join(others, "|") + ")$")`, `return kong.IgnoreFields()`},
+	{"watch ends before --grace has passed", "./cmd/sqlite-checkpoint TestWatchTermWaits",
+		"con.streaming = true // stdout is CMD's\ncon.allow(cmd.Grace)", "con.streaming = true"},
 	{"watch opens the -wal of a database that is in use", "./engine TestFindCacheOpensOnce",
 		"if f.isSideFile(path.Join(below, name)) {", "if false {"},
 	{"an application that only reads has CMD run", "./engine TestTokenSurvivesReaders",
