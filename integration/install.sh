@@ -36,6 +36,7 @@ programs='
 	sshd          openssh-server
 	strace
 	systemd-analyze systemd
+	systemd-nspawn systemd-container
 	time
 	zstd
 '
