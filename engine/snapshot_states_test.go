@@ -107,6 +107,18 @@ func TestSnapshotStates(t *testing.T) {
 			os.Chmod(db, 0o644)
 			return db
 		}},
+		{"WAL, crashed, header of the WAL alone", accessCopy, "500", func(t *testing.T) string {
+			db := crashed(t, "-wal", "-shm")
+			if err := os.Truncate(db+"-wal", 32); err != nil {
+				t.Fatal(err)
+			}
+			return db
+		}},
+		{"WAL, crashed, garbage for a WAL", accessCopy, "500", func(t *testing.T) string {
+			db := crashed(t, "-shm")
+			writeFile(t, db+"-wal", bytes.Repeat([]byte("garbage "), 512))
+			return db
+		}},
 		{"WAL, garbage for a WAL", accessCopy, "500", func(t *testing.T) string {
 			db := newWAL(t)
 			writeFile(t, db+"-wal", bytes.Repeat([]byte("garbage "), 512))
@@ -120,7 +132,7 @@ func TestSnapshotStates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			state, err := src.readState()
+			state, _, err := src.survey("open")
 			src.Close()
 			if err != nil || state.access() != c.how {
 				t.Fatalf("state %+v is access %d (%v), want %d", state, state.access(), err, c.how)

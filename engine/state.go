@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // A presence says whether a file beside a database exists and holds data.
@@ -80,8 +82,39 @@ func (s *sourceFile) survey(op string) (sourceState, neighbours, error) {
 	if beside.elsewhere(state) {
 		return state, beside, errElsewhere
 	}
-	state.shm = state.shm && (beside.index || !s.onOverlay())
+	if state.shm && !beside.index {
+		if state.shm, err = s.indexRebuildable(state); err != nil {
+			return state, beside, sourceError(op, s.name, err)
+		}
+	}
 	return state, beside, nil
+}
+
+// indexRebuildable reports whether SQLite can read a -wal whose -shm no connection has open: it
+// builds an index of its own. If the header of the -wal is not valid, or no frame follows it, it
+// tries for ten seconds, in vain. On overlayfs it must not try: it would copy the -wal up.
+func (s *sourceFile) indexRebuildable(state sourceState) (bool, error) {
+	if s.onOverlay() {
+		return false, nil
+	}
+	if state.wal != nonEmpty {
+		return true, nil
+	}
+	wal, err := s.openFile("-wal")
+	if os.IsNotExist(err) { // an application has closed
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer wal.Close()
+	var start [sqlitefile.WALHeaderSize + 1]byte
+	n, err := wal.ReadAt(start[:], 0)
+	if err != nil && err != io.EOF {
+		return false, err
+	}
+	_, valid := sqlitefile.ParseWALHeader(start[:n])
+	return n < sqlitefile.WALHeaderSize || valid && n > sqlitefile.WALHeaderSize, nil
 }
 
 // onOverlay reports whether the source is on overlayfs. There SQLite, which opens a -wal for
