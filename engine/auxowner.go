@@ -8,13 +8,10 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// checkAuxFiles checks, for root, the files that SQLite would open beside the database and chown to
-// its owner: a user who can write to the directory could put another user's file there, or a link
-// to it.
+// checkAuxFiles checks the files that SQLite would open beside the database. It follows no link
+// there, and as root it would chown them to the owner of the database: a user who can write to the
+// directory could put another user's file there.
 func (s *sourceFile) checkAuxFiles() error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
 	for _, suffix := range auxSuffixes {
 		info, err := os.Lstat(s.path + suffix)
 		if err != nil {
@@ -34,6 +31,8 @@ func (s *sourceFile) foreign(info fs.FileInfo) string {
 	switch uid := ownerID(info); {
 	case info.Mode().Type() == fs.ModeSymlink:
 		return "is a symbolic link"
+	case os.Geteuid() != 0:
+		return ""
 	case !info.Mode().IsRegular():
 		return "" // which is refused in any case
 	case osfile.HardLinks(info) > 1:

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"syscall"
@@ -113,8 +114,8 @@ func (s *sourceFile) inspect(ctx context.Context) (Inspection, outlook, error) {
 	in.Filesystem, in.NetworkFilesystem, _ = networkFilesystem(s.path)
 	for range inspectAttempts {
 		steady, err := in.read(ctx, s)
-		if err != nil {
-			return Inspection{}, outlook{}, inspectError(ctx, s.name, err)
+		if err != nil { // of a link, perhaps, which says more
+			return Inspection{}, outlook{}, inspectError(ctx, s.name, cmp.Or(s.checkAuxFiles(), err))
 		}
 		if steady {
 			break
