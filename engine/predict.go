@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
@@ -101,18 +101,24 @@ func (p *Prediction) predictCopy(ctx context.Context, s *sourceFile, how access)
 	stamps := s.fileStates()
 	if how == accessCopy {
 		scratch = stamps.main.Size + stamps.wal.Size
-		if err := spaceBeside(p.TempDir, stamps, scratch)(scratch); err != nil {
+		if err := scratchRoom(p.TempDir, stamps); err != nil {
 			return err
 		}
+		if err := checkInodes(p.TempDir, scratchNames); err != nil {
+			return err
+		}
+	}
+	whole := extent{int64(p.Inspection.PageSize), p.Inspection.PageCount, how.logged()}
+	if _, err := s.checkWhole(ctx, whole); err != nil { // SQLite, which opens the source, would see it first
+		return err
 	}
 	if err := s.checkCount(p.Inspection.PageCount); err != nil {
 		return err
 	}
-	whole := extent{int64(p.Inspection.PageSize), p.Inspection.PageCount, how.logged()}
-	if _, err := s.checkWhole(ctx, whole); err != nil {
+	p.Space = scratch + p.Size
+	if err := checkFileSize(p.TempDir, p.Size); err != nil {
 		return err
 	}
-	p.Space = scratch + p.Size
 	if err := spaceBeside(p.TempDir, stamps, p.Size)(p.Space); err != nil {
 		return err
 	}
@@ -131,31 +137,32 @@ func (s *sourceFile) lockedError() error {
 
 // checkWritable fails if no private directory could be created in dir.
 func checkWritable(dir string) error {
-	var stat unix.Stat_t
-	err := unix.Stat(dir, &stat)
-	if err == nil && stat.Mode&unix.S_IFMT != unix.S_IFDIR {
-		err = syscall.ENOTDIR
-	}
+	place, err := atomicfile.OpenPlace(dir)
 	if err == nil {
-		err = unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
-	}
-	if err == nil {
-		err = checkInodes(dir)
+		place.Close()
+		// unix.Faccessat with AT_EACCESS would not see that dir is immutable.
+		err = unix.Access(dir, unix.W_OK|unix.X_OK)
 	}
 	if err != nil {
-		return tempError("create a private directory in", dir, &fs.PathError{Op: "mkdir", Path: dir, Err: err})
+		return tempError("create a private directory in", dir, err)
 	}
-	return nil
+	return checkInodes(dir, privateNames)
 }
 
-// checkInodes fails if the file system counts inodes and two are not free.
-func checkInodes(dir string) error {
-	const names = 2 // the private directory and the copy
+// How many names a copy takes: the private directory and the image, and, where the source's files
+// are copied first, another directory and two files.
+const (
+	privateNames = 2
+	scratchNames = privateNames + 3
+)
+
+// checkInodes fails if the file system counts inodes and so many are not free.
+func checkInodes(dir string, names uint64) error {
 	var stat unix.Statfs_t
-	if err := unix.Statfs(dir, &stat); err != nil || stat.Files == 0 || stat.Ffree >= names {
+	if err := unix.Statfs(dir, &stat); err != nil || stat.Files == 0 || uint64(stat.Ffree) >= names {
 		return nil
 	}
-	return unix.ENOSPC
+	return tempError("create a private directory in", dir, unix.ENOSPC)
 }
 
 // How fast a copy is at best, and how fast its check, in bytes per second.

@@ -135,8 +135,7 @@ func (p *readTx) connectCopy(ctx context.Context, tempDir string) (*conn, error)
 		return nil, sourceError("read", p.source.name, err)
 	}
 	defer fromWAL.Close()
-	size := p.before.main.Size + p.before.wal.Size
-	if err := spaceBeside(tempDir, p.before, size)(size); err != nil {
+	if err := scratchRoom(tempDir, p.before); err != nil {
 		return nil, err
 	}
 	if p.scratch, err = atomicfile.NewDir(tempDir); err != nil {

@@ -115,6 +115,9 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	if err != nil && opts.Check != CheckNone {
 		return p.explain(err)
 	}
+	if err := checkFileSize(where, p.pages*p.pageSize); err != nil {
+		return err
+	}
 	p.room = spaceBeside(where, p.before, p.pages*p.pageSize)
 	if err := p.room(p.pages * p.pageSize); err != nil {
 		return err

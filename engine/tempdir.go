@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 
@@ -42,6 +43,21 @@ func spaceBeside(dir string, source fileStates, size int64) func(left int64) err
 		margin = max(margin, min(size, 64<<20), size/20, source.wal.Size)
 	}
 	return func(left int64) error { return checkSpace(dir, left, margin) }
+}
+
+// scratchRoom fails unless copies of the main file and the -wal fit into dir.
+func scratchRoom(dir string, source fileStates) error {
+	size := source.main.Size + source.wal.Size
+	return cmp.Or(checkFileSize(dir, max(source.main.Size, source.wal.Size)), spaceBeside(dir, source, size)(size))
+}
+
+// checkFileSize fails with KindNoSpace if this process may not write a file of size bytes.
+func checkFileSize(dir string, size int64) error {
+	if limit := osfile.FileSizeLimit(); limit < uint64(size) {
+		return &Error{Kind: KindNoSpace, Op: "copy to", Path: dir, Err: fmt.Errorf("%w: %s needed, ulimit -f allows %s",
+			unix.EFBIG, humanize.IBytes(uint64(size)), humanize.IBytes(limit))}
+	}
+	return nil
 }
 
 // checkSpace fails with KindNoSpace unless size bytes fit into the file system of dir and leave the

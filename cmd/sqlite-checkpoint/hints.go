@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -90,6 +91,8 @@ func caseHint(kind engine.Kind, err error) string {
 		return "bind-mount its directory where the path is shorter (mount --bind)"
 	case kind == engine.KindTemp && errors.Is(err, engine.ErrPathTooLong):
 		return "use a directory with a shorter path"
+	case kind == engine.KindNoSpace && errors.Is(err, syscall.EFBIG):
+		return "raise the limit of a file's size with ulimit -f, or LimitFSIZE in a systemd unit"
 	case kind == engine.KindTemp && errors.Is(err, fs.ErrNotExist):
 		return "create the directory first"
 	case !errors.As(err, &known):

@@ -41,12 +41,12 @@ func (p *running) foreseen(env []string) *forecast {
 		tr.stdout != nil {
 		return nil
 	}
-	if flags := tr.args[1 : n-2]; len(flags) > 0 && (len(flags) != 2 || flags[0] != "--busy-timeout") {
+	if flags := tr.args[1 : n-2]; len(flags) > 0 && (len(flags) != 2 ||
+		!slices.Contains([]string{"--busy-timeout", "--tmpdir"}, flags[0])) {
 		return nil
 	}
-	traced := slices.ContainsFunc(tr.under, func(arg string) bool { return filepath.Base(arg) == "strace" })
-	if len(tr.under) > 0 && (traced || !slices.Contains([]string{"setpriv", "unshare"}, filepath.Base(tr.under[0]))) {
-		return nil // the fault is not there for doctor, or is spent on it
+	if !foreseeable(tr.under) {
+		return nil
 	}
 	f := p.doctor(tr.under, env)
 	asRoot := len(tr.under) == 0 || filepath.Base(tr.under[0]) != "setpriv"
@@ -56,11 +56,31 @@ func (p *running) foreseen(env []string) *forecast {
 	return f
 }
 
+// foreseeable reports whether what runs the program does the same to doctor: a fault that strace
+// injects would not be there for it, or would be spent on it.
+func foreseeable(under []string) bool {
+	if len(under) == 0 {
+		return true
+	}
+	traced := slices.ContainsFunc(under, func(arg string) bool { return filepath.Base(arg) == "strace" })
+	switch filepath.Base(under[0]) {
+	case "setpriv", "unshare":
+		return !traced
+	case "prlimit":
+		return strings.HasPrefix(under[1], "--fsize=")
+	}
+	return false
+}
+
 // doctor returns what doctor says about the source of the trial.
 func (p *running) doctor(under, env []string) *forecast {
 	p.Helper()
 	tr := p.trial
-	argv := slices.Concat(under, []string{p.Program, "--json", "doctor", tr.args[len(tr.args)-2]})
+	argv := slices.Concat(under, []string{p.Program, "--json", "doctor"})
+	if tr.args[1] == "--tmpdir" {
+		argv = append(argv, tr.args[1:3]...)
+	}
+	argv = append(argv, tr.args[len(tr.args)-2])
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env = tr.dir, env
 	out, err := cmd.Output()
@@ -129,6 +149,10 @@ var doctorStates = map[string]func(s *scene){
 	"empty journal":       func(s *scene) { s.rollback(); s.Write(s.db+"-journal", nil) },
 	"empty WAL":           func(s *scene) { s.wal(); s.Write(s.db+"-wal", nil) },
 	"garbage for a WAL":   func(s *scene) { s.wal(); s.Write(s.db+"-wal", randomBytes(20000)) },
+	"header for a WAL":    func(s *scene) { s.crashed("-wal", "-shm"); s.Check(os.Truncate(s.db+"-wal", 32)) },
+	"garbage and a -shm":  func(s *scene) { s.crashed("-shm"); s.Write(s.db+"-wal", randomBytes(20000)) },
+	"link for a WAL":      func(s *scene) { s.wal(); s.Check(os.Symlink("app.db-elsewhere", s.db+"-wal")) },
+	"link for a journal":  func(s *scene) { s.rollback(); s.Check(os.Symlink("app.db", s.db+"-journal")) },
 	"empty -wal and -shm": func(s *scene) { s.wal(); s.Write(s.db+"-wal", nil); s.Write(s.db+"-shm", nil) },
 	"cut short":           func(s *scene) { s.rollback(); s.Check(os.Truncate(s.db, 8192)) },
 	"virtual table of an unknown module": func(s *scene) {
@@ -186,7 +210,7 @@ func TestDoctorForesees(t *testing.T) {
 				state(s)
 				s.Check(os.Chown(s.source, harness.App, harness.App))
 				for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-					if err := os.Chown(s.db+suffix, harness.App, harness.App); err != nil && !os.IsNotExist(err) {
+					if err := os.Lchown(s.db+suffix, harness.App, harness.App); err != nil && !os.IsNotExist(err) {
 						t.Fatal(err)
 					}
 				}

@@ -17,6 +17,13 @@ var outputFaults = []matrixRow{
 			s.try(trial{under: s.mounted("mount -t tmpfs -o size=64m,nr_inodes=" + inodes + " none " + s.Temp),
 				codes: []int{codeSpace}, says: []string{s.Temp, "no space left"}})
 		}
+		s.part("for the WAL too", func(s *scene) {
+			s.crashed("-wal")
+			for inodes, code := range map[string]int{"5": codeSpace, "6": codeDone} {
+				s.try(trial{under: s.mounted("mount -t tmpfs -o size=64m,nr_inodes=" + inodes + " none " + s.Temp),
+					codes: []int{code}, says: []string{s.Temp, "no space left"}})
+			}
+		})
 	}},
 	{row: 63, name: "EIO, ENOSPC, EINTR or short write on the Nth write of the copy", try: func(s *scene) {
 		s.tinyRollback()
@@ -32,7 +39,7 @@ var outputFaults = []matrixRow{
 		s.big()
 		for _, limit := range []int{0, 4096, 100_000, 10 << 20} {
 			s.try(trial{under: s.limited(fmt.Sprintf("--fsize=%d", limit)), codes: []int{codeSpace},
-				says: []string{s.Temp}})
+				says: []string{s.Temp, "file too large", "ulimit -f"}})
 		}
 	}},
 	{row: 66, name: "fsync error", try: fsyncErrors},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -108,6 +109,20 @@ func oddTemp(s *scene) {
 		says: []string{s.Root + "/missing"}})
 	s.try(trial{under: s.mounted(fmt.Sprintf("mount --bind %s %[1]s && mount -o remount,bind,ro %[1]s", s.Temp)),
 		codes: []int{codeSpace}, says: []string{s.Temp, "read-only"}})
+	s.part("immutable", func(s *scene) {
+		s.rollback()
+		s.Check(exec.Command(harness.Tool(s.TB, "chattr"), "+i", s.Temp).Run())
+		defer func() { s.Check(exec.Command(harness.Tool(s.TB, "chattr"), "-i", s.Temp).Run()) }()
+		s.try(trial{codes: []int{codeSpace}, says: []string{s.Temp, "not permitted"}})
+	})
+	s.part("link", func(s *scene) {
+		s.rollback()
+		link := filepath.Join(s.Root, "link")
+		s.Check(os.Symlink(s.Temp, link))
+		s.Check(os.Lchown(link, harness.Nobody, harness.Nobody))
+		s.try(trial{args: []string{"backup", "--tmpdir", link, s.db, "-"}, codes: []int{codeSpace},
+			says: []string{link, "symbolic link of another user"}})
+	})
 	s.part("traps", func(s *scene) {
 		s.SQLite(s.db, rowsSQL(2000))
 		victim := filepath.Join(s.out, "victim")

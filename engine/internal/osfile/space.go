@@ -1,6 +1,10 @@
 package osfile
 
-import "golang.org/x/sys/unix"
+import (
+	"math"
+
+	"golang.org/x/sys/unix"
+)
 
 // FreeBytes returns how many bytes an unprivileged user can still write to the file system of dir.
 func FreeBytes(dir string) (uint64, error) {
@@ -9,4 +13,13 @@ func FreeBytes(dir string) (uint64, error) {
 		return 0, err
 	}
 	return uint64(stat.Bavail) * uint64(stat.Bsize), nil
+}
+
+// FileSizeLimit returns the length in bytes that this process may give a file.
+func FileSizeLimit() uint64 {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		return math.MaxUint64
+	}
+	return uint64(limit.Cur)
 }
