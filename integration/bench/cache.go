@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // caches measures how many of its hot pages an application keeps in the page cache. It shares a
@@ -13,12 +15,12 @@ import (
 // times that size.
 func (b *bench) caches(db string, size int64) error {
 	const part = "cache"
-	g, err := newCgroup(size / 10 * 7)
+	g, err := testkit.NewCgroup(size / 10 * 7)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "cache: not measured: no cgroup: %v\n", err)
 		return b.out.put(size, part, figure{What: "application in a memory cgroup: not measured: no cgroup"})
 	}
-	g.remove()
+	g.Remove()
 	programs := []struct {
 		name   string
 		limits cacheLimits
@@ -62,11 +64,11 @@ func visited(db string, size int64, argv []string) (v visit, err error) {
 	if err := evict(db); err != nil {
 		return v, err
 	}
-	g, err := newCgroup(size / 10 * 7)
+	g, err := testkit.NewCgroup(size / 10 * 7)
 	if err != nil {
 		return v, err
 	}
-	defer g.remove()
+	defer g.Remove()
 	r, err := startReader(g, db)
 	if err != nil {
 		return v, err
@@ -82,7 +84,7 @@ func visited(db string, size int64, argv []string) (v visit, err error) {
 		return v, err
 	}
 	begin := time.Now()
-	if _, err := command(g.command(argv...)...)(); err != nil {
+	if _, err := command(g.Command(argv...)...)(); err != nil {
 		return v, err
 	}
 	v.took = time.Since(begin)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // readCommand is the argument with which bench starts itself as an application that reads a file at
@@ -164,12 +166,12 @@ type reader struct {
 }
 
 // startReader starts an application in the cgroup and waits until it has warmed up.
-func startReader(g *cgroup, db string) (*reader, error) {
+func startReader(g *testkit.Cgroup, db string) (*reader, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	argv := g.command(self, readCommand, db)
+	argv := g.Command(self, readCommand, db)
 	r := &reader{cmd: exec.Command(argv[0], argv[1:]...)}
 	r.cmd.Stderr = os.Stderr
 	if r.in, err = r.cmd.StdinPipe(); err != nil {

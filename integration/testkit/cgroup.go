@@ -1,4 +1,4 @@
-package main
+package testkit
 
 import (
 	"errors"
@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// A cgroup limits the memory of the processes in it, page cache included.
-type cgroup struct{ dir string }
+// A Cgroup limits the memory of the processes in it, page cache included.
+type Cgroup struct{ dir string }
 
-// newCgroup creates a cgroup below the root of the hierarchy, version 1 or 2. It fails if this
+// NewCgroup creates a cgroup below the root of the hierarchy, version 1 or 2. It fails if this
 // process lacks the permission.
-func newCgroup(limit int64) (*cgroup, error) {
+func NewCgroup(limit int64) (*Cgroup, error) {
 	const root = "/sys/fs/cgroup"
 	parent, file := filepath.Join(root, "memory"), "memory.limit_in_bytes"
 	if controllers, err := os.ReadFile(filepath.Join(root, "cgroup.controllers")); err == nil {
@@ -26,26 +26,30 @@ func newCgroup(limit int64) (*cgroup, error) {
 			return nil, err
 		}
 	}
-	g := &cgroup{filepath.Join(parent, fmt.Sprintf("sqlite-checkpoint-bench-%d", os.Getpid()))}
-	if err := os.Mkdir(g.dir, 0o755); err != nil {
+	dir, err := os.MkdirTemp(parent, "sqlite-checkpoint-")
+	if err != nil {
 		return nil, err
 	}
+	g := &Cgroup{dir}
 	if err := os.WriteFile(filepath.Join(g.dir, file), fmt.Append(nil, limit), 0); err != nil {
-		g.remove()
+		g.Remove()
 		return nil, err
 	}
 	return g, nil
 }
 
-// command returns a command line that runs argv in the cgroup.
-func (g *cgroup) command(argv ...string) []string {
+// Command returns a command line that runs argv in the cgroup.
+func (g *Cgroup) Command(argv ...string) []string {
 	const enter = `echo $$ >"$0" && exec "$@"`
-	return append([]string{"sh", "-c", enter, filepath.Join(g.dir, "cgroup.procs")}, argv...)
+	return append([]string{"sh", "-c", enter, g.Processes()}, argv...)
 }
 
-// remove removes the cgroup. It retries, because the kernel may still count a process in it for a
+// Processes returns the file to which a process writes its ID to enter the cgroup.
+func (g *Cgroup) Processes() string { return filepath.Join(g.dir, "cgroup.procs") }
+
+// Remove removes the cgroup. It retries, because the kernel may still count a process in it for a
 // moment after wait(2).
-func (g *cgroup) remove() {
+func (g *Cgroup) Remove() {
 	for range 100 {
 		if os.Remove(g.dir) == nil {
 			return
