@@ -19,15 +19,15 @@ const maxMapped = 0x7fff0000
 
 // checkImage has SQLite check the private file. It returns the level that the file has passed, and
 // the reason if that is less than was asked for. name is what messages call the database, start how
-// goroutines are started. A check that is interrupted fails with the interruption, whatever SQLite
-// says meanwhile.
+// goroutines are started; pragmas are openImage's. A check that is interrupted fails with the
+// interruption, whatever SQLite says meanwhile.
 func checkImage(
-	ctx context.Context, image *os.File, name string, check Check, start goFunc,
+	ctx context.Context, image *os.File, name string, check Check, start goFunc, pragmas ...string,
 ) (level Level, reason string, err error) {
 	if check == CheckNone {
 		return LevelNone, "", nil
 	}
-	level, reason, err = runCheck(ctx, image, name, check, start)
+	level, reason, err = runCheck(ctx, image, name, check, start, pragmas...)
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err()
 	}
@@ -35,9 +35,9 @@ func checkImage(
 }
 
 func runCheck(
-	ctx context.Context, image *os.File, name string, check Check, start goFunc,
+	ctx context.Context, image *os.File, name string, check Check, start goFunc, pragmas ...string,
 ) (Level, string, error) {
-	c, err := openImage(ctx, image)
+	c, err := openImage(ctx, image, pragmas...)
 	if isIOError(err) || errors.Is(err, errSwapped) {
 		return "", "", tempError("open", image.Name(), err)
 	}
@@ -60,13 +60,13 @@ func runCheck(
 // its length times that of the text.
 const maxPattern = 1000
 
-// openImage opens a private image for a check.
+// openImage opens a private image for a check and sets the pragmas, besides its own.
 //
 // The connection is read-only on purpose: only then does the check not run the CHECK constraints of
 // a hostile schema. Generated columns are computed, so values are limited to about the length of
 // the image, which no stored value exceeds. Mapping the file is safe because no other process can
 // truncate it.
-func openImage(ctx context.Context, image *os.File) (*conn, error) {
+func openImage(ctx context.Context, image *os.File, pragmas ...string) (*conn, error) {
 	info, err := image.Stat()
 	if err != nil {
 		return nil, err
@@ -78,7 +78,8 @@ func openImage(ctx context.Context, image *os.File) (*conn, error) {
 	c.SetLimit(sqlite3.SQLITE_LIMIT_LENGTH, int(min(max(info.Size(), 1<<20), 1e9)))
 	c.SetLimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, maxPattern)
 	mapped := fmt.Sprintf("mmap_size=%d", maxMapped)
-	for _, pragma := range []string{"trusted_schema=OFF", "cell_size_check=ON", mapped} {
+	pragmas = append([]string{"trusted_schema=OFF", "cell_size_check=ON", mapped}, pragmas...)
+	for _, pragma := range pragmas {
 		if err := c.exec(ctx, "PRAGMA "+pragma); err != nil {
 			c.Close()
 			return nil, err

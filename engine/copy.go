@@ -25,7 +25,8 @@ const (
 
 // copyPages copies the source into the private file, which must be empty. The read transaction
 // makes it one consistent image however many steps it takes: SQLite restarts a backup only if a new
-// read transaction finds the file changed. It never sleeps: in rollback mode writers wait for it.
+// read transaction finds the file changed. Only in WAL mode does it ever sleep: in rollback mode
+// writers wait for it.
 func copyPages(ctx context.Context, p *readTx, f *os.File, opts SnapshotOptions) (pages int64, err error) {
 	dst := f.Name()
 	to, err := openPrivate(f, nil, "mode=rw", "_busy_timeout=0", "_synchronous=OFF", "_locking_mode=EXCLUSIVE")
@@ -91,6 +92,9 @@ func (c *copier) steps(ctx context.Context, limit time.Duration) (err error) {
 			return err
 		}
 		p.footprint.leave(end)
+		if p.source.header.WAL() {
+			c.waitForDisk()
+		}
 		if p.source.stall.beat() {
 			return errStalled
 		}
@@ -104,6 +108,14 @@ func (c *copier) steps(ctx context.Context, limit time.Duration) (err error) {
 		c.progress(Progress{PhaseCopy, (p.pages - int64(left)) * p.pageSize, p.pages * p.pageSize})
 	}
 	return nil
+}
+
+// waitForDisk waits a moment if memory is short and the disk slower than the copy.
+func (c *copier) waitForDisk() {
+	for begin := time.Now(); c.tx.residence.exceeded() && time.Since(begin) < longestWait; {
+		time.Sleep(time.Millisecond)
+		c.tx.source.stall.beat()
+	}
 }
 
 var errNoProgress = errors.New("a step of the backup copied nothing")

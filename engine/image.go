@@ -12,6 +12,7 @@ type Image struct {
 	name  string // for messages
 	info  Info
 	file  *os.File
+	more  []string // pragmas
 	close func() error
 }
 
@@ -27,13 +28,13 @@ func ReadImage(ctx context.Context, r io.Reader, name string, opts VerifyOptions
 		staged.Close()
 		return nil, err
 	}
-	return &Image{name, info, staged.file, staged.Close}, nil
+	return &Image{name, info, staged.file, nil, staged.Close}, nil
 }
 
 // Image returns the copy for queries. It requires [SnapshotOptions.Queryable], and is valid until
 // the snapshot is closed.
 func (s *Snapshot) Image() *Image {
-	return &Image{s.source, s.info, s.file, func() error { return nil }}
+	return &Image{s.source, s.info, s.file, s.residence.forReading(), func() error { return nil }}
 }
 
 // Info returns the description of the image.

@@ -173,7 +173,7 @@ func (i *Image) firstRow(ctx context.Context, sql string) ([]driver.Value, error
 
 // open opens the image for queries.
 func (i *Image) open(ctx context.Context) (*conn, error) {
-	c, err := openImage(ctx, i.file)
+	c, err := openImage(ctx, i.file, i.more...)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 type readTx struct {
 	source    *sourceFile
 	footprint *footprint
+	residence *residence // of the copy
 	conn      *conn
 	locked    bool // by ourselves, besides SQLite
 	how       access

@@ -26,6 +26,7 @@ type Snapshot struct {
 	destination string // empty if the copy no longer has a name
 	dir         *atomicfile.Dir
 	file        *os.File
+	residence   *residence // of file
 	digest      *digest
 	image       *io.SectionReader // of file
 }
@@ -95,8 +96,12 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 
 // check checks the copy. The source is free by then.
 func (s *Snapshot) check(ctx context.Context, check Check, start goFunc) (err error) {
+	if check == CheckFull { // which comes back to each page many times
+		s.endResidence()
+	}
+	pragmas := s.residence.forReading()
 	start.run(func() {
-		s.info.Level, s.info.Reason, err = checkImage(ctx, s.file, s.source, check, start)
+		s.info.Level, s.info.Reason, err = checkImage(ctx, s.file, s.source, check, start, pragmas...)
 	})()
 	return err
 }
@@ -125,6 +130,8 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	if err := s.create(); err != nil {
 		return tempError("create a file in", s.dir.Path(), err)
 	}
+	s.residence = startResidence(s.file, p.pages*p.pageSize)
+	p.residence = s.residence
 	pages, err := copyPages(ctx, p, s.file, opts)
 	if err != nil {
 		return p.explain(err)
@@ -143,9 +150,7 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 
 // create creates the file for the copy, and replaces that of an earlier attempt.
 func (s *Snapshot) create() (err error) {
-	if s.file != nil {
-		s.file.Close()
-	}
+	s.closeFile()
 	if err := s.dir.Remove(imageName); err != nil {
 		return err
 	}
@@ -263,15 +268,25 @@ func (s *Snapshot) Close() error {
 	if s.digest != nil {
 		s.digest.stop()
 	}
-	if s.file != nil {
-		s.file.Close()
-	}
+	s.closeFile()
 	err := s.dir.Close()
 	for tries := 0; errors.Is(err, fs.ErrExist) && tries < 100; tries++ {
 		time.Sleep(10 * time.Millisecond) // a FUSE server learns of the close a moment later
 		err = s.dir.Close()
 	}
 	return err
+}
+
+func (s *Snapshot) endResidence() {
+	s.residence.stop()
+	s.residence = nil
+}
+
+func (s *Snapshot) closeFile() {
+	s.endResidence()
+	if s.file != nil {
+		s.file.Close()
+	}
 }
 
 func (o SnapshotOptions) progress(p Progress) {

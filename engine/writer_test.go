@@ -15,7 +15,7 @@ import (
 
 // TestMain lets the test binary also be another process of a test.
 func TestMain(m *testing.M) {
-	testkit.Roles{ledger.Role: ledger.Write, pinHolder: holdPin}.Play()
+	testkit.Roles{ledger.Role: ledger.Write, pinHolder: holdPin, hotReader: readHot}.Play()
 	os.Exit(testkit.LeakChecked(m).Run())
 }
 

@@ -2,7 +2,22 @@
 
 package osfile
 
-import "os"
+import (
+	"math"
+	"os"
+)
+
+// CacheRoom has no limit: this system does not say.
+func CacheRoom() int64 { return math.MaxInt64 }
+
+// Cached does not know.
+func Cached(*os.File, Extent) (size int64, known bool) { return 0, false }
+
+// ReadAhead does nothing.
+func ReadAhead(*os.File, Extent) {}
+
+// WriteBack does nothing.
+func WriteBack(*os.File) {}
 
 // Uncached is nil: this system does not tell.
 func Uncached(*os.File, int64, int64) []Extent { return nil }

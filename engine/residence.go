@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
+)
+
+const (
+	// smallImage is the size, in bytes, up to which an image is taken to fit into memory.
+	smallImage = 16 << 20
+
+	// A residence waits between two looks nine times as long as a look takes, which makes a tenth
+	// of a CPU, but not shorter or longer than this.
+	shortestPause = 2 * time.Millisecond
+	longestPause  = 50 * time.Millisecond
+
+	// longestWait is how long a copy waits for the disk after a step.
+	longestWait = time.Second
+
+	// partSize is how much of a file is read ahead at once, in bytes. Each time that sampleSize
+	// have been read is an occasion.
+	partSize   = 4 << 20
+	sampleSize = 256 << 10
+)
+
+// A residence bounds how much of a private copy is in the page cache, where memory is short: the
+// kernel would make room for all of it, at the expense of what applications use. It has the pages
+// written early, and drops all of them when they are too many. A nil residence does nothing.
+type residence struct {
+	file    *os.File
+	bound   int64
+	parts   []int64     // how much of each was cached when last compared
+	above   atomic.Bool // the bound was exceeded at the last look
+	reading atomic.Bool // the file is written, and is being read
+	ended   chan struct{}
+	wait    func()
+}
+
+// startResidence returns nil if size bytes fit into three quarters of the room that the page cache
+// has, if the file is not on a disk of this machine, or if the kernel does not say what is cached.
+func startResidence(file *os.File, size int64) *residence {
+	if size <= smallImage {
+		return nil
+	}
+	room := osfile.CacheRoom()
+	if _, known := osfile.Cached(file, osfile.Extent{}); !known || size <= room/4*3 {
+		return nil
+	}
+	if kind, network, err := networkFilesystem(file.Name()); err != nil || network || kind == "tmpfs" {
+		return nil
+	}
+	return keepResidence(file, size, room/2)
+}
+
+func keepResidence(file *os.File, size, bound int64) *residence {
+	r := &residence{
+		file: file, bound: bound, parts: make([]int64, (size+partSize-1)/partSize), ended: make(chan struct{}),
+	}
+	r.wait = goFunc(nil).run(r.keep)
+	return r
+}
+
+func (r *residence) keep() {
+	for pause := shortestPause; ; {
+		select {
+		case <-r.ended:
+			return
+		case <-time.After(pause):
+		}
+		osfile.WriteBack(r.file)
+		begin := time.Now()
+		above := r.look() > r.bound
+		pause = min(max(shortestPause, 9*time.Since(begin)), longestPause)
+		if r.above.Store(above); above {
+			osfile.Drop(r.file, osfile.Extent{})
+		}
+	}
+}
+
+// look returns how much is cached.
+func (r *residence) look() (cached int64) {
+	now := make([]int64, len(r.parts))
+	var sample int64
+	for i := range now {
+		now[i], _ = osfile.Cached(r.file, partAt(i))
+		cached += now[i]
+		r.parts[i] = min(r.parts[i], now[i])
+		if now[i] < partSize {
+			sample += now[i] - r.parts[i]
+		}
+	}
+	if r.reading.Load() && sample >= sampleSize {
+		r.readAhead(now, sample)
+		r.parts = now
+	}
+	return cached
+}
+
+// readAhead has the kernel read the rest of each part in which much of the sample lies. SQLite
+// checks a b-tree from its end to its start, which the kernel takes for reads at random.
+func (r *residence) readAhead(now []int64, sample int64) {
+	for i := range now {
+		if now[i]-r.parts[i] >= sample/4 && now[i] < partSize {
+			osfile.ReadAhead(r.file, partAt(i))
+		}
+	}
+}
+
+func partAt(i int) osfile.Extent { return osfile.Extent{Offset: int64(i) * partSize, Length: partSize} }
+
+// forReading is called when the whole file is written. It returns what a connection that reads the
+// file must be told: pages that are mapped cannot be dropped.
+func (r *residence) forReading() (pragmas []string) {
+	if r == nil {
+		return nil
+	}
+	r.reading.Store(true)
+	return []string{"mmap_size=0"}
+}
+
+// exceeded reports whether more was cached at the last look than should be.
+func (r *residence) exceeded() bool { return r != nil && r.above.Load() }
+
+// stop leaves to the kernel what is cached from now on.
+func (r *residence) stop() {
+	if r != nil {
+		close(r.ended)
+		r.wait()
+	}
+}
