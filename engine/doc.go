@@ -11,7 +11,8 @@
 // TakeSnapshot, Inspect, Predict and Verify change nothing about the source: not a byte, not a
 // modification time, not a directory entry. If root calls them, they read with the identity of the
 // database's owner. (SQLite then sets the owner of an existing -wal and -shm to what it already is,
-// which changes their change time.)
+// which changes their change time.) The file LOCKING.md beside this source says how a database is
+// opened, and which lock is held when.
 //
 // Errors are of type [*Error], and errors.Is matches them with their [Kind].
 //
