@@ -26,11 +26,13 @@ const module = "github.com/greyforgelabs/sqlite-checkpoint"
 //
 // Each has the layers that it and its tests may import.
 var layers = map[string][]string{
-	"cmd":               {"engine", "engine/atomicfile", "stream"},
-	"engine":            {"engine/atomicfile", "engine/internal/osfile", "engine/internal/sqlitefile"},
+	"cmd": {"engine", "engine/atomicfile", "stream"},
+	"engine": {"engine/atomicfile", "engine/internal/batchvfs", "engine/internal/osfile",
+		"engine/internal/sqlitefile"},
 	"stream":            {"engine/atomicfile"},
 	"engine/atomicfile": {},
 
+	"engine/internal/batchvfs":   {},
 	"engine/internal/osfile":     {},
 	"engine/internal/sqlitefile": {},
 

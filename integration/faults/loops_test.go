@@ -130,6 +130,20 @@ func TestErrorsAtEveryCall(t *testing.T) {
 	}
 }
 
+// TestErrorAtEveryPiece: a copy that lacks a piece is refused, even if no check would notice.
+func TestErrorAtEveryPiece(t *testing.T) {
+	s := newScene(t)
+	s.SQLite(s.db, rowsSQL(5000))
+	tr := trial{args: append(s.waiting(), "--check", "none")}
+	s.sweep("pwrite64", "EIO", false, func(inject []string) *aftermath {
+		o := s.failing(tr, "pwrite64", "EIO", inject)
+		if o.code == codeDone && o.injected() > 0 {
+			s.Error("an error of pwrite64 was ignored")
+		}
+		return o
+	})
+}
+
 // failing runs a command whose system calls fail, and checks that it does everything or nothing.
 func (s *scene) failing(tr trial, call, errno string, inject []string) *aftermath {
 	s.Helper()

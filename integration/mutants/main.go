@@ -22,7 +22,7 @@ type mutant struct {
 	old, new string // whole lines, however they are indented; old must be found exactly once in the program
 }
 
-// sources are the directories whose Go files, tests aside, a mutant may change.
+// sources are the directories whose Go and C files, tests aside, a mutant may change.
 var sources = []string{"cmd", "engine", "stream"}
 
 func main() {
@@ -110,7 +110,7 @@ func (m mutant) apply(tree string) (file string, changed []byte, err error) {
 	count := 0
 	for _, dir := range sources {
 		err := filepath.WalkDir(filepath.Join(tree, dir), func(path string, _ os.DirEntry, err error) error {
-			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			if err != nil || !isSource(path) {
 				return err
 			}
 			data, err := os.ReadFile(path)
@@ -130,6 +130,10 @@ func (m mutant) apply(tree string) (file string, changed []byte, err error) {
 		return "", nil, fmt.Errorf("found %d times in the program:\n%s", count, m.old)
 	}
 	return file, changed, nil
+}
+
+func isSource(path string) bool {
+	return strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, ".c")
 }
 
 // replace counts how often text contains the old lines, and replaces the last of them by the new
