@@ -108,13 +108,13 @@ func (cmd *watchCmd) prepare(con *console) (*watcher, error) {
 			return nil, err
 		}
 	}
-	past, err := cmd.readState(con)
+	lock, past, err := cmd.openState(con)
 	if err != nil {
 		return nil, err
 	}
 	options := watch.Options{Each: cmd.Each, Once: cmd.Once, Every: cmd.Every, AtLeast: cmd.AtLeast}
 	w := &watcher{
-		watchCmd: cmd, con: con, argv: argv,
+		watchCmd: cmd, con: con, argv: argv, lock: lock,
 		schedule: watch.New(options, past, time.Now()),
 		finder:   newWatchFinder(cmd, shard),
 		children: map[*child]bool{},

@@ -50,8 +50,8 @@ var longHelp = map[string]string{
 		"fails if a process has it open. The new DB gets its owner and mode.",
 	"restore_check_help": "SQLite's check of the image: auto, quick or full (default: auto).",
 
-	"state_help": "Remember in FILE what CMD has succeeded for; without it, every database counts as changed " +
-		"at the start.",
+	"state_help": "Remember in FILE, for one watch at a time, what CMD has succeeded for; without it, every " +
+		"database counts as changed at the start.",
 	"shard_help": "Watch only the databases of worker I of N, counted from 0 (default: from JOB_COMPLETION_INDEX " +
 		"and JOB_COMPLETION_COUNT).",
 }

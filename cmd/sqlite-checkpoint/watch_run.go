@@ -30,6 +30,7 @@ type watcher struct {
 	ends     chan childEnd
 	said     map[string]bool // keys of warnings that are not repeated
 	result   watchResult
+	lock     *os.File // of the state; may be nil
 
 	lookAt, saveAt, aliveAt time.Time
 	countAt                 time.Time     // for systemd, while all slots are taken

@@ -13,20 +13,48 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-// readState reads the state file. A damaged one counts as empty: that causes extra runs, and misses
-// none.
-func (cmd *watchCmd) readState(con *console) (watch.State, error) {
+// openState reads the state, which no other watch uses until the lock is closed.
+func (cmd *watchCmd) openState(con *console) (lock *os.File, past watch.State, err error) {
 	if cmd.State == "" {
-		return watch.State{}, nil
+		return nil, past, nil
 	}
+	if err := cmd.checkState(); err != nil {
+		return nil, past, err
+	}
+	if lock, err = cmd.lockState(); err != nil {
+		return nil, past, err
+	}
+	past, err = cmd.readState(con)
+	return lock, past, err
+}
+
+// checkState fails if the state cannot be in a file of that name.
+func (cmd *watchCmd) checkState() error {
 	for _, path := range cmd.Paths {
 		if belongsTo(cmd.State, path) {
-			return watch.State{}, usagef("--state %s: the name belongs to %s", cmd.State, path)
+			return usagef("--state %s: the name belongs to %s", cmd.State, path)
 		}
 	}
 	if info, err := os.Stat(filepath.Dir(cmd.State)); err != nil || !info.IsDir() {
-		return watch.State{}, usagef("--state %s: its directory does not exist", cmd.State)
+		return usagef("--state %s: its directory does not exist", cmd.State)
 	}
+	return nil
+}
+
+// lockState fails if another watch uses the state: both would run CMD for the same commits. Where
+// there are no locks, or none may be taken, it returns nil.
+func (cmd *watchCmd) lockState() (*os.File, error) {
+	lock, err := atomicfile.LockFile(cmd.State, 0o600)
+	if errors.Is(err, atomicfile.ErrLocked) {
+		err := fmt.Errorf("--state %s: another watch uses it", cmd.State)
+		return nil, &fault{kind: engine.KindBusy, err: err, hint: "let that one finish, or name another file"}
+	}
+	return lock, nil // reading and saving report what is wrong with the file
+}
+
+// readState reads the state file. A damaged one counts as empty: that causes extra runs, and misses
+// none.
+func (cmd *watchCmd) readState(con *console) (watch.State, error) {
 	data, err := os.ReadFile(cmd.State)
 	if errors.Is(err, fs.ErrNotExist) {
 		return watch.State{}, nil
@@ -55,7 +83,7 @@ func (w *watcher) save(now time.Time, last bool) {
 	}
 	w.dirty = false
 	if w.State != "" {
-		if err := atomicfile.Replace(w.State, w.schedule.State().Encode(), 0o600); err != nil {
+		if err := w.saveState(); err != nil {
 			w.sayOnce("state", fmt.Sprintf("write state %s: %v", w.State, cause(err)))
 			w.dirty = !last
 		}
@@ -68,4 +96,15 @@ func (w *watcher) save(now time.Time, last bool) {
 	}
 	took := time.Since(now)
 	w.saveAt = now.Add(max(saveEvery, 20*took))
+}
+
+func (w *watcher) saveState() error {
+	lock, err := atomicfile.ReplaceLocked(w.State, w.schedule.State().Encode(), 0o600)
+	if err != nil {
+		return err
+	}
+	w.lock.Close()
+	w.lock = lock
+	delete(w.said, "state")
+	return nil
 }

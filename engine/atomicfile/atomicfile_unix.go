@@ -43,14 +43,23 @@ func lockDir(parent *os.File, name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := takeLock(f); err != nil {
 		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, ErrLocked
-		}
-		return nil, &os.PathError{Op: "flock", Path: path, Err: err}
+		return nil, err
 	}
 	return f, nil
+}
+
+// takeLock takes the flock(2) of a file, which ends with the process.
+func takeLock(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return ErrLocked
+	}
+	if err != nil {
+		return &os.PathError{Op: "flock", Path: f.Name(), Err: err}
+	}
+	return nil
 }
 
 func mkdirAt(dir *os.File, name string) error {

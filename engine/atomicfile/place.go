@@ -161,16 +161,40 @@ func (p *Place) Create(name string) (*File, error) {
 
 // Replace atomically replaces the content of the file name; see [Replace].
 func (p *Place) Replace(name string, data []byte, perm fs.FileMode) error {
-	dir, err := p.NewDir()
+	f, err := p.replace(name, data, perm)
 	if err != nil {
 		return err
+	}
+	return f.Close()
+}
+
+// replace returns the new file, locked.
+func (p *Place) replace(name string, data []byte, perm fs.FileMode) (*os.File, error) {
+	dir, err := p.NewDir()
+	if err != nil {
+		return nil, err
 	}
 	defer dir.Close()
 	f, err := createAt(dir.dir, contentName, perm)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer f.Close()
+	takeLock(f) // fails only where there are no locks: nobody else has opened it
+	if err = p.fill(f, name, data); err == nil {
+		err = renameAt(dir.dir, contentName, p.dir, name)
+	}
+	if err == nil {
+		err = p.Sync()
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// fill writes a file that is to replace the file name.
+func (p *Place) fill(f *os.File, name string, data []byte) error {
 	if old, err := p.Lstat(name); err == nil && old.Mode().IsRegular() {
 		if err := f.Chmod(old.Mode().Perm()); err != nil {
 			return err
@@ -179,11 +203,5 @@ func (p *Place) Replace(name string, data []byte, perm fs.FileMode) error {
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := renameAt(dir.dir, contentName, p.dir, name); err != nil {
-		return err
-	}
-	return p.Sync()
+	return f.Sync()
 }
