@@ -98,7 +98,7 @@ test: programs check build bin/restic bin/gotestsum
 programs:
 	integration/install.sh
 
-bench: build
+bench: build bin/restic
 	integration/install.sh sqlite3 zstd
 	go run ./integration/bench $(BENCH)
 

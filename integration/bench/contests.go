@@ -39,6 +39,7 @@ var (
 	tiny    = sizes{0, 1e6}
 	notTiny = sizes{10e6, math.MaxInt64}
 	large   = sizes{900e6, math.MaxInt64}
+	quarter = sizes{200e6, 300e6} // of a GB
 )
 
 func (s sizes) contain(n int64) bool { return s == sizes{} || s.from <= n && n <= s.to }

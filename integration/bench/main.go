@@ -7,8 +7,9 @@
 // Start it in the repository's root, after make build.
 //
 // contests.go has the comparisons; sending.go measures the CPU time of sending, usage.go memory and
-// disk, cache.go an application that keeps reading, writer.go one that keeps writing. All results
-// are kept in the work directory, so the tables and the plot include those of earlier runs.
+// disk, shards.go the growth of a repository (-size 250MB), cache.go an application that keeps
+// reading, writer.go one that keeps writing. All results are kept in the work directory, so the
+// tables and the plot include those of earlier runs.
 package main
 
 import (
@@ -136,6 +137,11 @@ func (b *bench) measure(size int64) error {
 			return err
 		}
 	}
+	if b.wants("shards") && quarter.contain(size) {
+		if err := b.growth(db, size); err != nil {
+			return err
+		}
+	}
 	if b.wants("writer") && size >= 10e6 {
 		return b.writers(db, size)
 	}
@@ -157,5 +163,5 @@ func parts() []string {
 	for _, c := range new(bench).contests("") {
 		names = append(names, c.name)
 	}
-	return append(names, "sending", "usage", "cache", "writer")
+	return append(names, "sending", "usage", "cache", "shards", "writer")
 }
