@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mattn/go-sqlite3"
 )
 
 // TestCheckCost: what a hostile generated column computes costs no more than the size of the
@@ -174,4 +176,13 @@ func generate(t *testing.T, db, expression string) {
 	t.Helper()
 	sqlite(t, db, "PRAGMA writable_schema=ON;",
 		"UPDATE sqlite_schema SET sql='CREATE TABLE g(a, b TEXT AS ("+expression+") NOT NULL)' WHERE name='g';")
+}
+
+// TestExcuse: the pages of all tables are looked at only for a table whose own check cannot do it.
+func TestExcuse(t *testing.T) {
+	failed := sqlite3.Error{Code: sqlite3.ErrError}
+	k := checker{}
+	if err := k.excuse("f", true, failed, nil); err != nil || len(k.reasons) != 1 {
+		t.Error(err, k.reasons)
+	}
 }
