@@ -19,6 +19,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync"
 )
 
 // Prefix begins the name of every private directory. 24 hexadecimal digits follow.
@@ -37,7 +38,8 @@ var contents = []string{
 type Dir struct {
 	parent *Place
 	name   string
-	dir    *os.File // holds the flock; nil after Close
+	dir    *os.File   // holds the flock; nil after Close
+	making sync.Mutex // held while the directory itself is made or removed
 }
 
 var errReplaced = errors.New("the directory was replaced by another")
@@ -56,31 +58,40 @@ func NewDir(parent string) (*Dir, error) {
 // there: to read a large directory takes longer than a small backup.
 func (p *Place) NewDir() (*Dir, error) {
 	p.swept.Do(p.Sweep)
-	live.Lock()
-	defer live.Unlock()
-	if live.removed {
-		return nil, &fs.PathError{Op: "mkdir", Path: p.path, Err: errRemoved}
-	}
 	parent, err := p.again() // the private directory may outlive p
 	if err != nil {
 		return nil, err
 	}
-	// A sweep of another process may take a name now and then; an attacker could take every one.
-	for range 100 {
-		var d *Dir
-		if d, err = newDir(parent); err == nil {
-			live.dirs[d] = true
+	d := &Dir{parent: parent}
+	d.making.Lock()
+	defer d.making.Unlock()
+	if err = d.register(); err == nil {
+		if err = d.make(); err == nil {
 			return d, nil
 		}
-		if !lostRace(err) {
-			break
-		}
+		d.forget()
 	}
 	parent.Close()
-	if lostRace(err) {
+	if lostRace(err) || errors.Is(err, errRemoved) {
 		err = &fs.PathError{Op: "mkdir", Path: p.path, Err: err}
 	}
 	return nil, err
+}
+
+// make creates the directory. A sweep of another process may take a name now and then; an attacker
+// could take every one.
+func (d *Dir) make() (err error) {
+	for range 100 {
+		var made *Dir
+		if made, err = newDir(d.parent); err == nil {
+			d.name, d.dir = made.name, made.dir
+			return nil
+		}
+		if !lostRace(err) {
+			return err
+		}
+	}
+	return err
 }
 
 // lostRace reports whether the new name was taken, or was no longer the new directory's when it was
@@ -117,7 +128,7 @@ func openDir(parent *Place, name string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dir{parent, name, f}
+	d := &Dir{parent: parent, name: name, dir: f}
 	if err := d.checkName(); err != nil {
 		f.Close()
 		return nil, err
@@ -201,8 +212,8 @@ func (d *Dir) Publish(name, dst string) error {
 // may be called again: FUSE and NFS keep a file that was removed while it was open, under another
 // name, until it is closed.
 func (d *Dir) Close() error {
-	live.Lock()
-	defer live.Unlock()
+	d.making.Lock()
+	defer d.making.Unlock()
 	if d.dir == nil {
 		return nil
 	}
@@ -210,7 +221,7 @@ func (d *Dir) Close() error {
 	if errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	delete(live.dirs, d)
+	d.forget()
 	d.dir.Close()
 	d.dir = nil
 	d.parent.Close()
