@@ -26,8 +26,8 @@ const (
 
 // copyPages copies the source into the private file, which must be empty. The read transaction
 // makes it one consistent image however many steps it takes: SQLite restarts a backup only if a new
-// read transaction finds the file changed. Only in WAL mode does it ever sleep: in rollback mode
-// writers wait for it.
+// read transaction finds the file changed. It sleeps only in WAL mode: in rollback mode writers
+// wait for it.
 func copyPages(ctx context.Context, p *readTx, f *os.File, opts SnapshotOptions) (pages int64, err error) {
 	dst := f.Name()
 	to, err := openPrivate(f, nil, "vfs="+batchvfs.Name(), "mode=rw", "_busy_timeout=0", "_synchronous=OFF",

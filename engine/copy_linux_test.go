@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// writtenCopy makes a copy as snapshots do, and tells how often this thread has called write(2) and
-// the like meanwhile.
+// writtenCopy makes a copy as snapshots do, and returns how often this thread has called write(2)
+// and the like meanwhile.
 func writtenCopy(t *testing.T, p *readTx) (copied *os.File, calls int) {
 	t.Helper()
 	f, err := os.OpenFile(filepath.Join(t.TempDir(), imageName), os.O_CREATE|os.O_RDWR, 0o600)

@@ -114,7 +114,7 @@ func (s *sourceFile) inspect(ctx context.Context) (Inspection, outlook, error) {
 	in.Filesystem, in.NetworkFilesystem, _ = networkFilesystem(s.path)
 	for range inspectAttempts {
 		steady, err := in.read(ctx, s)
-		if err != nil { // of a link, perhaps, which says more
+		if err != nil { // such as that of a link, which says more
 			return Inspection{}, outlook{}, inspectError(ctx, s.name, cmp.Or(s.checkAuxFiles(), err))
 		}
 		if steady {

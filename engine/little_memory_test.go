@@ -20,7 +20,7 @@ const hotReader = "hot reader"
 // hotOrder is what it does.
 type hotOrder struct{ DB, Hot, Cgroup string }
 
-// readHot fails if a snapshot pushes out of memory what has been read twice.
+// readHot fails if a snapshot evicts pages that have been read twice.
 func readHot(argument string) error {
 	var o hotOrder
 	if err := json.Unmarshal([]byte(argument), &o); err != nil {
@@ -58,8 +58,8 @@ func readHot(argument string) error {
 	return nil
 }
 
-// TestSnapshotWithLittleMemory: where there is no room for a copy, it does not take that of others.
-// In rollback mode that depends on the disk, because writers wait for the copy.
+// TestSnapshotWithLittleMemory: where there is no room for a copy, it does not evict pages of
+// others. In rollback mode that depends on the disk, because writers wait for the copy.
 func TestSnapshotWithLittleMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes 300 MB")
@@ -73,7 +73,7 @@ func TestSnapshotWithLittleMemory(t *testing.T) {
 	sqlite(t, db, "CREATE TABLE big (b); INSERT INTO big SELECT zeroblob(4000) "+
 		"FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 70000) SELECT i FROM n);")
 	writeFile(t, hot, make([]byte, 64<<20))
-	for _, name := range []string{db, hot} { // who reads it first has it on the account of its cgroup
+	for _, name := range []string{db, hot} { // a page counts against the cgroup that reads it first
 		f, err := os.Open(name)
 		if err != nil {
 			t.Fatal(err)

@@ -109,7 +109,7 @@ func (p *Prediction) predictCopy(ctx context.Context, s *sourceFile, how access)
 		}
 	}
 	whole := extent{int64(p.Inspection.PageSize), p.Inspection.PageCount, how.logged()}
-	if _, err := s.checkWhole(ctx, whole); err != nil { // SQLite, which opens the source, would see it first
+	if _, err := s.checkWhole(ctx, whole); err != nil { // SQLite would find it when it opens the source
 		return err
 	}
 	if err := s.checkCount(p.Inspection.PageCount); err != nil {

@@ -9,26 +9,26 @@ import (
 )
 
 const (
-	// smallImage is the size, in bytes, up to which an image is taken to fit into memory.
+	// smallImage is the size, in bytes, up to which an image is assumed to fit into memory.
 	smallImage = 16 << 20
 
-	// A residence waits between two looks nine times as long as a look takes, which makes a tenth
-	// of a CPU, but not shorter or longer than this.
+	// Between two looks a residence pauses for nine times as long as a look takes, so that it uses
+	// a tenth of a CPU, but within these limits.
 	shortestPause = 2 * time.Millisecond
 	longestPause  = 50 * time.Millisecond
 
 	// longestWait is how long a copy waits for the disk after a step.
 	longestWait = time.Second
 
-	// partSize is how much of a file is read ahead at once, in bytes. Each time that sampleSize
-	// have been read is an occasion.
+	// partSize is how much of a file is read ahead at once, in bytes, whenever sampleSize bytes
+	// have been read.
 	partSize   = 4 << 20
 	sampleSize = 256 << 10
 )
 
-// A residence bounds how much of a private copy is in the page cache, where memory is short: the
-// kernel would make room for all of it, at the expense of what applications use. It has the pages
-// written early, and drops all of them when they are too many. A nil residence does nothing.
+// A residence bounds how much of a private copy is in the page cache where memory is short: the
+// kernel would make room for all of it, at the expense of pages that applications use. It has the
+// pages written early, and drops all of them when there are too many. A nil residence does nothing.
 type residence struct {
 	file    *os.File
 	bound   int64
@@ -111,8 +111,8 @@ func (r *residence) readAhead(now []int64, sample int64) {
 
 func partAt(i int) osfile.Extent { return osfile.Extent{Offset: int64(i) * partSize, Length: partSize} }
 
-// forReading is called when the whole file is written. It returns what a connection that reads the
-// file must be told: pages that are mapped cannot be dropped.
+// forReading is called when the whole file has been written. It returns pragmas for a connection
+// that reads the file, because mapped pages cannot be dropped.
 func (r *residence) forReading() (pragmas []string) {
 	if r == nil {
 		return nil
@@ -121,10 +121,10 @@ func (r *residence) forReading() (pragmas []string) {
 	return []string{"mmap_size=0"}
 }
 
-// exceeded reports whether more was cached at the last look than should be.
+// exceeded reports whether the bound was exceeded at the last look.
 func (r *residence) exceeded() bool { return r != nil && r.above.Load() }
 
-// stop leaves to the kernel what is cached from now on.
+// stop leaves the page cache to the kernel from now on.
 func (r *residence) stop() {
 	if r != nil {
 		close(r.ended)

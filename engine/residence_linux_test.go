@@ -16,7 +16,7 @@ const (
 	testBound = 16 << 20
 )
 
-// newResidence starts one of a new file, for as long as the test runs.
+// newResidence starts a residence of a new file, which stops at the end of the test.
 func newResidence(t *testing.T) *residence {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
@@ -42,7 +42,7 @@ func (r *residence) check(t *testing.T) {
 	}
 }
 
-// TestResidenceWritten: however much is written to a file, little of it stays in memory.
+// TestResidenceWritten: however much is written to a file, little of it stays in the page cache.
 func TestResidenceWritten(t *testing.T) {
 	r := newResidence(t)
 	for range testSize >> 20 {
@@ -56,8 +56,8 @@ func TestResidenceWritten(t *testing.T) {
 	}
 }
 
-// TestResidenceRead: nor does what is read. What is read from the end of the file to its start is
-// read ahead.
+// TestResidenceRead: little of what is read stays there, either. A file that is read from its end
+// to its start is read ahead.
 func TestResidenceRead(t *testing.T) {
 	r := newResidence(t)
 	if _, err := r.file.Write(make([]byte, testSize)); err != nil {

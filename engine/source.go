@@ -42,7 +42,7 @@ func openSource(op, name string) (*sourceFile, error) {
 	if err != nil {
 		return nil, sourceError(op, name, err)
 	}
-	info, err := os.Stat(name) // for which the kernel follows 40 links at most, EvalSymlinks more
+	info, err := os.Stat(name) // the kernel follows at most 40 links, EvalSymlinks more
 	if err != nil {
 		return nil, sourceError(op, name, err)
 	}

@@ -91,8 +91,8 @@ func (s *sourceFile) survey(op string) (sourceState, neighbours, error) {
 }
 
 // indexRebuildable reports whether SQLite can read a -wal whose -shm no connection has open: it
-// builds an index of its own. If the header of the -wal is not valid, or no frame follows it, it
-// tries for ten seconds, in vain. On overlayfs it must not try: it would copy the -wal up.
+// builds an index of its own. If the header of the -wal is not valid, or no frame follows it,
+// SQLite tries for ten seconds and fails. On overlayfs it must not try: it would copy the -wal up.
 func (s *sourceFile) indexRebuildable(state sourceState) (bool, error) {
 	if s.onOverlay() {
 		return false, nil

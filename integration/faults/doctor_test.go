@@ -56,8 +56,8 @@ func (p *running) foreseen(env []string) *forecast {
 	return f
 }
 
-// foreseeable reports whether what runs the program does the same to doctor: a fault that strace
-// injects would not be there for it, or would be spent on it.
+// foreseeable reports whether the command that runs the program has the same effect on doctor: a
+// fault that strace injects would not happen to it, or would be used up by it.
 func foreseeable(under []string) bool {
 	if len(under) == 0 {
 		return true

@@ -21,7 +21,7 @@ const watchUnit = "sqlite-checkpoint-watch.service"
 // mustWatch: systemctl start waits for READY, reload makes a backup at once.
 func (g *guest) mustWatch() {
 	g.Helper()
-	g.dropIn(watchUnit, "[Service]\nWatchdogSec=10s\nRestartSec=1s\n") // not minutes
+	g.dropIn(watchUnit, "[Service]\nWatchdogSec=10s\nRestartSec=1s\n") // instead of minutes
 	g.inside("systemctl start " + watchUnit).Exits(0)
 	g.mustHaveSnapshots(1)
 	g.eventually(watchUnit, "StatusText", "1 databases, 0 running, 0 failing")
@@ -31,7 +31,7 @@ func (g *guest) mustWatch() {
 	g.eventually(watchUnit, "StatusText", "1 databases, 0 running, 0 failing")
 }
 
-// mustBeKilledByWatchdog: a watcher that is stopped is replaced by one that goes on where it was.
+// mustBeKilledByWatchdog: systemd replaces a watcher that hangs by one that continues where it was.
 func (g *guest) mustBeKilledByWatchdog() {
 	g.Helper()
 	stopped := g.property(watchUnit, "MainPID")
@@ -66,13 +66,13 @@ func (g *guest) mustFinishAfterTerm() {
 	g.inside("test -e /srv/done").Exits(0)
 }
 
-// What the services' own texts say about a repository in a local directory.
+// What the comments of the services say about a repository in a local directory.
 const (
 	ownRepository = "[Service]\nDynamicUser=no\nUser=restic\nReadWritePaths=/srv/restic\n"
 	asRoot        = "[Service]\nReadWritePaths=/srv/restic\n"
 )
 
-// mustRunOnce: each of the others does what it is for.
+// mustRunOnce: each of the other services succeeds and does its work.
 func (g *guest) mustRunOnce() {
 	g.Helper()
 	g.inside("chmod 700 /srv/restic; useradd --system restic; chown -R restic /srv/restic").Exits(0)
@@ -91,7 +91,7 @@ func (g *guest) mustRunOnce() {
 	g.inside("test $(stat -c %u /var/lib/sqlite-checkpoint/copies/*.zst) -gt 1000").Exits(0) // of a DynamicUser=
 }
 
-// mustRunByTimer: a timer is enabled as its text says; when its time has come, its service runs.
+// mustRunByTimer: a timer is enabled as its comment says, and runs its service when it is due.
 func (g *guest) mustRunByTimer() {
 	g.Helper()
 	for _, service := range []string{"sqlite-checkpoint", "sqlite-checkpoint-proof", "sqlite-checkpoint-copies"} {

@@ -21,7 +21,8 @@ type guest struct {
 	init string // the process that is init in there
 }
 
-// bootGuest gets a directory and a name for a control group. /var and /srv are one file system.
+// bootGuest takes a directory and the name of a control group. /var and /srv are on one file
+// system.
 const bootGuest = `
 mount -t tmpfs -o mode=755 tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
@@ -58,7 +59,7 @@ func boot(t *testing.T) *guest {
 	return g
 }
 
-// removeGroups removes the control groups that the guest has left.
+// removeGroups removes the control groups that the guest has left behind.
 func removeGroups(t *testing.T, name string) {
 	trees, _ := filepath.Glob("/sys/fs/cgroup/*/" + name)
 	var groups []string
@@ -100,7 +101,7 @@ func (g *guest) dropIn(unit, settings string) {
 	g.inside("systemctl daemon-reload").Exits(0)
 }
 
-// property is what systemd knows of a unit.
+// property returns a property of a unit.
 func (g *guest) property(unit, name string) string {
 	g.Helper()
 	return strings.TrimSpace(g.inside("systemctl show --value -p " + name + " '" + unit + "'").Exits(0).Stdout)
@@ -111,7 +112,7 @@ func (g *guest) eventually(unit, name, want string) {
 	harness.Eventually(g, name+" is "+want, func() bool { return g.property(unit, name) == want })
 }
 
-// journal is what a unit and systemd have said about it.
+// journal returns what the journal has of a unit.
 func (g *guest) journal(unit string) string {
 	g.Helper()
 	return g.inside("journalctl --sync; journalctl --no-pager -u '" + unit + "'").Exits(0).Stdout

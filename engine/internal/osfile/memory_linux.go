@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// CacheRoom returns how many bytes the page cache can take in before the kernel takes memory away
-// that is in use: what is free, or holds parts of files that nobody has come back to. It is the
-// least of what the machine has and each memory cgroup that this process is in; what cannot be read
-// is no limit.
+// CacheRoom returns by how many bytes the page cache can grow before the kernel reclaims memory
+// that is in use: free memory, and pages of files that were read only once. It is the minimum over
+// the machine and each memory cgroup that contains this process; a figure that cannot be read is no
+// limit.
 func CacheRoom() int64 {
 	room := int64(math.MaxInt64)
 	machine := numbers("/proc/meminfo")
@@ -31,7 +31,7 @@ func CacheRoom() int64 {
 	return max(room, 0)
 }
 
-// A hierarchy is one of cgroups, and how its files and figures are named.
+// A hierarchy is a version of cgroups, with the names of its files and figures.
 type hierarchy struct{ root, limit, usage, unused string }
 
 var (
@@ -41,8 +41,8 @@ var (
 	version2 = hierarchy{"/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"}
 )
 
-// room looks at a cgroup and all above it. In a container the directory may not be there, and the
-// container's own cgroup be the root.
+// room returns the least room of a cgroup and all above it. In a container the directory may not
+// exist, and the root may be the container's own cgroup.
 func (h hierarchy) room(group string) int64 {
 	room := int64(math.MaxInt64)
 	for group = path.Join("/", group); ; group = path.Dir(group) {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestHierarchyRoom: the room in a cgroup is the least that it and those above it have, as far as
-// they can be seen.
+// TestHierarchyRoom: the room in a cgroup is the minimum over it and those above it, as far as they
+// are visible.
 func TestHierarchyRoom(t *testing.T) {
 	for _, h := range []hierarchy{version1, version2} {
 		h.root = t.TempDir()

@@ -53,8 +53,8 @@ func Drop(f *os.File, part Extent) {
 	control(f, func(fd int) error { return unix.Fadvise(fd, part.Offset, part.Length, unix.FADV_DONTNEED) })
 }
 
-// Cached returns how many bytes of a part of f are in the page cache, and false if the kernel does
-// not say, as it does since version 6.5.
+// Cached returns how many bytes of a part of f are in the page cache, and false if the kernel is
+// older than 6.5, which cannot tell.
 func Cached(f *os.File, part Extent) (size int64, known bool) {
 	var stat unix.Cachestat_t
 	of := unix.CachestatRange{Off: uint64(part.Offset), Len: uint64(part.Length)}
@@ -62,7 +62,7 @@ func Cached(f *os.File, part Extent) (size int64, known bool) {
 	return int64(stat.Cache) * int64(os.Getpagesize()), err == nil
 }
 
-// WriteBack has the kernel begin to write what is dirty of f. What is clean can be dropped.
+// WriteBack has the kernel begin to write the dirty pages of f. Clean ones can be dropped.
 func WriteBack(f *os.File) {
 	control(f, func(fd int) error { return unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) })
 }
