@@ -31,19 +31,22 @@ func (s *sourceFile) outlook() (o outlook) {
 		o.err = err
 	case o.how == accessJournal, o.journal == JournalHot:
 		o.err = errHotJournal
-	case o.how == accessShared, o.how == accessCopy:
+	default:
 		o.err = s.checkReadable(o.how)
 	}
 	return o
 }
 
-// checkReadable fails if SQLite could not open the files that it reads besides the main file.
+// checkReadable fails if the files that are read besides the main file cannot be opened.
 func (s *sourceFile) checkReadable(how access) error {
-	suffixes := []string{"-wal", "-shm"}
-	if how == accessCopy {
-		suffixes = suffixes[:1]
+	var read []string
+	switch how {
+	case accessShared:
+		read = []string{"-wal", "-shm"}
+	case accessCopy:
+		read = []string{"-wal"}
 	}
-	for _, suffix := range suffixes {
+	for _, suffix := range read {
 		path := s.path + suffix
 		err := s.owner.Do(func() error { return unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK, unix.AT_EACCESS) })
 		if err != nil {

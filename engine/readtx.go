@@ -73,6 +73,9 @@ func (p *readTx) open(ctx context.Context, tempDir string) error {
 		return err
 	}
 	p.how, p.beside = state.access(), beside
+	if err := p.source.checkReadable(p.how); err != nil {
+		return err
+	}
 	if p.tooFresh() {
 		return errDisturbed
 	}
