@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -48,6 +49,26 @@ func TestSystemdUnits(t *testing.T) {
 	s := newSite(t)
 	s.mustBeUnits("sqlite-checkpoint@")
 	s.exposure("sqlite-checkpoint@.service", 1).Exits(1)
+}
+
+// Writers to a database in rollback mode wait while it is copied, so no service copies it at a low
+// priority. The program itself lowers its priority where nobody waits for it.
+func TestServicesKeepTheirPriority(t *testing.T) {
+	services, err := filepath.Glob("../examples/*.service")
+	if err != nil || len(services) < 5 {
+		t.Fatalf("found %q: %v", services, err)
+	}
+	for _, service := range services {
+		unit, err := os.ReadFile(service)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"Nice", "IOSchedulingClass", "IOSchedulingPriority", "CPUSchedulingPolicy"} {
+			if values := settings(string(unit), name); len(values) > 0 {
+				t.Errorf("%s: %s=%s", service, name, values[0])
+			}
+		}
+	}
 }
 
 // mustBeUnits checks that systemd accepts a service and its timer, for the site's database, and
