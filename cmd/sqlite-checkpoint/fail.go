@@ -87,7 +87,7 @@ var kinds = []row{
 	{engine.KindBadQuery, exitUsage,
 		"use one SELECT; pragmas are tables, as in: SELECT * FROM pragma_user_version", nil},
 	{kindTerminal, exitUsage,
-		"redirect it, as in: sqlite-checkpoint backup DB - | restic backup --stdin", stream.ErrTerminal},
+		"redirect it, as in: sqlite-checkpoint backup DB - | ssh host 'cat >app.copy'", stream.ErrTerminal},
 
 	{engine.KindMissing, exitSource, "check the path; a missing database is never created", nil},
 	{engine.KindNotDatabase, exitSource, "check the path; only its own program can copy an encrypted database", nil},

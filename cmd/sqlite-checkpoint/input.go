@@ -95,7 +95,7 @@ func checkReadable(source string, file *os.File) error {
 		return usagef("read %s: it is a directory", source)
 	case isTerminal(file):
 		return &fault{kind: kindTerminal, err: fmt.Errorf("read %s: it is a terminal", source),
-			hint: "pipe a stream into it, as in: restic dump latest app.db | sqlite-checkpoint verify -"}
+			hint: "pipe a stream into it, as in: ssh host 'cat app.db.zst' | sqlite-checkpoint verify -"}
 	}
 	return nil
 }
