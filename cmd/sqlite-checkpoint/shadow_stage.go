@@ -240,10 +240,8 @@ const manyMounts = 50_000
 func (s *shadowRun) noteMounts(directories []string) {
 	count := 0
 	for _, dir := range directories {
-		if f, err := os.Open(dir); err == nil && !s.bare {
-			names, _ := f.Readdirnames(-1)
-			count += len(names)
-			f.Close()
+		if entries, err := os.ReadDir(dir); err == nil && !s.bare { // it does not wait for a FIFO
+			count += len(entries)
 		}
 	}
 	if count > manyMounts {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,15 +46,12 @@ type mountPair struct {
 }
 
 func (d Directory) mount() error {
-	live, err := openPlace(unix.AT_FDCWD, d.Path)
+	live, err := openDirectory(d.Path)
 	if err != nil {
 		return err
 	}
 	defer live.Close()
-	if err := unix.Mount(d.Staged, d.Path, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mount %s: %w", d.Staged, err)
-	}
-	staged, err := openPlace(unix.AT_FDCWD, d.Path)
+	staged, err := cover(live, d)
 	if err != nil {
 		return err
 	}
@@ -73,6 +71,40 @@ func (d Directory) mount() error {
 		}
 	}
 	return m.finish(d)
+}
+
+// cover mounts the staged directory over the live one, by descriptor, and returns the mount's root.
+// To find that takes the path, on which somebody may have put another directory meanwhile.
+func cover(live *os.File, d Directory) (*os.File, error) {
+	copies, err := openPlace(unix.AT_FDCWD, d.Staged)
+	if err != nil {
+		return nil, err
+	}
+	defer copies.Close()
+	if err := unix.Mount(path(copies), path(live), "", unix.MS_BIND, ""); err != nil {
+		return nil, fmt.Errorf("mount %s: %w", d.Staged, err)
+	}
+	root, err := openPlace(unix.AT_FDCWD, d.Path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSame(root, copies); err != nil {
+		root.Close()
+		return nil, err
+	}
+	return root, nil
+}
+
+func checkSame(a, b *os.File) error {
+	infoA, err := a.Stat()
+	if err != nil {
+		return err
+	}
+	infoB, err := b.Stat()
+	if err == nil && !os.SameFile(infoA, infoB) {
+		err = errors.New("it was replaced meanwhile")
+	}
+	return err
 }
 
 // newcomers returns the databases that have appeared since the copies were made.
@@ -152,10 +184,30 @@ func hide(dir string) error {
 	return unix.Mount("none", dir, "tmpfs", flags, "mode=700,size=4k")
 }
 
+// openDirectory is openPlace for a directory. It does not follow a symbolic link anywhere on the
+// path.
+func openDirectory(name string) (*os.File, error) {
+	dir, err := openPlace(unix.AT_FDCWD, "/")
+	for part := range strings.SplitSeq(strings.Trim(name, "/"), "/") {
+		if err != nil || part == "" {
+			break
+		}
+		above := dir
+		dir, err = openPlaceAs(unix.O_DIRECTORY, int(above.Fd()), part)
+		above.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	return dir, nil
+}
+
 // openPlace opens a file with O_PATH, as a place in the tree that cannot be read. It does not
 // follow a symbolic link.
-func openPlace(dir int, name string) (*os.File, error) {
-	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+func openPlace(dir int, name string) (*os.File, error) { return openPlaceAs(0, dir, name) }
+
+func openPlaceAs(flags, dir int, name string) (*os.File, error) {
+	fd, err := unix.Openat(dir, name, flags|unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
