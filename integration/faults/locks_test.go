@@ -49,7 +49,8 @@ var lockFaults = []matrixRow{
 				s.crashed(suffixes...)
 				s.own(0o644)
 				s.Check(os.Chmod(s.db+"-wal", 0))
-				s.try(trial{under: s.user(harness.Nobody), codes: []int{codeSource}, says: []string{"app.db-wal", "ermi"}})
+				s.try(trial{under: s.user(harness.Nobody), codes: []int{codeSource},
+					says: []string{"app.db-wal", "ermi"}})
 				s.Check(os.Chmod(s.db+"-wal", 0o644))
 				s.stillWrites(600)
 			})

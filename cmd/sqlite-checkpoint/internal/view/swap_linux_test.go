@@ -21,7 +21,8 @@ func TestMountSwapped(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			tr := newTree(t)
-			tr.mkdir("live/a", "live/a/b", "live/a/b/dir", "staged/a", "staged/a/b", "staged/a/b/dir", "theirs", "theirs/dir")
+			tr.mkdir("live/a", "live/a/b", "live/a/b/dir", "staged/a", "staged/a/b", "staged/a/b/dir")
+			tr.mkdir("theirs", "theirs/dir")
 			tr.write("live/a/b/dir/app.db", "staged/a/b/dir/app.db", "theirs/dir/file")
 			tr.must(os.Symlink("anywhere", tr.path("live/a/b/dir/link")))
 			tr.must(os.Symlink(tr.path("theirs"), tr.path("live/a/other")))
