@@ -97,9 +97,7 @@ func (c *copier) steps(ctx context.Context, limit time.Duration) (err error) {
 		if p.source.header.WAL() {
 			c.waitForDisk()
 		}
-		if p.source.stall.beat() {
-			return errStalled
-		}
+		p.source.stall.Beat()
 		// The driver reports a locked database as success; with the transaction open there can be
 		// none.
 		left := c.backup.Remaining()
@@ -116,7 +114,7 @@ func (c *copier) steps(ctx context.Context, limit time.Duration) (err error) {
 func (c *copier) waitForDisk() {
 	for begin := time.Now(); c.tx.residence.exceeded() && time.Since(begin) < longestWait; {
 		time.Sleep(time.Millisecond)
-		c.tx.source.stall.beat()
+		c.tx.source.stall.Beat()
 	}
 }
 

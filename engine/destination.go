@@ -69,6 +69,30 @@ func checkAbsent(place *atomicfile.Place, dst string) error {
 	return nil
 }
 
+// syncImage makes a finished image durable. It may take seconds, so it comes before publishImage,
+// which looks at the names.
+func syncImage(file *os.File, dst string) error {
+	if err := file.Sync(); err != nil {
+		return tempError("write", dst, err)
+	}
+	return nil
+}
+
+// publishImage gives the image in the private directory the name dst.
+func publishImage(dir *atomicfile.Dir, dst string) error {
+	if err := checkAbsent(dir.Parent(), dst); err != nil {
+		return err
+	}
+	return linkImage(dir, dst)
+}
+
+func linkImage(dir *atomicfile.Dir, dst string) error {
+	if err := dir.Publish(imageName, atomicfile.Base(dst)); err != nil {
+		return tempError("create", dst, err)
+	}
+	return nil
+}
+
 // sameDatabase reports whether both names lead to one database, or dst is a file beside source.
 func sameDatabase(source, dst string) bool {
 	a, err := os.Stat(source)

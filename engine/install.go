@@ -72,9 +72,8 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 	if err != nil {
 		return Installation{}, err
 	}
-	// Synced before the names are checked: it may take seconds.
-	if err := staged.file.Sync(); err != nil {
-		return Installation{}, tempError("write", dst, err)
+	if err := syncImage(staged.file, dst); err != nil {
+		return Installation{}, err
 	}
 	if old {
 		moved, err := staged.replace(dst, opts.SetAside)
@@ -83,7 +82,7 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 		}
 		return Installation{info, moved}, nil
 	}
-	return Installation{Info: info}, staged.publish(dst)
+	return Installation{Info: info}, publishImage(staged.dir, dst)
 }
 
 // findOld reports whether there is a database to set aside, and gives its owner and mode to opts.
@@ -112,18 +111,4 @@ func findOld(place *atomicfile.Place, dst string, opts *InstallOptions) (bool, e
 		opts.Owner = ownerOf(info)
 	}
 	return true, nil
-}
-
-func (s *stagedImage) publish(dst string) error {
-	if err := checkAbsent(s.place, dst); err != nil {
-		return err
-	}
-	return s.link(dst)
-}
-
-func (s *stagedImage) link(dst string) error {
-	if err := s.dir.Publish(imageName, atomicfile.Base(dst)); err != nil {
-		return tempError("create", dst, err)
-	}
-	return nil
 }

@@ -43,6 +43,7 @@ const (
 	PhaseWait  Phase = "wait"  // for a lock
 	PhaseCopy  Phase = "copy"  // bytes copied
 	PhaseCheck Phase = "check" // Done stays 0: SQLite does not report progress
+	PhaseWrite Phase = "write" // bytes written to a destination on another file system
 )
 
 // Progress is how far a call has come. Done and Total are bytes of the image, 0 if not known.
@@ -61,17 +62,21 @@ type SnapshotOptions struct {
 	BusyTimeout time.Duration
 	// Timeout is how long the file system of the copy may hang before TakeSnapshot gives up, so
 	// that the source is not locked for longer: at most ten seconds, which zero also means.
+	// If not zero, it is also how long Commit waits for a write or a sync of a destination that is
+	// on a network file system.
 	Timeout time.Duration
 	// PagesPerStep is the number of pages per backup step, up to 64 MiB. Zero means about 4 MiB.
 	PagesPerStep int
 	// TempDir is where the private copy is made. Empty means where SQLite would: SQLITE_TMPDIR,
 	// TMPDIR, /var/tmp, /usr/tmp, /tmp, the first that is a writable directory.
 	TempDir string
-	// Destination, if not empty, is the file that [Snapshot.Commit] creates: the private copy is
-	// then made in its directory instead of TempDir, so that Commit only has to link it.
+	// Destination, if not empty, is the file that [Snapshot.Commit] creates. The private copy is
+	// then made in its directory instead of TempDir, so that Commit only has to link it, unless
+	// that is on a network or FUSE file system and TempDir is not: Commit then writes it there,
+	// while the source is free.
 	Destination string
-	// Place, if not nil, is the directory of Destination, or TempDir, already open: the private
-	// copy is made there, wherever the path leads by now.
+	// Place, if not nil, is the directory of Destination, or TempDir, already open, wherever the
+	// path leads by now. It must stay open until Commit.
 	Place *atomicfile.Place
 	// Queryable keeps the private copy's name until Close, as [Snapshot.Image] requires.
 	Queryable bool

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -182,12 +181,4 @@ func (p *Prediction) estimate(s *sourceFile) {
 	rate := min(copyRate, float64(n)/max(time.Since(start), time.Microsecond).Seconds())
 	seconds := float64(p.Space)/rate + float64(p.Size)/checkRate
 	p.Duration = time.Duration(seconds * float64(time.Second))
-}
-
-// workDir returns the directory for the private copy.
-func (o SnapshotOptions) workDir() string {
-	if o.Destination != "" {
-		return filepath.Dir(o.Destination)
-	}
-	return chooseTempDir(o.TempDir)
 }

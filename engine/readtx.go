@@ -44,7 +44,7 @@ func (s *sourceFile) beginRead(ctx context.Context, tempDir string) (*readTx, er
 		source: s, footprint: startFootprint(s.file), locked: locked, since: time.Now(),
 		room: func(int64) error { return nil },
 	}
-	s.stall.locked.Store(true)
+	s.stall.Count(true)
 	if err := p.open(ctx, tempDir); err != nil {
 		err = p.explain(err)
 		p.Close()
@@ -169,7 +169,7 @@ func (p *readTx) copyFile(ctx context.Context, from io.Reader, name string) (*os
 	if err != nil {
 		return nil, tempError("create", p.scratch.Path(), err)
 	}
-	if _, err := copyContext(ctx, to, from, func(int64) { p.source.stall.beat() }); err != nil {
+	if _, err := copyContext(ctx, to, from, func(int64) { p.source.stall.Beat() }); err != nil {
 		to.Close()
 		return nil, err
 	}
@@ -185,7 +185,7 @@ func (p *readTx) Close() {
 	if p.scratch != nil {
 		p.scratch.Close()
 	}
-	p.source.stall.locked.Store(false)
+	p.source.stall.Count(false)
 	if p.locked {
 		unlockShared(p.source.file)
 		p.locked = false

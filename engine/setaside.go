@@ -84,7 +84,7 @@ func (s *stagedImage) takeOver(dst, aside string, held *osfile.Lease) error {
 	if held.Broken() {
 		return &Error{Kind: KindBusy, Op: "set aside", Path: dst, Err: errors.New("a process has opened it meanwhile")}
 	}
-	return s.link(dst)
+	return linkImage(s.dir, dst)
 }
 
 // linkDatabase gives all files of the database from a second name, or none of them. Together with

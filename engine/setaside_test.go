@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -132,14 +131,7 @@ func TestLeaseOnFUSE(t *testing.T) {
 	} else {
 		held.Close()
 	}
-	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec",
-		`"$0" "$1" "$2"; shift 2; "$@"`, testkit.Tool(t, "bindfs"), real, through,
-		os.Args[0], "-test.v", "-test.run=^TestLeaseOnFUSE$")
-	cmd.Env = append(os.Environ(), inside+"="+filepath.Join(through, "app.db"))
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestLeaseOnFUSE") {
-		t.Errorf("%v\n%s", err, out)
-	}
+	onFUSE(t, real, through, inside+"="+filepath.Join(through, "app.db"))
 }
 
 // placeOf opens the directory of a database.

@@ -20,22 +20,24 @@ const imageName = "image.db"
 // A Snapshot is a private copy of a database that has passed its check. Hash and SHA256 may be
 // called concurrently with Read; other methods must not be called concurrently.
 type Snapshot struct {
+	ctx    context.Context // of TakeSnapshot
+	opts   SnapshotOptions
 	info   Info
 	source string
 
-	destination string // empty if the copy no longer has a name
-	dir         *atomicfile.Dir
-	file        *os.File
-	residence   *residence // of file
-	digest      *digest
-	image       *io.SectionReader // of file
+	dir       *atomicfile.Dir
+	apart     bool // it is not in the directory of the destination
+	file      *os.File
+	residence *residence // of file
+	digest    *digest
+	image     *io.SectionReader // of file
 }
 
 // TakeSnapshot copies the database source as of one moment, including every commit before the call,
 // and checks the copy. The source may be in use and is not changed. It is locked only during the
 // copy; in WAL mode writers are not blocked at all. Errors are of type [*Error], or the context's.
 // A database that stays locked for opts.BusyTimeout is [KindBusy] or [KindExclusive], one that
-// fails its check [KindCorrupt].
+// fails its check [KindCorrupt]. ctx also ends what the snapshot's methods wait for.
 func TakeSnapshot(ctx context.Context, source string, opts SnapshotOptions) (*Snapshot, error) {
 	src, err := openSource("open", source)
 	if err != nil {
@@ -43,12 +45,12 @@ func TakeSnapshot(ctx context.Context, source string, opts SnapshotOptions) (*Sn
 	}
 	defer src.Close()
 	where := opts.workDir()
-	s := &Snapshot{source: source, destination: opts.Destination}
-	if s.dir, err = newDir(opts.Place, where); err != nil {
-		return nil, tempError("create a private directory in", where, err)
+	s := &Snapshot{ctx: ctx, opts: opts, source: source}
+	if err := s.makeDir(where); err != nil {
+		return nil, err
 	}
 	if err := s.take(ctx, src, where, opts); err != nil {
-		if src.stall.gaveUp.Load() {
+		if src.abandoned {
 			go s.Close() // which may hang as the copy does
 		} else {
 			s.Close()
@@ -58,21 +60,13 @@ func TakeSnapshot(ctx context.Context, source string, opts SnapshotOptions) (*Sn
 	return s, nil
 }
 
-// newDir creates a private directory in place, or, if that is nil, in the directory where.
-func newDir(place *atomicfile.Place, where string) (*atomicfile.Dir, error) {
-	if place != nil {
-		return place.NewDir()
-	}
-	return atomicfile.NewDir(where)
-}
-
 // take makes the copy and checks it.
 func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts SnapshotOptions) error {
 	opts.progress(Progress{Phase: PhaseWait})
-	err := src.untilStalled(ctx, opts.stallLimit(), func() error {
+	err := src.untilStalled(ctx, opts.stallLimit(), func(ctx context.Context) error {
 		return src.retry(ctx, "open", opts.BusyTimeout, func() error { return s.copy(ctx, src, where, opts) })
 	})
-	if errors.Is(err, errStalled) {
+	if errors.Is(err, atomicfile.ErrHangs) {
 		return &Error{Kind: KindTemp, Op: "copy to", Path: where, Err: err}
 	}
 	if ctx.Err() == nil && src.replaced() { // which explains whatever else went wrong
@@ -88,7 +82,7 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 		return err
 	}
 	s.image = io.NewSectionReader(imageReader{s.file}, 0, s.info.Size)
-	if opts.Destination == "" && !opts.Queryable {
+	if (opts.Destination == "" || s.apart) && !opts.Queryable {
 		return s.unlink()
 	}
 	return nil
@@ -242,7 +236,7 @@ func (s *Snapshot) SHA256() (digest [sha256.Size]byte, err error) {
 // Commit publishes the copy as the new file [SnapshotOptions.Destination]. On success the file is
 // durable; on failure there is none. If the name is taken, the error is [KindExists].
 func (s *Snapshot) Commit() error {
-	path := s.destination
+	path := s.opts.Destination
 	if path == "" {
 		return &Error{Kind: KindInternal, Op: "create", Path: s.source,
 			Err: errors.New("SnapshotOptions.Destination is empty")}
@@ -250,17 +244,13 @@ func (s *Snapshot) Commit() error {
 	if _, err := s.digest.wait(); err != nil {
 		return tempError("read", s.file.Name(), err)
 	}
-	// Synced before the names are checked: it may take seconds.
-	if err := s.file.Sync(); err != nil {
-		return tempError("write", path, err)
+	if s.apart {
+		return s.transfer(path)
 	}
-	if err := checkAbsent(s.dir.Parent(), path); err != nil {
+	if err := syncImage(s.file, path); err != nil {
 		return err
 	}
-	if err := s.dir.Publish(imageName, atomicfile.Base(path)); err != nil {
-		return tempError("create", path, err)
-	}
-	return nil
+	return publishImage(s.dir, path)
 }
 
 // Close removes the private copy. It is idempotent.
@@ -269,10 +259,15 @@ func (s *Snapshot) Close() error {
 		s.digest.stop()
 	}
 	s.closeFile()
-	err := s.dir.Close()
+	return closeDir(s.dir)
+}
+
+// closeDir removes a private directory.
+func closeDir(dir *atomicfile.Dir) error {
+	err := dir.Close()
 	for tries := 0; errors.Is(err, fs.ErrExist) && tries < 100; tries++ {
-		time.Sleep(10 * time.Millisecond) // a FUSE server learns of the close a moment later
-		err = s.dir.Close()
+		time.Sleep(10 * time.Millisecond) // a FUSE server learns of the close of a file a moment later
+		err = dir.Close()
 	}
 	return err
 }

@@ -10,9 +10,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
 // A sourceFile is the main file of a database, opened for plain reading before SQLite sees it. It
@@ -26,7 +27,9 @@ type sourceFile struct {
 	owner  *osfile.Identity // to be used for the database, nil for the caller's own
 	header sqlitefile.Header
 	holder lockHolder
-	stall  stallDetector
+	stall  atomicfile.Watch // counts while the source is locked
+
+	abandoned bool // what a copy that hangs still does must not be waited for
 }
 
 // opening is held while a file is opened and the process's descriptors are counted, as one step.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/dustin/go-humanize"
 
@@ -33,6 +34,51 @@ func chooseTempDir(dir string) string {
 		}
 	}
 	return "."
+}
+
+// workDir returns the directory for the private copy: that of the destination, so that publishing
+// it is one link, unless only that one is on a file system that may be slow, or hang, while the
+// source is locked.
+func (o SnapshotOptions) workDir() string {
+	temp := chooseTempDir(o.TempDir)
+	if o.Destination == "" {
+		return temp
+	}
+	if dir := filepath.Dir(o.Destination); !mayHang(dir) || mayHang(temp) {
+		return dir
+	}
+	return temp
+}
+
+func mayHang(dir string) bool {
+	_, network, _ := networkFilesystem(dir)
+	return network
+}
+
+// makeDir creates the private directory for the copy in the directory where. If that is not the
+// destination's, one is made there, too, and removed: that finds early what is wrong with it.
+func (s *Snapshot) makeDir(where string) (err error) {
+	place := s.opts.Place
+	if to := filepath.Dir(s.opts.Destination); s.opts.Destination != "" && to != where {
+		dir, err := newDir(place, to)
+		if err != nil {
+			return tempError("create a private directory in", to, err)
+		}
+		closeDir(dir)
+		s.apart, place = true, nil
+	}
+	if s.dir, err = newDir(place, where); err != nil {
+		return tempError("create a private directory in", where, err)
+	}
+	return nil
+}
+
+// newDir creates a private directory in place, or, if that is nil, in the directory where.
+func newDir(place *atomicfile.Place, where string) (*atomicfile.Dir, error) {
+	if place != nil {
+		return place.NewDir()
+	}
+	return atomicfile.NewDir(where)
 }
 
 // spaceBeside returns a checkSpace for a copy of size bytes. On the file system of the source it

@@ -59,7 +59,7 @@ type streamFlags struct {
 	NoSidecar    bool          `help:"Write no DEST.sha256."`
 	Tmpdir       string        `placeholder:"DIR" help:"${tmpdir_help}"`
 	BusyTimeout  time.Duration `default:"10s" help:"How long to wait for a locked database (default: ${default})."`
-	Timeout      time.Duration `placeholder:"TIME" help:"Longest time without progress at the output (default: none)."`
+	Timeout      time.Duration `placeholder:"TIME" help:"${timeout_help}"`
 	PagesPerStep pageCount     `placeholder:"N" help:"Pages copied per backup step (default: about 4 MiB)."`
 	metricsFlag
 }

@@ -30,7 +30,10 @@ var longHelp = map[string]string{
 	"level_help": "Compression level: 1 to 22 as in zstd, or fastest, default, better, best.",
 	"sidecar_help": "Write the SHA-256 of the output to FILE, for sha256sum -c " +
 		"(default for a plain file: DEST.sha256).",
-	"tmpdir_help": "Directory for the private copy (default: SQLite's for a stream, DEST's for a file).",
+	"timeout_help": "Longest time without progress at the output (default: none; 10s for a write to a file on a " +
+		"network).",
+	"tmpdir_help": "Directory for the private copy (default: DEST's for a file that is not on a network, " +
+		"else SQLite's).",
 
 	"keep_going_help": "Run CMD even if databases could not be copied: they are absent then, " +
 		"and the exit status is that of the worst of them.",

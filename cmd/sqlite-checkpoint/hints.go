@@ -43,7 +43,7 @@ var commandHints = []struct {
 	{"shadow", engine.KindTemp, "use another directory with --stage"},
 	{"verify restore", engine.KindCorrupt, "use another backup; sqlite3's .recover may save a part of this one"},
 	{"backup snapshot", engine.KindNoSpace,
-		"make room there, or use another directory: --tmpdir for a stream, DEST for a file"},
+		"make room there, or use another directory: --tmpdir for a stream or a network, DEST for a file"},
 	{"backup snapshot", engine.KindTemp, "use another directory: --tmpdir for a stream, DEST for a file"},
 	{"pipe verify", engine.KindNoSpace, "make room there, or use another directory with --tmpdir"},
 	{"pipe verify", engine.KindTemp, "use another directory with --tmpdir"},

@@ -33,17 +33,18 @@ func (j *job) run(ctx context.Context) (backupResult, error) {
 			return backupResult{}, fileFault(fmt.Errorf("create %s: %w", j.dest, cause(err)))
 		}
 		defer j.place.Close()
+		j.network = onNetwork(dir)
 	}
 	if err := j.shards.open(); err != nil {
 		return backupResult{}, j.destinationFault(err)
 	}
 	defer j.shards.close()
+	j.network = j.network || j.shards != nil && onNetwork(j.dest)
 	for {
 		result, err := j.attempt(ctx)
 		if !j.rename(err) {
 			if err != nil {
-				j.to.removeIfMade()
-				j.shards.removeIfMade()
+				bounded(stepLimit, func() { j.to.removeIfMade(); j.shards.removeIfMade() })
 			}
 			return result, err
 		}
@@ -64,45 +65,65 @@ func (j *job) attempt(ctx context.Context) (backupResult, error) {
 	if same != nil {
 		return j.sameAs(same, snap.Info()), nil
 	}
-	sidecar, err := createSidecar(j.sidecarPath, j.subject(), j.place)
-	if err != nil {
-		return backupResult{}, err
-	}
-	defer sidecar.Close()
 	for _, warning := range j.warnings(snap.Info()) {
 		j.con.warn(warning)
 	}
-	sum, err := j.emit(ctx, snap)
+	sum, err := j.deliverInTime(ctx, snap)
 	if err != nil {
-		return backupResult{}, err
-	}
-	if err := sidecar.commit(sum.StreamSHA256); err != nil {
-		j.unpublish()
 		return backupResult{}, err
 	}
 	return j.result(snap.Info(), sum), nil
 }
 
+// deliver brings the copy and its sidecar to the destination.
+func (j *job) deliver(ctx context.Context, snap *engine.Snapshot, w *hangWatch) (stream.Summary, error) {
+	w.Count(true)
+	sidecar, err := createSidecar(j.sidecarPath, j.subject(), j.place)
+	w.Count(false)
+	if err != nil {
+		return stream.Summary{}, err
+	}
+	sum, err := j.emit(ctx, snap, w)
+	if errors.Is(err, atomicfile.ErrHangs) { // and so would Close
+		return sum, err
+	}
+	w.Count(true)
+	defer sidecar.Close()
+	if err != nil {
+		return sum, err
+	}
+	if err := sidecar.commit(sum.StreamSHA256); err != nil {
+		j.unpublish()
+		return sum, err
+	}
+	return sum, nil
+}
+
 // emit sends the copy to its destination. If it fails, no file has been published.
-func (j *job) emit(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
+func (j *job) emit(ctx context.Context, snap *engine.Snapshot, w *hangWatch) (stream.Summary, error) {
 	switch {
 	case j.command != nil:
 		return j.sendToCommand(ctx, snap)
 	case j.isImage():
 		return j.publishImage(snap)
 	}
-	return j.sendToSink(ctx, snap)
+	return j.sendToSink(ctx, snap, w)
 }
 
-func (j *job) sendToSink(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
-	sink, err := j.openSink(ctx, snap.Size())
+func (j *job) sendToSink(ctx context.Context, snap *engine.Snapshot, w *hangWatch) (stream.Summary, error) {
+	w.Count(true)
+	to, err := j.openSink(ctx, snap.Size())
+	w.Count(false)
 	if err != nil {
 		return stream.Summary{}, j.destinationFault(err)
 	}
-	defer sink.Close()
-	sum, err := j.send(sink, snap)
+	if w.network {
+		to = &watchedSink{sink: to, watch: w, commits: j.Timeout > 0 && j.shards == nil}
+	}
+	defer to.Close()
+	sum, err := j.send(to, snap)
 	if err == nil {
-		err = sink.Commit()
+		err = to.Commit()
 	}
 	if err != nil {
 		return sum, j.destinationFault(err)

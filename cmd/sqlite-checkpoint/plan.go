@@ -20,6 +20,7 @@ type plan struct {
 	target       stream.Target // the kind of dest
 	level        stream.Level
 	sidecarPath  string // empty for none
+	network      bool   // dest is a file on a network or FUSE file system, which may be slow, or hang
 }
 
 // newJob plans a backup of source to dest. It fails early where the backup would fail later.
@@ -153,7 +154,7 @@ func (p *plan) snapshotOptions(place *atomicfile.Place) engine.SnapshotOptions {
 	}
 	if p.isImage() {
 		opts.Destination, opts.Place = p.dest, place
-	} else if p.target == stream.NewFile && p.Tmpdir == "" {
+	} else if p.target == stream.NewFile && p.Tmpdir == "" && !p.network {
 		opts.TempDir, opts.Place = filepath.Dir(p.dest), place
 	}
 	return opts

@@ -58,6 +58,8 @@ func (p *progress) engine(at engine.Progress) {
 		p.show("copying", at.Done, at.Total)
 	case engine.PhaseCheck: // SQLite does not report progress
 		p.show("checking "+humanize.IBytes(uint64(at.Total)), 0, 0)
+	case engine.PhaseWrite:
+		p.show("writing", at.Done, at.Total)
 	}
 }
 

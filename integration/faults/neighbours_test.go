@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,16 +99,15 @@ var neighbourFaults = []matrixRow{
 		p.finish()
 		s.stillWrites(800)
 	}},
-	{row: 119, name: "destination that hangs", try: func(s *scene) {
-		s.big()
-		s.SQLite(s.db, ".timeout 20000", "INSERT INTO t(v) VALUES('before');")
-		under, dir, stopped, end := s.hanging()
-		p := s.start(trial{under: under, moves: true, litter: true, codes: []int{codeSpace}, says: []string{"hangs"},
-			args: []string{"backup", s.db, filepath.Join(dir, "copy.db")}})
-		harness.Eventually(s, "the copy", func() bool { _, err := os.Stat(stopped); return err == nil })
-		s.SQLite(s.db, ".timeout 60000", "INSERT INTO t(v) VALUES('after');")
-		end() // a process that waits for FUSE cannot even be killed
-		p.finish()
+	{row: 119, name: "destination that hangs while the source is copied", try: func(s *scene) {
+		for what, args := range map[string][]string{"file": {}, "compressed file": {"--zstd", "--timeout", "3s"},
+			"shards": {"--shards", "64KiB", "--timeout", "3s"}} {
+			s.part(what, func(s *scene) { s.copiesBesideHang(args) })
+		}
+	}},
+	{row: 125, name: "destination that hangs while it is written", try: func(s *scene) {
+		s.part("file", func(s *scene) { s.writtenBesideHang("image.db", "--timeout", "3s") })
+		s.part("compressed file", func(s *scene) { s.writtenBesideHang("content", "--timeout", "3s", "--zstd") })
 	}},
 	{row: 120, name: "WAL database cut by bytes and by pages", try: func(s *scene) {
 		for _, cut := range []int64{1, 3000, 4096} {
@@ -174,16 +174,61 @@ func (s *scene) overlay(lower, upper string) func() (under []string, db string) 
 	return func() ([]string, string) { return s.alone(script), filepath.Join(through, "app.db") }
 }
 
-// hanging is a FUSE file system that stops answering soon after something has been written to it,
-// until its end.
-func (s *scene) hanging() (under []string, dir, stopped string, end func()) {
+// copiesBesideHang wants a writer in rollback mode not to wait for the destination, and the program
+// not to wait for long.
+func (s *scene) copiesBesideHang(flags []string) {
+	s.Helper()
+	s.big()
+	under, dir, stopped, end := s.hanging(filepath.Join(s.Temp, privateImage))
+	p := s.start(trial{under: under, moves: true, codes: []int{codeSpace}, says: []string{dir, "hangs"},
+		args: slices.Concat([]string{"backup"}, flags, []string{s.db, filepath.Join(dir, "copy")})})
+	harness.Eventually(s, "the copy", func() bool { _, err := os.Stat(stopped); return err == nil })
+	begin := time.Now()
+	s.SQLite(s.db, ".timeout 60000", "INSERT INTO t(v) VALUES('during');")
+	if waited := time.Since(begin); waited > 5*time.Second {
+		s.Errorf("a commit took %v", waited)
+	}
+	late := time.AfterFunc(time.Minute, end)
+	if p.finish(); !late.Stop() {
+		s.Error("it waits for the destination")
+	}
+}
+
+// writtenBesideHang wants the program to give up. What waits for an answer to a write of its own
+// cannot even be killed, so the file system ends when the program has said so.
+func (s *scene) writtenBesideHang(file string, flags ...string) {
+	s.Helper()
+	s.big()
+	report := filepath.Join(s.Root, "report")
+	under, dir, _, end := s.hanging(filepath.Join(s.dir("real"), atomicfile.Prefix+"*", file))
+	p := s.start(trial{under: under, codes: []int{codeSpace}, says: []string{dir, "hangs"},
+		args: slices.Concat([]string{"backup", "--report", report}, flags, []string{s.db, filepath.Join(dir, "copy")})})
+	harness.Eventually(s, "the end", func() bool {
+		said, _ := os.ReadFile(report)
+		return strings.Contains(string(said), "hangs")
+	})
+	end()
+	p.finish()
+	if left := s.left(s.dir("real")); left == 0 {
+		s.Error("it did not hang")
+	}
+	if _, err := os.Stat(filepath.Join(s.dir("real"), "copy")); err == nil {
+		s.Error("half a file was published")
+	}
+}
+
+// privateImage is the pattern of the name of an image that is being made.
+const privateImage = atomicfile.Prefix + "*/image.db"
+
+// hanging is a FUSE file system that stops answering as soon as something has been written to the
+// file, until its end.
+func (s *scene) hanging(file string) (under []string, dir, stopped string, end func()) {
 	dir, real := s.dir("hanging"), s.dir("real")
 	stopped, over := filepath.Join(s.Root, "stopped"), filepath.Join(s.Root, "over")
 	script := []string{
 		fmt.Sprintf("%s -f %s %s & server=$!", harness.Tool(s.TB, "bindfs"), real, dir),
 		fmt.Sprintf("until mountpoint -q %s; do sleep 0.01; done", dir),
-		fmt.Sprintf("(until [ -s %s/.sqlite-checkpoint-*/image.db ]; do sleep 0.001; done; kill -STOP $server; : >%s",
-			real, stopped),
+		fmt.Sprintf("(until [ -s %s ]; do sleep 0.001; done; kill -STOP $server; : >%s", file, stopped),
 		fmt.Sprintf("until [ -e %s ]; do sleep 0.01; done; kill -KILL $server) &", over),
 	}
 	return s.alone(strings.Join(script, "\n")), dir, stopped, func() { s.Write(over, nil) }

@@ -20,14 +20,24 @@ func OpenInodes() map[Inode]int {
 		}
 		held := make(map[Inode]int, len(entries))
 		for _, entry := range entries {
-			var stat unix.Stat_t
-			if fd, err := strconv.Atoi(entry.Name()); err == nil && unix.Fstat(fd, &stat) == nil {
-				held[Inode{uint64(stat.Dev), uint64(stat.Ino)}]++
+			fd, err := strconv.Atoi(entry.Name())
+			if err != nil {
+				continue
+			}
+			if inode, err := inodeOf(fd); err == nil {
+				held[inode]++
 			}
 		}
 		return held
 	}
 	return nil
+}
+
+// inodeByFstat may ask the server of a network file system.
+func inodeByFstat(fd int) (Inode, error) {
+	var stat unix.Stat_t
+	err := unix.Fstat(fd, &stat)
+	return Inode{uint64(stat.Dev), uint64(stat.Ino)}, err
 }
 
 // Inode returns the identity of the file.

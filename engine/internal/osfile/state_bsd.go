@@ -14,3 +14,6 @@ func Stat(path string) FileState { return cachedState(path) }
 
 // MountPoint is always false: this system does not tell.
 func MountPoint(string) bool { return false }
+
+// inodeOf returns the identity of an open file.
+func inodeOf(fd int) (Inode, error) { return inodeByFstat(fd) }

@@ -37,3 +37,14 @@ func MountPoint(path string) bool {
 	err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_TYPE, &stat)
 	return err == nil && stat.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
+
+// inodeOf returns the identity of an open file. It does not ask the server of a network or FUSE
+// file system, which may hang.
+func inodeOf(fd int) (Inode, error) {
+	var stat unix.Statx_t
+	const flags = unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC
+	if err := unix.Statx(fd, "", flags, unix.STATX_INO, &stat); err != nil {
+		return inodeByFstat(fd)
+	}
+	return Inode{unix.Mkdev(stat.Dev_major, stat.Dev_minor), stat.Ino}, nil
+}

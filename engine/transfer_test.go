@@ -1,0 +1,181 @@
+//go:build linux
+
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
+)
+
+// newApart returns a snapshot whose copy is not on the file system of its destination.
+func newApart(t *testing.T, ctx context.Context, opts SnapshotOptions) (s *Snapshot, destination string) {
+	t.Helper()
+	opts.TempDir = t.TempDir()
+	s, err := TakeSnapshot(ctx, newRollback(t), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	s.apart, s.opts.Destination = true, filepath.Join(t.TempDir(), "copy.db")
+	return s, s.opts.Destination
+}
+
+// filesIn lists the names in a directory.
+func filesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// TestTransfer: what is written elsewhere is what was checked, and nothing else.
+func TestTransfer(t *testing.T) {
+	var phases []Phase
+	s, to := newApart(t, t.Context(), SnapshotOptions{Progress: func(p Progress) { phases = append(phases, p.Phase) }})
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(to)
+	digest, _ := s.SHA256()
+	if err != nil || sha256.Sum256(b) != digest {
+		t.Errorf("another file was written: %v", err)
+	}
+	if left := filesIn(t, filepath.Dir(to)); !slices.Equal(left, []string{"copy.db"}) {
+		t.Errorf("left %v", left)
+	}
+	if phases[len(phases)-1] != PhaseWrite {
+		t.Errorf("phases %v", phases)
+	}
+}
+
+// TestTransferFails: after an error there is no file.
+func TestTransferFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(s *Snapshot)
+		kind  Kind
+		left  []string
+	}{
+		"misread": {func(s *Snapshot) { s.file.WriteAt([]byte("other"), 5000) }, KindTemp, nil},
+		"name taken": {func(s *Snapshot) { os.WriteFile(s.opts.Destination+"-wal", nil, 0o600) }, KindExists,
+			[]string{"copy.db-wal"}},
+		"no directory": {func(s *Snapshot) { s.opts.Destination = "/nonexistent/copy.db" }, KindTemp, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, to := newApart(t, t.Context(), SnapshotOptions{})
+			if _, err := s.SHA256(); err != nil {
+				t.Fatal(err)
+			}
+			c.spoil(s)
+			wantKind(t, s.Commit(), c.kind)
+			if left := filesIn(t, filepath.Dir(to)); !slices.Equal(left, c.left) {
+				t.Errorf("left %v", left)
+			}
+		})
+	}
+}
+
+// TestTransferHangs: nobody waits for a destination that hangs, and what is late is not published.
+func TestTransferHangs(t *testing.T) {
+	for name, timeout := range map[string]time.Duration{"timeout": time.Second, "canceled": 20 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			hang, end := context.WithTimeout(t.Context(), stalled)
+			s, to := newApart(t, ctx, SnapshotOptions{Timeout: timeout, Progress: func(p Progress) {
+				if p.Phase == PhaseWrite {
+					if name == "canceled" {
+						cancel()
+					}
+					<-hang.Done()
+				}
+			}})
+			defer cancel()
+			start := time.Now()
+			err := s.Commit()
+			if waited := time.Since(start); waited > stalled*4/5 {
+				t.Errorf("gave up after %v", waited)
+			}
+			if name == "timeout" {
+				wantKind(t, err, KindTemp)
+			} else if err != context.Canceled {
+				t.Error(err)
+			}
+			end()
+			for begin := time.Now(); len(filesIn(t, filepath.Dir(to))) > 0; time.Sleep(time.Millisecond) {
+				if time.Since(begin) > stalled {
+					t.Fatalf("left %v", filesIn(t, filepath.Dir(to)))
+				}
+			}
+		})
+	}
+}
+
+// TestCopyForFUSE: while the source is locked nothing is written to FUSE, unless that was asked
+// for.
+func TestCopyForFUSE(t *testing.T) {
+	const inside = "SQLITE_CHECKPOINT_TEST_FUSE"
+	if real, through, found := strings.Cut(os.Getenv(inside), ":"); found {
+		copyForFUSE(t, real, through)
+		return
+	}
+	testkit.NeedsRoot(t)
+	real, through := t.TempDir(), t.TempDir()
+	onFUSE(t, real, through, inside+"="+real+":"+through)
+}
+
+func copyForFUSE(t *testing.T, real, through string) {
+	for name, temp := range map[string]string{"elsewhere": t.TempDir(), "there": through} {
+		to := filepath.Join(through, name)
+		var during []string
+		s, err := TakeSnapshot(t.Context(), newRollback(t), SnapshotOptions{Destination: to, TempDir: temp,
+			Progress: func(p Progress) {
+				if p.Phase == PhaseCopy {
+					during, _ = filepath.Glob(filepath.Join(real, ".sqlite-checkpoint-*", imageName))
+				}
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if there := len(during) > 0; there != (temp == through) {
+			t.Errorf("%s: the copy was made in %v", name, during)
+		}
+		err = s.Commit()
+		s.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(real, name))
+		if err != nil || info.Size() != s.Size() {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if left := filesIn(t, real); len(left) != 2 {
+		t.Errorf("left %v", left)
+	}
+}
+
+// onFUSE runs the test again where the directory through leads to real by way of FUSE.
+func onFUSE(t *testing.T, real, through, env string) {
+	t.Helper()
+	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec",
+		`"$0" "$1" "$2"; shift 2; "$@"`, testkit.Tool(t, "bindfs"), real, through,
+		os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), env)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
