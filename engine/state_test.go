@@ -1,8 +1,15 @@
 package engine
 
-import "testing"
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"testing"
+)
 
-// TestAccess lists every state of a database: header, -wal, -shm, -journal.
+// TestAccess lists every state of a database: header, -wal, -shm, -journal. In each of
+// them, info says how a backup would read the database, doctor whether it would succeed, and both
+// are right.
 func TestAccess(t *testing.T) {
 	const (
 		rollback = false
@@ -65,8 +72,66 @@ func TestAccess(t *testing.T) {
 		if row.want == accessImmutable && (row.state.wal == nonEmpty || row.state.journal == nonEmpty) {
 			t.Errorf("%+v: an immutable open would be silently wrong", row.state)
 		}
+		t.Run(fmt.Sprintf("%+v", row.state), func(t *testing.T) { foreseen(t, row.state, row.want) })
 	}
 	if len(seen) != 36 {
 		t.Errorf("%d states, want all 36", len(seen))
 	}
+}
+
+// foreseen makes a database in that state, and compares what info and doctor say with what a backup
+// does.
+func foreseen(t *testing.T, want sourceState, how access) {
+	t.Parallel()
+	db := inState(t, want)
+	src, err := openSource("open", db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := src.readState()
+	src.Close()
+	want.shm = want.shm && want.wal != missing // alone it is of no use
+	if err != nil || state != want {
+		t.Fatalf("the state is %+v (%v)", state, err)
+	}
+	forecast := forecastOf(how)
+	if want.journal == nonEmpty { // no process holds a lock: it is hot
+		forecast = ForecastRefused
+	}
+	if in := inspect(t, db); in.Backup != forecast {
+		t.Errorf("info says %s (%s), want %s", in.Backup, in.BackupDetail, forecast)
+	}
+	if p := comesTrue(t, db); (p.Err != nil) != (forecast == ForecastRefused) {
+		t.Errorf("doctor says %v, want %s", p.Err, forecast)
+	}
+}
+
+// inState makes a database in that state.
+func inState(t *testing.T, s sourceState) string {
+	t.Helper()
+	var db string
+	switch {
+	case !s.walHeader:
+		db = newRollback(t)
+	case s.wal == nonEmpty:
+		db = crashed(t, "-wal")
+	default:
+		db = newWAL(t)
+	}
+	if err := os.Chmod(db, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.wal == empty || s.wal == nonEmpty && !s.walHeader {
+		writeFile(t, db+"-wal", bytes.Repeat([]byte("garbage "), map[presence]int{nonEmpty: 512}[s.wal]))
+	}
+	if s.shm {
+		writeFile(t, db+"-shm", make([]byte, 32768))
+	}
+	switch s.journal {
+	case empty:
+		writeFile(t, db+"-journal", make([]byte, 512))
+	case nonEmpty:
+		writeFile(t, db+"-journal", append([]byte("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"), noise(3000)...))
+	}
+	return db
 }
