@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -45,12 +46,16 @@ func runCheck(
 		return "", "", checkError(name, err)
 	}
 	defer c.Close()
-	k := checker{conn: c, name: name}
+	info, err := image.Stat()
+	if err != nil {
+		return "", "", tempError("open", image.Name(), err)
+	}
+	k := checker{conn: c, name: name, limit: costLimit(info.Size())}
 	switch check {
 	case CheckFull:
-		return k.exactly(ctx, LevelFull, func() error { return k.full(ctx, image, start) })
+		return k.exactly(ctx, LevelFull, func(ctx context.Context) error { return k.full(ctx, image, start) })
 	case CheckQuick:
-		return k.exactly(ctx, LevelQuick, func() error { return k.run(ctx, "quick_check", "") })
+		return k.exactly(ctx, LevelQuick, func(ctx context.Context) error { return k.run(ctx, "quick_check", "") })
 	default:
 		return k.auto(ctx)
 	}
@@ -92,12 +97,15 @@ func openImage(ctx context.Context, image *os.File, pragmas ...string) (*conn, e
 type checker struct {
 	conn    *conn
 	name    string
-	reasons []string // why less than was asked for could be checked
+	limit   time.Duration // of bounded
+	reasons []string      // why less than was asked for could be checked
 }
 
 // exactly runs the check that was asked for, and accepts nothing weaker.
-func (k *checker) exactly(ctx context.Context, level Level, check func() error) (Level, string, error) {
-	err := check()
+func (k *checker) exactly(
+	ctx context.Context, level Level, check func(ctx context.Context) error,
+) (Level, string, error) {
+	err := k.bounded(ctx, check)
 	if err == nil {
 		_, err = k.unknownTables(ctx)
 	}
@@ -113,8 +121,8 @@ func (k *checker) exactly(ctx context.Context, level Level, check func() error) 
 // auto runs quick_check and, where the application's collations or virtual tables are missing, what
 // is left of it.
 func (k *checker) auto(ctx context.Context) (Level, string, error) {
-	err := k.withCollations(func() error { return k.run(ctx, "quick_check", "") })
-	if primary, _ := resultCode(err); primary == codeError || primary == codeTooBig {
+	err := k.quick(ctx, "")
+	if primary, _ := resultCode(err); primary == codeError || primary == codeTooBig || errors.Is(err, errTooLong) {
 		err = k.eachTable(ctx)
 	} else if err == nil {
 		_, err = k.unknownTables(ctx)

@@ -49,6 +49,55 @@ func TestCheckCost(t *testing.T) {
 	}
 }
 
+// endlessView makes a view of endless rows, and a full-text table that indexes it: the check of the
+// table goes through the view.
+const endlessView = "CREATE VIEW v AS SELECT i AS docid, i AS rowid, 'x' AS body FROM " +
+	"(WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c) SELECT i FROM c); "
+
+// TestEndlessCheck: a check that costs more than its limit is given up, and the rest is checked.
+func TestEndlessCheck(t *testing.T) {
+	const tables = "CREATE VIRTUAL TABLE f%d USING fts4(body, content='v');"
+	views, view, column := newRollback(t), newRollback(t), newRollback(t)
+	sqlite(t, view, endlessView+fmt.Sprintf(tables, 1))
+	sqlite(t, views, endlessView+fmt.Sprintf(strings.Repeat(tables, 4), 1, 2, 3, 4))
+	sqlite(t, column,
+		"CREATE TABLE g(a, b TEXT AS (a) NOT NULL); INSERT INTO g(a) SELECT value FROM generate_series(1,100000);")
+	generate(t, column, "length(hex(zeroblob(400000)))")
+	p, err := Predict(t.Context(), view, SnapshotOptions{})
+	if err != nil || p.Err != nil || p.Level != LevelStructural || p.Reason == "" {
+		t.Errorf("predicted: %v, %v, level %s, %q", err, p.Err, p.Level, p.Reason)
+	}
+	for db, reason := range map[string]string{
+		view:   "virtual table f1: its check takes too long",
+		views:  "tables: structure only",
+		column: "table g: its check takes too long",
+	} {
+		level, why, err := brieflyChecked(t, db, (*checker).auto)
+		if err != nil || level != LevelStructural || !strings.HasSuffix(why, reason) {
+			t.Errorf("%v, level %s, %q, want %q", err, level, why, reason)
+		}
+		_, _, err = brieflyChecked(t, db, func(k *checker, ctx context.Context) (Level, string, error) {
+			return k.exactly(ctx, LevelQuick, func(ctx context.Context) error { return k.run(ctx, "quick_check", "") })
+		})
+		wantKind(t, err, KindCheckIncomplete)
+		damageRoot(t, db, "t")
+		_, _, err = brieflyChecked(t, db, (*checker).auto)
+		wantKind(t, err, KindCorrupt)
+	}
+}
+
+// brieflyChecked runs a check with a low limit.
+func brieflyChecked(t *testing.T, db string, check func(k *checker, ctx context.Context) (Level, string, error)) (
+	Level, string, error) {
+	t.Helper()
+	c, err := openImage(t.Context(), openFile(t, db))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return check(&checker{conn: c, name: db, limit: 300 * time.Millisecond}, t.Context())
+}
+
 // A lateCancel is canceled at some point, without closing its channel.
 type lateCancel struct {
 	context.Context

@@ -3,19 +3,31 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 )
 
-// maxVisits bounds how often eachTable has SQLite look at an entry of the schema: each check of a
-// table goes through the list of all tables.
-const maxVisits = 2_000_000
+// quick runs quick_check, of one table unless that is empty, for as long as bounded allows.
+func (k *checker) quick(ctx context.Context, table string) error {
+	return k.bounded(ctx, func(ctx context.Context) error {
+		return k.withCollations(func() error { return k.run(ctx, "quick_check", table) })
+	})
+}
+
+const (
+	// maxVisits bounds how often eachTable has SQLite look at an entry of the schema: each check of
+	// a table goes through the list of all tables.
+	maxVisits = 2_000_000
+	// maxSlow is how many tables may take too long before eachTable does no more.
+	maxSlow = 3
+)
 
 // eachTable checks table by table and leaves out the virtual ones that cannot be opened or checked
 // here; the tables in which they keep their data are checked like any other. Only the structure is
-// checked where tables are too many, and of a table whose generated columns need a function of the
-// application.
+// checked where tables are too many, and of a table whose check takes too long or whose generated
+// columns need a function of the application.
 func (k *checker) eachTable(ctx context.Context) error {
 	unknown, err := k.unknownTables(ctx)
 	if err != nil {
@@ -27,22 +39,26 @@ func (k *checker) eachTable(ctx context.Context) error {
 		return err
 	}
 	walk := sync.OnceValues(func() (bool, error) { return k.walk(ctx) })
-	if n, most := len(tables), maxVisits/len(tables); n > most {
-		walked, err := walk()
-		if err != nil {
-			return err
+	most, slow := maxVisits/len(tables), 0
+	for i, row := range tables {
+		if i >= most || slow >= maxSlow {
+			walked, broken := walk()
+			if walked {
+				rest := fmt.Sprintf("%d of %d tables: structure only", len(tables)-i, len(tables))
+				k.reasons = append(k.reasons, rest)
+			}
+			if walked || broken != nil {
+				return broken
+			}
 		}
-		if walked {
-			k.reasons = append(k.reasons, fmt.Sprintf("%d of %d tables: structure only", n-most, n))
-			tables = tables[:most]
-		}
-	}
-	for _, row := range tables {
 		table, virtual := fmt.Sprint(row[0]), row[1] == int64(1)
 		if unknown[table] {
 			continue
 		}
-		err := k.withCollations(func() error { return k.run(ctx, "quick_check", table) })
+		err := k.quick(ctx, table)
+		if errors.Is(err, errTooLong) {
+			slow++
+		}
 		if err != nil {
 			err = k.excuse(table, virtual, err, walk)
 		}
@@ -56,12 +72,14 @@ func (k *checker) eachTable(ctx context.Context) error {
 // excuse takes the failed check of a table for a reason, unless the table may be damaged.
 func (k *checker) excuse(table string, virtual bool, err error, walk func() (bool, error)) error {
 	reason := fmt.Sprintf("table %s: %v", table, err)
+	if virtual {
+		reason = "virtual " + reason
+	}
 	switch primary, _ := resultCode(err); {
 	case virtual && primary == codeError: // FTS5 opens without its tokenizer
-		reason = "virtual " + reason
 	case tooCostly(err):
 		reason = fmt.Sprintf("table %s: a generated column is too costly: %v", table, err)
-	case primary == codeError && strings.HasPrefix(err.Error(), "unknown function: "):
+	case errors.Is(err, errTooLong), primary == codeError && strings.HasPrefix(err.Error(), "unknown function: "):
 		if walked, broken := walk(); !walked {
 			return cmp.Or(broken, err)
 		}

@@ -28,7 +28,7 @@ func (p *Prediction) predictCheck(ctx context.Context, s *sourceFile) error {
 		return nil
 	}
 	defer c.Close()
-	k := &checker{conn: c, name: s.name}
+	k := &checker{conn: c, name: s.name, limit: longest}
 	if err := k.recreateSchema(ctx, rows); err != nil {
 		if primary, _ := resultCode(err); primary == codeCorrupt {
 			return err
@@ -36,6 +36,9 @@ func (p *Prediction) predictCheck(ctx context.Context, s *sourceFile) error {
 		return nil
 	}
 	level, reason, err := k.auto(ctx)
+	if err != nil && ctx.Err() != nil { // without a row, so that of the copy would be given up, too
+		level, reason, err = LevelStructural, errTooLong.Error(), nil
+	}
 	if err == nil && level == LevelStructural {
 		p.Level, p.Reason = level, reason
 		p.Findings = append(p.Findings, Finding{FindingWeakCheck,
