@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // A Table describes the rows of a table.
@@ -38,14 +39,15 @@ type Comparison struct {
 }
 
 // Compare compares the image with another one, such as a snapshot of the live database: their
-// schemas and how many rows their tables have. It reads both in full. Errors are of type [*Error]
-// and name the image that failed, or are the context's.
-func (i *Image) Compare(ctx context.Context, there *Image) (Comparison, error) {
-	a, err := i.survey(ctx)
+// schemas and how many rows their tables have. It reads both in full. The rows of virtual tables,
+// which can be those of a view, are counted by [Image.Query] with this timeout. Errors are of type
+// [*Error] and name the image that failed, or are the context's.
+func (i *Image) Compare(ctx context.Context, there *Image, timeout time.Duration) (Comparison, error) {
+	a, err := i.survey(ctx, timeout)
 	if err != nil {
 		return Comparison{}, err
 	}
-	b, err := there.survey(ctx)
+	b, err := there.survey(ctx, timeout)
 	if err != nil {
 		return Comparison{}, err
 	}
@@ -91,26 +93,39 @@ type survey struct {
 	uncounted map[string]bool
 }
 
-func (i *Image) survey(ctx context.Context) (*survey, error) {
+func (i *Image) survey(ctx context.Context, timeout time.Duration) (*survey, error) {
 	c, err := i.open(ctx)
 	if err != nil {
 		return nil, checkError(i.name, err)
 	}
 	defer c.Close()
 	s := &survey{schema: map[string]string{}, tables: map[string]*Table{}, uncounted: map[string]bool{}}
-	if err := s.read(ctx, c); err != nil {
+	virtual, err := s.read(ctx, c)
+	if err != nil {
 		return nil, checkError(i.name, err)
+	}
+	for _, name := range virtual {
+		s.tables[name] = &Table{}
+		answer, err := i.Query(ctx, "SELECT count(*) FROM "+quote(name), timeout)
+		if primary, _ := resultCode(err); primary == codeError {
+			s.uncounted[name] = true
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.tables[name].Rows = answer.Row[0].(int64)
 	}
 	return s, nil
 }
 
-// read reads the schema and counts the rows. What SQLite keeps for itself (sqlite_stat1 ...) is
-// left out.
-func (s *survey) read(ctx context.Context, c *conn) error {
+// read reads the schema, counts the rows of the ordinary tables, and returns the names of the
+// virtual ones. What SQLite keeps for itself (sqlite_stat1 ...) is left out.
+func (s *survey) read(ctx context.Context, c *conn) (virtual []string, err error) {
 	objects, err := c.query(ctx, `SELECT type, name, tbl_name || ': ' || sql FROM sqlite_schema
 		WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, row := range objects {
 		s.schema[fmt.Sprintf("%v %v", row[0], row[1])] = fmt.Sprint(row[2])
@@ -118,19 +133,17 @@ func (s *survey) read(ctx context.Context, c *conn) error {
 	tables, err := c.query(ctx, `SELECT name, type = 'virtual', wr FROM pragma_table_list
 		WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, row := range tables {
-		name, virtual, withoutRowID := fmt.Sprint(row[0]), row[1] == int64(1), row[2] == int64(1)
-		table, err := count(ctx, c, name, virtual || withoutRowID)
-		if primary, _ := resultCode(err); virtual && primary == codeError {
-			s.uncounted[name] = true
-		} else if err != nil {
-			return err
+		name := fmt.Sprint(row[0])
+		if row[1] == int64(1) {
+			virtual = append(virtual, name)
+		} else if s.tables[name], err = count(ctx, c, name, row[2] == int64(1)); err != nil {
+			return nil, err
 		}
-		s.tables[name] = table
 	}
-	return nil
+	return virtual, nil
 }
 
 // count counts the rows of a table. If a column is called rowid, the maximum is that column's, or

@@ -3,7 +3,9 @@ package engine
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 func TestCompare(t *testing.T) {
@@ -19,7 +21,7 @@ func TestCompare(t *testing.T) {
 	here := landed(t, append(slices.Clone(same), "INSERT INTO t(id) VALUES(1)", "CREATE TABLE older(x)",
 		"CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 2; END", "CREATE TABLE changed(a)",
 		"INSERT INTO w VALUES('b')")...)
-	got, err := here.Compare(t.Context(), there)
+	got, err := here.Compare(t.Context(), there, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +45,16 @@ func TestCompare(t *testing.T) {
 	if !slices.Equal(behind, []int64{0, 1, 0, 1, 2, 0}) {
 		t.Errorf("behind: %v", behind)
 	}
-	if got, err := here.Compare(t.Context(), here); err != nil || len(got.Schema) > 0 {
+	if got, err := here.Compare(t.Context(), here, 0); err != nil || len(got.Schema) > 0 {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestCompareEndless: a full-text table whose content is a view of endless rows.
+func TestCompareEndless(t *testing.T) {
+	hostile := landed(t, endlessView+"CREATE VIRTUAL TABLE f USING fts5(body, content='v', content_rowid='docid')")
+	_, err := hostile.Compare(t.Context(), landed(t, "CREATE TABLE t(x)"), 300*time.Millisecond)
+	if e := wantKind(t, err, KindQuery); !strings.Contains(e.Error(), "no answer within 300ms") {
+		t.Error(e)
 	}
 }

@@ -70,20 +70,26 @@ type tableResult struct {
 
 // String says how far the table is behind.
 func (t tableResult) String() string {
-	return fmt.Sprintf("table %s: %s behind: %d of %d, last rowid %d of %d", t.Name,
-		plural(int(t.Behind), "row", "rows"), t.Rows, t.DatabaseRows, t.MaxRowID, t.DatabaseMax)
+	text := fmt.Sprintf("table %s: %s behind: %d of %d", t.Name, plural(int(t.Behind), "row", "rows"), t.Rows,
+		t.DatabaseRows)
+	if t.DatabaseMax != 0 { // a table WITHOUT ROWID has none, nor has a virtual one
+		text += fmt.Sprintf(", last rowid %d of %d", t.MaxRowID, t.DatabaseMax)
+	}
+	return text
 }
 
 func (r *againstResult) lines() []string {
 	if r == nil {
 		return nil
 	}
-	tables := plural(r.Count, "table", "tables")
-	if r.Behind == 0 {
-		return []string{fmt.Sprintf("against %s: %s, none behind", r.Database, tables)}
+	behind := "none"
+	if r.Behind > 0 {
+		behind = plural(int(r.Behind), "row", "rows")
 	}
-	behind := plural(int(r.Behind), "row", "rows")
-	lines := []string{fmt.Sprintf("against %s: %s, %s behind", r.Database, tables, behind)}
+	lines := []string{fmt.Sprintf("against %s: %s, %s behind", r.Database, plural(r.Count, "table", "tables"), behind)}
+	for _, name := range r.Uncounted {
+		lines = append(lines, fmt.Sprintf("table %s: not counted: SQLite here lacks what it needs", name))
+	}
 	for _, table := range r.Tables {
 		if table.Behind > 0 {
 			lines = append(lines, table.String())
@@ -106,7 +112,7 @@ func (cmd *verifyCmd) takeAgainst(ctx context.Context, con *console) (*engine.Sn
 
 // compare compares the image with the copy of the database. The error says what differs too much.
 func (cmd *verifyCmd) compare(ctx context.Context, image, live *engine.Image) (*againstResult, error) {
-	found, err := image.Compare(ctx, live)
+	found, err := image.Compare(ctx, live, cmd.QueryTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +133,11 @@ func (cmd *verifyCmd) compare(ctx context.Context, image, live *engine.Image) (*
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, proofFault(kindDiffers, "compared with "+cmd.Against, wrong)
+		fault := proofFault(kindDiffers, "compared with "+cmd.Against, wrong)
+		if len(found.Schema) > 0 {
+			fault.hint = "if the application has changed its schema since the backup, verify a newer one"
+		}
+		return nil, fault
 	}
 	slices.SortStableFunc(result.Tables, func(a, b tableResult) int { return cmp.Compare(b.Behind, a.Behind) })
 	result.Tables = result.Tables[:min(len(result.Tables), maxTables)]

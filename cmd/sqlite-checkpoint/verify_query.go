@@ -120,7 +120,7 @@ func (f *queryFlags) ask(ctx context.Context, image *engine.Image) (results []qu
 
 // proofFault is the error of an image that fails a proof: the first reason in the message, all of
 // them in the findings.
-func proofFault(kind engine.Kind, what string, reasons []string) error {
+func proofFault(kind engine.Kind, what string, reasons []string) *fault {
 	f := &fault{kind: kind, err: fmt.Errorf("%s: %s", what, reasons[0])}
 	if len(reasons) > 1 {
 		f.findings = reasons
