@@ -95,7 +95,9 @@ func brieflyChecked(t *testing.T, db string, check func(k *checker, ctx context.
 		t.Fatal(err)
 	}
 	defer c.Close()
-	return check(&checker{conn: c, name: db, limit: 300 * time.Millisecond}, t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // if it is not given up
+	defer cancel()
+	return check(&checker{conn: c, name: db, limit: 300 * time.Millisecond}, ctx)
 }
 
 // A lateCancel is canceled at some point, without closing its channel.
