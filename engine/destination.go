@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
@@ -28,8 +29,8 @@ var databaseSuffixes = append([]string{""}, auxSuffixes...)
 
 // CheckDestination fails if dst cannot become a new database: with [KindExists] if it, or a file
 // that SQLite would take for a part of it, exists, dangling symbolic links included; with
-// [KindSameFile] if it is the database source or would be taken for a part of it, unless source is
-// empty; with [KindTemp] if its directory cannot be opened.
+// [KindSameFile] if it is the database source, unless source is empty, or would be taken for a part
+// of any database; with [KindTemp] if its directory cannot be opened.
 func CheckDestination(source, dst string) error {
 	if source != "" && sameDatabase(source, dst) {
 		return &Error{Kind: KindSameFile, Op: "create", Path: dst,
@@ -40,7 +41,26 @@ func CheckDestination(source, dst string) error {
 		return err
 	}
 	defer place.Close()
+	if err := checkNoPart(place, dst); err != nil {
+		return err
+	}
 	return checkAbsent(place, dst)
+}
+
+// checkNoPart fails with KindSameFile if SQLite would take dst for a part of a database that is
+// there: it would read it as a log of changes, or remove it.
+func checkNoPart(place *atomicfile.Place, dst string) error {
+	for _, suffix := range auxSuffixes {
+		database, found := strings.CutSuffix(atomicfile.Base(dst), suffix)
+		if !found || database == "" {
+			continue
+		}
+		if info, err := place.Lstat(database); err == nil && !info.IsDir() {
+			return &Error{Kind: KindSameFile, Op: "create", Path: dst,
+				Err: fmt.Errorf("SQLite would take it for a part of %s", strings.TrimSuffix(dst, suffix))}
+		}
+	}
+	return nil
 }
 
 // openPlaceOf opens the directory of a new database, or fails with KindTemp.

@@ -88,6 +88,9 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 // findOld reports whether there is a database to set aside, and gives its owner and mode to opts.
 // Any other file in the way is an error.
 func findOld(place *atomicfile.Place, dst string, opts *InstallOptions) (bool, error) {
+	if err := checkNoPart(place, dst); err != nil {
+		return false, err
+	}
 	info, err := place.Lstat(atomicfile.Base(dst))
 	if opts.SetAside == "" || err != nil || !info.Mode().IsRegular() {
 		return false, checkAbsent(place, dst)

@@ -161,6 +161,11 @@ func (cmd *restoreCmd) advise(err error) error {
 	case !errors.Is(err, engine.KindExists):
 		return err
 	}
+	if file := cmd.file(); file != "" {
+		if missing := missingSource(file, "SRC comes first, then DB"); missing != nil {
+			return missing
+		}
+	}
 	if hint := insteadOf(cmd.DB); hint != "" {
 		return &fault{kind: engine.KindExists, err: err, hint: hint}
 	}

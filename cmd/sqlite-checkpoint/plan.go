@@ -57,7 +57,7 @@ func (j *job) probe() (err error) {
 	j.target, err = stream.ProbeTarget(j.dest, j.con.stdout)
 	if j.target == stream.NewFile || err != nil && j.dest != "-" {
 		if known := engine.CheckDestination(j.source, j.dest); known != nil {
-			if missing := missingSource(j.source); missing != nil && errors.Is(known, engine.KindExists) {
+			if missing := missingSource(j.source, "DB comes first, then DEST"); missing != nil && errors.Is(known, engine.KindExists) {
 				return missing
 			}
 			if hint := insteadOf(j.dest); hint != "" && errors.Is(known, engine.KindExists) {
@@ -72,15 +72,15 @@ func (j *job) probe() (err error) {
 	return nil
 }
 
-// missingSource fails if source does not exist: where DEST does, the two may have been swapped, and
-// DEST is the live database.
-func missingSource(source string) error {
+// missingSource fails if source does not exist: where the destination does, the two may have been
+// swapped, and the destination is the live database.
+func missingSource(source, order string) error {
 	_, err := os.Lstat(source)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return &fault{kind: engine.KindMissing, err: fmt.Errorf("open %s: %w", source, cause(err)),
-		hint: "check the path, and the order: DB comes first, then DEST"}
+		hint: "check the path, and the order: " + order}
 }
 
 // resolve decides what the flags leave open. It depends on nothing else. A dated copy always has a
