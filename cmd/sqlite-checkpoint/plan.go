@@ -57,7 +57,8 @@ func (j *job) probe() (err error) {
 	j.target, err = stream.ProbeTarget(j.dest, j.con.stdout)
 	if j.target == stream.NewFile || err != nil && j.dest != "-" {
 		if known := engine.CheckDestination(j.source, j.dest); known != nil {
-			if missing := missingSource(j.source, "DB comes first, then DEST"); missing != nil && errors.Is(known, engine.KindExists) {
+			missing := missingSource(j.source, "DB comes first, then DEST")
+			if missing != nil && errors.Is(known, engine.KindExists) {
 				return missing
 			}
 			if hint := insteadOf(j.dest); hint != "" && errors.Is(known, engine.KindExists) {
