@@ -50,6 +50,9 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // check can find it, as the README says.
 func lostWrites(s *scene) {
 	s.rollback()
+	// The copy is written in pieces of 64 KiB.
+	s.SQLite(s.db, "CREATE TABLE large AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 20000) "+
+		"SELECT i, hex(randomblob(30)) AS v FROM n;")
 	found := 0
 	for n := 1; n < 100; n++ {
 		o := s.try(trial{under: s.strace("-e", "trace=pwrite64", "-e",
