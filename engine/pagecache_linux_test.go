@@ -87,7 +87,8 @@ func TestFootprint(t *testing.T) {
 				}
 			}
 			// Opening a database reads its first pages, and the kernel may need memory meanwhile.
-			if lost > 64 || left > 64 {
+			// What it is still reading ahead from a slow disk cannot be dropped.
+			if lost > 64 || left > 64+cacheAhead/os.Getpagesize() {
 				t.Errorf("of %d pages %d were dropped that had been cached, %d are cached that had not been",
 					len(before), lost, left)
 			}

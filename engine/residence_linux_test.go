@@ -34,11 +34,17 @@ func newResidence(t *testing.T) *residence {
 	return r
 }
 
-// check fails if much of the file is cached.
+// check fails if much of the file stays cached: a busy machine may be late to drop it.
 func (r *residence) check(t *testing.T) {
 	t.Helper()
-	if n, _ := osfile.Cached(r.file, osfile.Extent{}); n > testBound+testSize*3/8 {
-		t.Fatalf("%d of %d MiB are cached", n>>20, testSize>>20)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		n, _ := osfile.Cached(r.file, osfile.Extent{})
+		if n <= testBound+testSize*3/8 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d MiB are cached", n>>20, testSize>>20)
+		}
 	}
 }
 
