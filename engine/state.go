@@ -105,7 +105,7 @@ func (s *sourceFile) indexRebuildable(state sourceState) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("%s-wal: %w", s.path, underlying(err))
 	}
 	defer wal.Close()
 	var start [sqlitefile.WALHeaderSize + 1]byte

@@ -13,6 +13,8 @@ var table = []mutant{
 	{"the source directory is written to", "./integration/faults TestFaults/038",
 		`p.conn, err = p.source.connect(readOnly, "readonly_shm=1", noWait, queryOnly)`,
 		`p.conn, err = p.source.connect(readOnly, noWait, queryOnly)`},
+	{"a -wal that cannot be read is not named", "./integration/faults TestFaults/040",
+		`if err := p.source.checkReadable(p.how); err != nil {`, `if err := error(nil); err != nil {`},
 	{"an application that closes removes its -wal during the copy", "./engine TestSnapshotLock",
 		`if err := osfile.Lock(f, osfile.Shared, sharedFirst, 1); err != nil {`, `if err := error(nil); err != nil {`},
 	{"writers in rollback mode wait for the check", "./engine TestSourceIsFreeDuringCheck",
