@@ -106,7 +106,7 @@ func (s *sourceFile) openForCheckpoint() (*conn, error) {
 	if err := s.checkOwner(); err != nil {
 		return nil, err
 	}
-	return s.connect("mode=rw", "_busy_timeout=0")
+	return s.connect([]string{"-wal"}, "mode=rw", "_busy_timeout=0")
 }
 
 // errCheckpointing comes with a result that is busy. SQLite does not call the busy handler in this

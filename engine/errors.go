@@ -79,6 +79,9 @@ func tempError(op, path string, err error) *Error {
 
 // sourceError classifies an error of opening or reading a source.
 func sourceError(op, name string, err error) *Error {
+	if known := (*Error)(nil); errors.As(err, &known) {
+		return known
+	}
 	kind := KindUnreadable
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -94,9 +97,6 @@ func sourceError(op, name string, err error) *Error {
 func inspectError(ctx context.Context, name string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
-	}
-	if e := (*Error)(nil); errors.As(err, &e) {
-		return e
 	}
 	return sourceError("inspect", name, err)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"time"
 
@@ -13,7 +14,15 @@ var errSwapped = errors.New("another file was put in its place")
 // openPrivate opens the private file f through SQLite. more are the files beside it that SQLite
 // must find.
 func openPrivate(f *os.File, more []*os.File, parameters ...string) (*conn, error) {
-	return openVerified(append(more, f), errSwapped, func() (*conn, error) {
+	var files []fs.FileInfo
+	for _, file := range append(more, f) {
+		info, err := file.Stat()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, info)
+	}
+	return openVerified(files, errSwapped, func() (*conn, error) {
 		return openWithTimeout(f.Name(), parameters...)
 	})
 }
@@ -22,7 +31,7 @@ func openPrivate(f *os.File, more []*os.File, parameters ...string) (*conn, erro
 // directory above may have replaced them. Once SQLite has opened them, and before anything is
 // written or trusted, this process must have each file open once more than before; otherwise
 // openVerified fails with swapped.
-func openVerified(files []*os.File, swapped error, open func() (*conn, error)) (*conn, error) {
+func openVerified(files []fs.FileInfo, swapped error, open func() (*conn, error)) (*conn, error) {
 	opening.Lock()
 	defer opening.Unlock()
 	before := osfile.OpenInodes()
@@ -31,12 +40,7 @@ func openVerified(files []*os.File, swapped error, open func() (*conn, error)) (
 		return nil, err
 	}
 	after := osfile.OpenInodes()
-	for _, f := range files {
-		info, err := f.Stat()
-		if err != nil {
-			c.SQLiteConn.Close()
-			return nil, err
-		}
+	for _, info := range files {
 		if file, ok := osfile.StateOf(info); ok && after != nil && after[file.Inode()] <= before[file.Inode()] {
 			c.SQLiteConn.Close()
 			return nil, swapped

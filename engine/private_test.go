@@ -113,7 +113,7 @@ func TestSwappedSource(t *testing.T) {
 	must(t, err)
 	defer s.Close()
 	must(t, unix.Renameat2(unix.AT_FDCWD, db, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE))
-	if _, err := s.connect("mode=ro"); !errors.Is(err, errReplaced) {
+	if _, err := s.connect(nil, "mode=ro"); !errors.Is(err, errReplaced) {
 		t.Error(err)
 	}
 }

@@ -118,11 +118,11 @@ func (p *readTx) connect(ctx context.Context, tempDir string) (err error) {
 	const readOnly, noWait, queryOnly = "mode=ro", "_busy_timeout=0", "_query_only=1"
 	switch p.how {
 	case accessReadOnly:
-		p.conn, err = p.source.connect(readOnly, noWait, queryOnly)
+		p.conn, err = p.source.connect(nil, readOnly, noWait, queryOnly)
 	case accessShared:
-		p.conn, err = p.source.connect(readOnly, "readonly_shm=1", noWait, queryOnly)
+		p.conn, err = p.source.connect([]string{"-wal", "-shm"}, readOnly, "readonly_shm=1", noWait, queryOnly)
 	case accessImmutable:
-		p.conn, err = p.source.connect(readOnly, "immutable=1", noWait, queryOnly)
+		p.conn, err = p.source.connect(nil, readOnly, "immutable=1", noWait, queryOnly)
 	case accessCopy:
 		p.conn, err = p.connectCopy(ctx, tempDir)
 	case accessJournal:

@@ -5,10 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 
@@ -22,6 +19,8 @@ import (
 type sourceFile struct {
 	name   string // as the caller gave it
 	path   string // absolute, symbolic links resolved: SQLite finds -wal and -shm beside this one
+	dir    *atomicfile.Place
+	base   string // the file's name in dir
 	file   *os.File
 	info   fs.FileInfo
 	owner  *osfile.Identity // to be used for the database, nil for the caller's own
@@ -38,10 +37,7 @@ var opening sync.Mutex
 // openSource checks the type of the file before it opens it: a FIFO would block, a device may
 // react.
 func openSource(op, name string) (*sourceFile, error) {
-	path, err := filepath.EvalSymlinks(name)
-	if err == nil {
-		path, err = filepath.Abs(path)
-	}
+	path, err := Resolve(name)
 	if err != nil {
 		return nil, sourceError(op, name, err)
 	}
@@ -59,43 +55,64 @@ func openSource(op, name string) (*sourceFile, error) {
 			Err: errors.New("this process already has the database open, and reading it would drop its locks")}
 	}
 	s := &sourceFile{name: name, path: path, owner: osfile.OwnerIdentity(path, info)}
-	s.file, err = s.openFile("")
-	if errors.Is(err, fs.ErrPermission) { // root in a container may lack CAP_DAC_READ_SEARCH
-		s.owner = nil
-		s.file, err = s.openFile("")
-	}
-	if err != nil {
-		return nil, sourceError(op, name, err)
-	}
-	if s.info, err = s.file.Stat(); err != nil || !os.SameFile(info, s.info) {
-		s.Close()
-		return nil, &Error{Kind: KindChanged, Op: op, Path: name, Err: errReplaced}
-	}
-	if err := s.readHeader(); err != nil {
+	if err := s.open(op, info); err != nil {
 		s.Close()
 		return nil, sourceError(op, name, err)
 	}
 	return s, nil
 }
 
-// openFile opens the main file or an auxiliary one for reading. It follows no symbolic link and
-// never blocks on a FIFO.
+// open opens the directory and the file that info describes, and reads its header.
+func (s *sourceFile) open(op string, info fs.FileInfo) (err error) {
+	var links trail
+	if s.dir, s.base, err = atomicfile.Locate(s.name, links.follow); err != nil {
+		return err
+	}
+	s.file, err = s.openFile("")
+	if errors.Is(err, fs.ErrPermission) { // root in a container may lack CAP_DAC_READ_SEARCH
+		s.owner = nil
+		s.file, err = s.openFile("")
+	}
+	if err != nil {
+		return err
+	}
+	if s.info, err = s.file.Stat(); err != nil || !os.SameFile(info, s.info) {
+		return &Error{Kind: KindChanged, Op: op, Path: s.name, Err: errReplaced}
+	}
+	if err := links.check(op, s); err != nil {
+		return err
+	}
+	return s.readHeader()
+}
+
+// openFile opens the main file or an auxiliary one for reading, in the directory that the main file
+// was found in. It follows no symbolic link and never blocks on a FIFO.
 func (s *sourceFile) openFile(suffix string) (file *os.File, err error) {
 	err = s.owner.Do(func() error {
-		file, err = os.OpenFile(s.path+suffix, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+		file, err = s.dir.Open(s.base + suffix)
 		return err
 	})
 	return file, err
 }
 
-// connect opens the database with SQLite.
-func (s *sourceFile) connect(parameters ...string) (c *conn, err error) {
+// connect opens the database with SQLite, which must find it and the files beside it, those with
+// these suffixes, in the directory that they were found in.
+func (s *sourceFile) connect(beside []string, parameters ...string) (c *conn, err error) {
+	files := []fs.FileInfo{s.info}
+	for _, suffix := range beside {
+		info, err := s.dir.Lstat(s.base + suffix) // to open and close a -shm here would drop SQLite's locks
+		if err != nil {
+			return nil, errDisturbed
+		}
+		files = append(files, info)
+	}
 	err = s.owner.Do(func() error {
-		c, err = openVerified([]*os.File{s.file}, errReplaced, func() (*conn, error) {
-			return openConn(s.path, parameters...)
-		})
+		c, err = openVerified(files, errReplaced, func() (*conn, error) { return openConn(s.path, parameters...) })
 		return err
 	})
+	if errors.Is(err, errReplaced) && !s.replaced() {
+		err = errDisturbed
+	}
 	return c, err
 }
 
@@ -125,7 +142,14 @@ func (s *sourceFile) readHeader() error {
 }
 
 // Close closes the plain descriptor, and with it drops every POSIX lock of the process on the file.
-func (s *sourceFile) Close() error { return s.file.Close() }
+func (s *sourceFile) Close() {
+	if s.file != nil {
+		s.file.Close()
+	}
+	if s.dir != nil {
+		s.dir.Close()
+	}
+}
 
 // replaced reports whether the path no longer leads to the file that was opened.
 func (s *sourceFile) replaced() bool {

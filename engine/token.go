@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -75,7 +74,7 @@ func (c tokenClock) take(name string) (Token, error) {
 	path := name
 	if info, err := os.Lstat(name); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		// SQLite finds the -wal beside the link's target.
-		if path, err = filepath.EvalSymlinks(name); err != nil {
+		if path, err = Resolve(name); err != nil {
 			return Token{}, sourceError(op, name, err)
 		}
 	}

@@ -85,6 +85,10 @@ func isCheck(err error) bool {
 func caseHint(kind engine.Kind, err error) string {
 	var known *engine.Error
 	switch {
+	case errors.Is(err, engine.ErrNamespace):
+		return "name it by its path here, or run this program there, with nsenter --target PID --mount"
+	case errors.Is(err, atomicfile.ErrForeignLink) && kind == engine.KindForeignFile:
+		return "name the database itself: root does not follow the link for a user who may not read it"
 	case errors.Is(err, atomicfile.ErrForeignLink):
 		return "name the directory itself: root does not follow another user's symbolic link"
 	case kind == engine.KindUnreadable && errors.Is(err, engine.ErrPathTooLong):

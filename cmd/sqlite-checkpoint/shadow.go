@@ -1,8 +1,8 @@
 package main
 
 import (
+	"errors"
 	"os"
-	"path/filepath"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/stage"
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/view"
@@ -56,9 +56,9 @@ func openRoot(dir string) (shadowRoot, error) {
 	if dir == "" {
 		return shadowRoot{}, usagef("DIR must not be empty")
 	}
-	path, err := filepath.Abs(dir)
-	if err == nil {
-		path, err = filepath.EvalSymlinks(path)
+	path, err := engine.Resolve(dir)
+	if errors.Is(err, engine.ErrNamespace) {
+		return shadowRoot{}, &engine.Error{Kind: engine.KindUnreadable, Op: "search", Path: dir, Err: err}
 	}
 	if err != nil {
 		return shadowRoot{}, &engine.Error{Kind: engine.KindMissing, Op: "search", Path: dir, Err: cause(err)}

@@ -28,7 +28,7 @@ func openFileAt(dir *os.File, name, path string, flags int, perm fs.FileMode) (*
 
 func openAt(dir *os.File, name string) (*os.File, error) {
 	path := filepath.Join(dir.Name(), name)
-	return openFileAt(dir, name, path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	return openFileAt(dir, name, path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 }
 
 // lockDir opens the private directory and takes its flock, which ends with the process. It fails

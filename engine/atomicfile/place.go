@@ -39,6 +39,20 @@ func OpenPlaceOf(path string) (p *Place, name string, err error) {
 	return p, Base(path), err
 }
 
+// A followFunc decides about a symbolic link on a path: an error ends the way there.
+type followFunc func(path string, link fs.FileInfo) error
+
+// Locate opens the directory that the file path is in after all symbolic links, and returns its
+// name there, which is no link. follow is asked about each of them, and its error returned; other
+// systems than Linux do not ask.
+func Locate(path string, follow func(path string, link fs.FileInfo) error) (*Place, string, error) {
+	dir, name, err := locate(path, follow)
+	if err != nil {
+		return nil, "", err
+	}
+	return &Place{path: dir.Name(), dir: dir}, name, nil
+}
+
 // Base returns the last element of path like [filepath.Base], but "." if the path ends in a slash.
 func Base(path string) string {
 	if path != "" && os.IsPathSeparator(path[len(path)-1]) {

@@ -47,10 +47,21 @@ func lstatAt(dir *os.File, name string) (fs.FileInfo, error) {
 // maxLinks is how many symbolic links Linux follows on one path.
 const maxLinks = 40
 
-// openTrusted opens the directory path one name after the other, and follows no symbolic link but
-// root's. Each name is looked up once, so that what is checked is what is followed.
+// openTrusted opens the directory path, and follows no symbolic link but root's.
 func openTrusted(path string) (*os.File, error) {
-	dir, err := os.OpenFile(start(path), placeFlags, 0)
+	return walk(nil, path, func(path string, link fs.FileInfo) error {
+		if !ownedByUs(link) {
+			return fmt.Errorf("%s is a %w", path, ErrForeignLink)
+		}
+		return nil
+	})
+}
+
+// walk opens the directory path, below dir unless that is nil, one name after the other. Each name
+// is looked up once, so that a link that follow has seen is the one that is followed. It closes
+// dir.
+func walk(dir *os.File, path string, follow followFunc) (*os.File, error) {
+	dir, err := startAt(dir, path)
 	names := strings.Split(path, "/")
 	for links := 0; err == nil && len(names) > 0; {
 		name := names[0]
@@ -60,7 +71,7 @@ func openTrusted(path string) (*os.File, error) {
 		}
 		var next *os.File
 		var target string
-		next, target, err = step(dir, name)
+		next, target, err = step(dir, name, follow)
 		switch {
 		case err != nil:
 		case next != nil:
@@ -71,10 +82,7 @@ func openTrusted(path string) (*os.File, error) {
 		default:
 			links++
 			names = append(strings.Split(target, "/"), names...)
-			if filepath.IsAbs(target) {
-				dir.Close()
-				dir, err = os.OpenFile("/", placeFlags, 0)
-			}
+			dir, err = startAt(dir, target)
 		}
 	}
 	if err != nil {
@@ -87,16 +95,48 @@ func openTrusted(path string) (*os.File, error) {
 	return dir, nil
 }
 
-func start(path string) string {
-	if filepath.IsAbs(path) {
-		return "/"
+// startAt opens the directory that path begins in, which may be dir.
+func startAt(dir *os.File, path string) (*os.File, error) {
+	begin := "."
+	switch {
+	case filepath.IsAbs(path):
+		begin = "/"
+	case dir != nil:
+		return dir, nil
 	}
-	return "."
+	dir.Close()
+	return os.OpenFile(begin, placeFlags, 0)
 }
 
-// step opens the directory name of dir, or returns the target if it is a link of root's. The kernel
-// follows the links of /proc, whose targets may have no path.
-func step(dir *os.File, name string) (next *os.File, target string, err error) {
+// locate opens the directory that the file path is in.
+func locate(path string, follow followFunc) (dir *os.File, name string, err error) {
+	for links := 0; ; links++ {
+		path, name = filepath.Split(path)
+		if dir, err = walk(dir, path, follow); err != nil {
+			return nil, "", err
+		}
+		var next *os.File
+		next, path, err = step(dir, name, follow)
+		switch {
+		case errors.Is(err, unix.ENOTDIR):
+			return dir, name, nil
+		case next != nil:
+			next.Close()
+			err = unix.EISDIR
+		case err == nil && links == maxLinks:
+			err = unix.ELOOP
+		}
+		if err != nil {
+			dir.Close()
+			return nil, "", err
+		}
+	}
+}
+
+// step opens the directory name of dir, or returns the target of a link that follow lets pass. The
+// kernel follows the links of /proc, whose targets may have no path. It fails with ENOTDIR for any
+// other file.
+func step(dir *os.File, name string, follow followFunc) (next *os.File, target string, err error) {
 	path := filepath.Join(dir.Name(), name)
 	// A directory is opened as such, or automount would not mount it.
 	next, err = openFileAt(dir, name, path, placeFlags|unix.O_NOFOLLOW, 0)
@@ -117,11 +157,15 @@ func step(dir *os.File, name string) (next *os.File, target string, err error) {
 		return nil, "", err
 	case info.Mode().Type() != fs.ModeSymlink:
 		return nil, "", unix.ENOTDIR
-	case !ownedByUs(info):
-		return nil, "", fmt.Errorf("%s is a %w", path, ErrForeignLink)
-	case isProc(link):
+	}
+	if err := follow(path, info); err != nil {
+		return nil, "", err
+	}
+	if isProc(link) {
 		next, err = openFileAt(dir, name, path, placeFlags, 0)
-		return next, "", err
+		if !errors.Is(err, unix.ENOTDIR) {
+			return next, "", err
+		}
 	}
 	target, err = readLink(link)
 	return nil, target, err

@@ -21,6 +21,14 @@ func openPlace(path string) (*os.File, error) {
 	return f, nil
 }
 
+func locate(path string, _ followFunc) (dir *os.File, name string, err error) {
+	path, err = filepath.EvalSymlinks(path)
+	if err == nil {
+		dir, err = openPlace(filepath.Dir(path))
+	}
+	return dir, filepath.Base(path), err
+}
+
 func reopenPlace(dir *os.File) (*os.File, error) { return openAt(dir, ".") }
 
 func openSub(dir *os.File, name string) (*os.File, error) {

@@ -18,7 +18,7 @@ type matrixRow struct {
 
 func allFaults() []matrixRow {
 	return slices.Concat(sourceFaults, lockFaults, outputFaults, streamFaults, otherFaults, neighbourFaults,
-		destinationFaults)
+		destinationFaults, pathFaults)
 }
 
 // TestFaults injects every fault of the matrix.

@@ -15,6 +15,7 @@ import (
 type Identity struct {
 	uid    int
 	groups []uint32 // the file's own first
+	plain  bool     // without any capability over files
 }
 
 // OwnerIdentity returns the identity of the owner of the file path. It is nil if that is the
@@ -24,7 +25,7 @@ func OwnerIdentity(path string, info fs.FileInfo) *Identity {
 	if !ok || os.Geteuid() != 0 || stat.Uid == 0 {
 		return nil
 	}
-	who := &Identity{int(stat.Uid), []uint32{stat.Gid}}
+	who := &Identity{uid: int(stat.Uid), groups: []uint32{stat.Gid}}
 	if dir, err := os.Stat(filepath.Dir(path)); err == nil { // the owner may be in its group
 		if stat, ok := dir.Sys().(*syscall.Stat_t); ok {
 			who.groups = append(who.groups, stat.Gid)
@@ -53,8 +54,8 @@ func (who *Identity) Do(f func() error) (err error) {
 	return err
 }
 
-// assume changes the identity of this thread for good. It keeps CAP_DAC_READ_SEARCH, because the
-// owner of a file may not be able to enter its directory.
+// assume changes the identity of this thread for good. It keeps CAP_DAC_READ_SEARCH unless the
+// identity is plain, because the owner of a file may not be able to enter its directory.
 func (who *Identity) assume() error {
 	count, list := uintptr(len(who.groups)), unsafe.Pointer(&who.groups[0])
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, count, uintptr(list), 0); errno != 0 {
@@ -64,6 +65,9 @@ func (who *Identity) assume() error {
 	unix.SetfsuidRetUid(who.uid) // drops every capability over files
 	if now, _ := unix.SetfsuidRetUid(-1); now != who.uid {
 		return errIdentity
+	}
+	if who.plain {
+		return nil
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData
