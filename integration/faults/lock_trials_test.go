@@ -153,8 +153,8 @@ func changedMeanwhile(s *scene) {
 func fewDescriptors(s *scene) {
 	s.crashed("-wal", "-shm")
 	clean := false
-	// With 6 or 7 the Go runtime cannot start its network poller.
-	for n := 8; n < 40 && !clean; n++ {
+	// With 6 to 8 the Go runtime cannot start its network poller.
+	for n := 9; n < 40 && !clean; n++ {
 		o := s.try(trial{under: s.limited(fmt.Sprintf("--nofile=%d", n)), codes: []int{codeDone, codeSpace},
 			says: []string{"too many open files"}})
 		clean = o.code == codeDone
