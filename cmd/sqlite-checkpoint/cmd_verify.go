@@ -165,9 +165,12 @@ func verifyFieldsOf(sum stream.Summary, level engine.Level, wal bool) verifyFiel
 const checkUnknown = "unknown"
 
 func (v verifyFields) warn(con *console) {
+	unchecked := v.Checked == string(engine.LevelNone)
 	switch {
+	case v.Proven && unchecked && v.Check == string(engine.LevelNone):
+		con.warn("SQLite has never checked it: restore will, and may refuse it; --check does so now")
 	case v.Proven:
-	case v.Checked == string(engine.LevelNone):
+	case unchecked:
 		con.warn("no digest to compare with: damage would go unnoticed")
 	default:
 		con.warn("no digest to compare with: damage that SQLite's check does not see would go unnoticed")

@@ -58,6 +58,7 @@ const (
 	kindShardsBusy  engine.Kind = "destination_busy"
 	kindNotShards   engine.Kind = "not_shards"
 
+	kindEmpty         engine.Kind = "stream_empty"
 	kindInputStalled  engine.Kind = "input_stalled"
 	kindDiffers       engine.Kind = "differs"
 	kindDamagedCopies engine.Kind = "damaged_copies"
@@ -130,7 +131,7 @@ var kinds = []row{
 	{"stream_unproven", exitStream,
 		"give --sha256 HEX or --sidecar FILE, or accept it as it is with --unproven", stream.ErrNoTrailer},
 	{"stream_version", exitStream, "use a newer sqlite-checkpoint", stream.ErrVersion},
-	{"stream_empty", exitStream, "check the program that should have written it", stream.ErrEmpty},
+	{kindEmpty, exitStream, "check the program that should have written it", stream.ErrEmpty},
 	{"stream_format", exitStream, "name a stream or a copy made by sqlite-checkpoint", stream.ErrFormat},
 	{"stream_trailing_data", exitStream, "keep each stream in a file of its own", stream.ErrTrailingData},
 	{"stream_mismatch", exitStream,

@@ -14,6 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -86,11 +87,25 @@ type listing struct {
 	digest stream.Digest
 }
 
+// holdsNothing reports whether a directory is empty, but for what a killed backup has left.
+func holdsNothing(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return !strings.HasPrefix(e.Name(), atomicfile.Prefix)
+	})
+}
+
 // readManifest reads the manifest of a directory.
 func readManifest(dir string) (list []listing, err error) {
 	name := filepath.Join(dir, manifestName)
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
+		if holdsNothing(dir) {
+			return nil, &fault{
+				kind: kindEmpty, err: fmt.Errorf("verify %s: the directory is empty", dir),
+				hint: "check whether its file system is mounted, and whether the backup has run",
+			}
+		}
 		return nil, &fault{
 			kind: kindUsage, err: fmt.Errorf("verify %s: it is a directory without %s", dir, manifestName),
 			hint: "shadow makes one; name a file to verify that file",

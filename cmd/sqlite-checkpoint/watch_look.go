@@ -19,11 +19,12 @@ type watchFinder struct {
 	shard   watch.Shard
 	caches  []engine.FindCache // one for each path
 	unique  bool               // no two databases may have the same name
+	once    bool               // there will be no other look
 }
 
 func newWatchFinder(cmd *watchCmd, shard watch.Shard) *watchFinder {
 	unique := slices.ContainsFunc(cmd.Command, func(arg string) bool { return strings.Contains(arg, nameMark) })
-	return &watchFinder{cmd.Paths, cmd.Exclude, shard, make([]engine.FindCache, len(cmd.Paths)), unique}
+	return &watchFinder{cmd.Paths, cmd.Exclude, shard, make([]engine.FindCache, len(cmd.Paths)), unique, cmd.Once}
 }
 
 // A lookResult is what a look has found.
@@ -53,6 +54,9 @@ func (f *watchFinder) look(ctx context.Context) (lookResult, error) {
 			continue
 		}
 		s.skipped(root, found.Skipped)
+		if f.once && len(found.Databases) == 0 { // its file system may not be mounted
+			s.problem(root, noDatabase(root))
+		}
 		for _, path := range found.Databases {
 			s.add(f, root, path)
 		}

@@ -117,6 +117,7 @@ var streamFaults = []matrixRow{
 	}},
 	{row: 102, name: "restore input is a terminal or a directory", try: func(s *scene) {
 		target := filepath.Join(s.out, "new.db")
+		s.Check(os.WriteFile(filepath.Join(s.source, "file"), nil, 0o600))
 		for _, command := range [][]string{{"verify", s.source}, {"restore", s.source, target}} {
 			s.try(trial{args: command, codes: []int{codeUsage}, says: []string{s.source, "is a directory"}})
 		}
