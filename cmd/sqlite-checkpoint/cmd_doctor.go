@@ -29,7 +29,7 @@ database.
 
 It reads what backup reads before it takes its first lock, and makes the same decisions. It takes no lock, makes no
 copy, opens no database with SQLite and changes nothing. It does not run SQLite's check: damage inside a database is
-found by the backup itself.
+found by the backup itself, and so is a disk quota that is used up.
 
   sqlite-checkpoint doctor /srv/app /var/lib/gitea/gitea.db
   sqlite-checkpoint --json doctor /srv`

@@ -141,6 +141,13 @@ var table = []mutant{
 		"func (s *Snapshot) unlink() error { return nil }\n\nfunc (s *Snapshot) unlinked() error {"},
 	{"a crashed database is copied aside until the disk is full", "./engine TestCopiedFilesNeedSpace",
 		`if err := scratchRoom(tempDir, p.before); err != nil {`, `if err := error(nil); err != nil {`},
+	{"a database gets the name of another one's -wal", "./cmd/sqlite-checkpoint TestScripts/restore-refused",
+		`if info, err := place.Lstat(database); err == nil && !info.IsDir() {`, `if false {`},
+	{"swapped operands of restore blame the live database", "./cmd/sqlite-checkpoint TestScripts/restore-refused",
+		`if missing := missingSource(file, "SRC comes first, then DB"); missing != nil {`,
+		`if missing := error(nil); missing != nil {`},
+	{"a file system that is not mounted is watched once in vain", "./cmd/sqlite-checkpoint TestScripts/watch-once",
+		`if f.once && len(found.Databases) == 0 { // its file system may not be mounted`, `if false {`},
 	{"an image is received until the disk is full", "./engine TestNoSpaceIsFoundFirst",
 		`if err := checkSpace(s.where, s.size, spaceMargin); err != nil {`, `if err := error(nil); err != nil {`},
 
