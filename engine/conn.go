@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -16,7 +17,10 @@ import (
 
 // A conn is one raw SQLite connection, without the pool of database/sql. It must be used by one
 // goroutine only.
-type conn struct{ *sqlite3.SQLiteConn }
+type conn struct {
+	*sqlite3.SQLiteConn
+	dir *os.File // through which its path leads; nil if by name
+}
 
 // openConn opens exactly the file path, which must be absolute; parameters are SQLite's URI keys
 // and the driver's. The driver reads the schema while it opens, so every error a database can cause
@@ -29,7 +33,7 @@ func openConn(path string, parameters ...string) (*conn, error) {
 		}
 		return nil, err
 	}
-	return &conn{c.(*sqlite3.SQLiteConn)}, nil
+	return &conn{SQLiteConn: c.(*sqlite3.SQLiteConn)}, nil
 }
 
 // maxPath is the longest path that SQLite opens, in bytes: that of its journal must not exceed 512.
@@ -40,8 +44,8 @@ const maxPath = 512 - len("-journal")
 var ErrPathTooLong = fmt.Errorf("its path is longer than %d bytes, the most that SQLite opens", maxPath)
 
 func checkPathLength(path string) error {
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		path = resolved
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(dir, filepath.Base(path))
 	}
 	if absolute, err := filepath.Abs(path); err != nil || len(absolute) <= maxPath {
 		return nil

@@ -11,7 +11,6 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/batchvfs"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
@@ -30,8 +29,7 @@ const (
 // wait for it.
 func copyPages(ctx context.Context, p *readTx, f *os.File, opts SnapshotOptions) (pages int64, err error) {
 	dst := f.Name()
-	to, err := openPrivate(f, nil, "vfs="+batchvfs.Name(), "mode=rw", "_busy_timeout=0", "_synchronous=OFF",
-		"_locking_mode=EXCLUSIVE")
+	to, err := openPrivate(f, nil, "mode=rw", "_busy_timeout=0", "_synchronous=OFF", "_locking_mode=EXCLUSIVE")
 	if err != nil {
 		return 0, tempError("open", dst, err)
 	}

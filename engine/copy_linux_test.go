@@ -120,3 +120,21 @@ WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<11) INSERT 
 	copied, _ := writtenCopy(t, p)
 	mustEqual(t, copied, plainCopy(t, p))
 }
+
+// TestPinned: SQLite opens a private file through its directory, whatever that is called meanwhile.
+func TestPinned(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "private")
+	must(t, os.Mkdir(dir, 0o700))
+	f, err := os.Create(filepath.Join(dir, imageName))
+	must(t, err)
+	defer f.Close()
+	c, err := openPrivate(f, nil, "mode=rw")
+	must(t, err)
+	defer c.Close()
+	must(t, os.Rename(dir, dir+".moved"))
+	must(t, os.Mkdir(dir, 0o700))
+	must(t, c.exec(t.Context(), "PRAGMA journal_mode=PERSIST; CREATE TABLE t(x);"))
+	if got := baseNames(t, dir+".moved"); got != "image.db image.db-journal" {
+		t.Errorf("the journal is not beside the file: %s", got)
+	}
+}

@@ -54,6 +54,9 @@ type Installation struct {
 // dst-journal, exists, the error is [KindExists]. An error of r is returned unchanged. After an
 // error nothing is left behind.
 func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) (Installation, error) {
+	if err := checkPathLength(dst); err != nil {
+		return Installation{}, tempError("create", dst, err)
+	}
 	place, err := openPlaceOf(dst)
 	if err != nil {
 		return Installation{}, err

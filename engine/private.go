@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/batchvfs"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
@@ -22,9 +23,27 @@ func openPrivate(f *os.File, more []*os.File, parameters ...string) (*conn, erro
 		}
 		files = append(files, info)
 	}
-	return openVerified(files, errSwapped, func() (*conn, error) {
-		return openWithTimeout(f.Name(), parameters...)
-	})
+	return openVerified(files, errSwapped, func() (*conn, error) { return openWithTimeout(f, parameters...) })
+}
+
+// openPinned has SQLite open the private file through its directory's descriptor. To open a
+// database is to recover it, and whoever renames the directory could have SQLite do so to one of
+// somebody else.
+func openPinned(f *os.File, parameters ...string) (*conn, error) {
+	dir, path, err := osfile.Pin(f)
+	if errors.Is(err, osfile.ErrMoved) {
+		return nil, errSwapped
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := openConn(path, append(parameters, "vfs="+batchvfs.Name())...)
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	c.dir = dir
+	return c, nil
 }
 
 // openVerified opens files through SQLite, which knows them by name only: anyone who can write to a
@@ -42,7 +61,7 @@ func openVerified(files []fs.FileInfo, swapped error, open func() (*conn, error)
 	after := osfile.OpenInodes()
 	for _, info := range files {
 		if file, ok := osfile.StateOf(info); ok && after != nil && after[file.Inode()] <= before[file.Inode()] {
-			c.SQLiteConn.Close()
+			c.close()
 			return nil, swapped
 		}
 	}
@@ -50,19 +69,19 @@ func openVerified(files []fs.FileInfo, swapped error, open func() (*conn, error)
 }
 
 // openWithTimeout gives up after a while: SQLite waits forever for the other end of a FIFO.
-func openWithTimeout(path string, parameters ...string) (*conn, error) {
+func openWithTimeout(f *os.File, parameters ...string) (*conn, error) {
 	type result struct {
 		conn *conn
 		err  error
 	}
 	opened, abandoned := make(chan result), make(chan struct{})
 	go func() {
-		c, err := openConn(path, parameters...)
+		c, err := openPinned(f, parameters...)
 		select {
 		case opened <- result{c, err}:
 		case <-abandoned:
 			if err == nil {
-				c.SQLiteConn.Close()
+				c.close()
 			}
 		}
 	}()
@@ -79,5 +98,10 @@ func openWithTimeout(path string, parameters ...string) (*conn, error) {
 func (c *conn) Close() error {
 	opening.Lock()
 	defer opening.Unlock()
+	return c.close()
+}
+
+func (c *conn) close() error {
+	defer c.dir.Close()
 	return c.SQLiteConn.Close()
 }

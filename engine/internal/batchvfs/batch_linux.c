@@ -33,11 +33,13 @@ struct vfs {
 	const char *name;
 	void *data;
 	int (*open)(vfs *, const char *, file *, int flags, int *outFlags);
-	void *others[15]; // of version 3
+	void *delete, *access;
+	int (*fullPathname)(vfs *, const char *, int length, char *);
+	void *others[12]; // of version 3
 };
 
 // SQLite's names for these are SQLITE_OK and so on.
-enum { ok = 0, openMainDB = 0x100, controlSync = 21 };
+enum { ok = 0, openReadWrite = 0x2, openMainDB = 0x100, controlSync = 21 };
 
 // Weak, because this package is linked without SQLite, too.
 extern vfs *sqlite3_vfs_find(const char *name) __attribute__((weak));
@@ -104,7 +106,7 @@ static int batchControl(file *f, int op, void *argument) {
 static int batchOpen(vfs *v, const char *name, file *f, int flags, int *outFlags) {
 	(void)v;
 	int err = plain->open(plain, name, f, flags, outFlags);
-	if (err != ok || !(flags & openMainDB)) return err;
+	if (err != ok || !(flags & openMainDB) || !(flags & openReadWrite)) return err;
 	struct batch *b = batchOf(f);
 	memset(b, 0, sizeof *b);
 	b->plain = f->methods;
@@ -119,6 +121,18 @@ static int batchOpen(vfs *v, const char *name, file *f, int flags, int *outFlags
 	return ok;
 }
 
+// fullPathname keeps a path through a descriptor: SQLite's own would replace it with what the
+// directory is called now, and open that.
+static int fullPathname(vfs *v, const char *name, int length, char *full) {
+	(void)v;
+	const char *through = "/proc/self/fd/";
+	size_t needed = strlen(name) + 1;
+	if (strncmp(name, through, strlen(through)) != 0 || needed > (size_t)length)
+		return plain->fullPathname(plain, name, length, full);
+	memcpy(full, name, needed);
+	return ok;
+}
+
 // batchvfs_register tells SQLite the name.
 int batchvfs_register(const char *name) {
 	plain = sqlite3_vfs_find("unix");
@@ -127,5 +141,6 @@ int batchvfs_register(const char *name) {
 	batching.fileSize += sizeof(struct batch);
 	batching.name = name;
 	batching.open = batchOpen;
+	batching.fullPathname = fullPathname;
 	return sqlite3_vfs_register(&batching, 0);
 }
