@@ -42,8 +42,12 @@ func copyPages(ctx context.Context, p *readTx, f *os.File, opts SnapshotOptions)
 		return 0, copyError(p.source.name, dst, err)
 	}
 	c := copier{tx: p, backup: backup, step: opts.step(p.pageSize), left: int(p.pages), progress: opts.progress}
-	if opts.GoCopy != nil && p.source.header.WAL() { // in rollback mode writers wait
-		goFunc(opts.GoCopy).run(func() { err = c.steps(ctx, lowPriorityTime) })()
+	start, limit := opts.GoLocked, forever
+	if p.source.header.WAL() {
+		start, limit = opts.GoCopy, lowPriorityTime
+	}
+	if start != nil {
+		goFunc(start).run(func() { err = c.steps(ctx, limit) })()
 	}
 	if err == nil {
 		err = c.steps(ctx, forever)

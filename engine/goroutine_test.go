@@ -36,26 +36,26 @@ func TestLongCopy(t *testing.T) {
 	}
 }
 
-// TestGoHooks: the check and the digest run in Go, the copy in GoCopy unless writers wait for its
-// end.
+// TestGoHooks: the check and the digest run in Go, the copy in GoCopy or, if writers wait for its
+// end, in GoLocked.
 func TestGoHooks(t *testing.T) {
 	for _, c := range []struct {
 		db   string
-		want int32
-	}{{newWAL(t), 1}, {newRollback(t), 0}} {
-		var other, copying marked
-		first, checking := int32(-1), int32(-1)
-		_, _, err := snapshot(t, c.db, SnapshotOptions{Go: other.start, GoCopy: copying.start,
+		want [2]int32
+	}{{newWAL(t), [2]int32{1, 0}}, {newRollback(t), [2]int32{0, 1}}} {
+		var other, copying, locked marked
+		first, checking := [2]int32{-1}, int32(-1)
+		_, _, err := snapshot(t, c.db, SnapshotOptions{Go: other.start, GoCopy: copying.start, GoLocked: locked.start,
 			Progress: func(p Progress) {
 				switch {
 				case p.Phase == PhaseCheck:
 					checking = other.started.Load()
-				case p.Phase == PhaseCopy && first < 0:
-					first = copying.inside.Load()
+				case p.Phase == PhaseCopy && first[0] < 0:
+					first = [2]int32{copying.inside.Load(), locked.inside.Load()}
 				}
 			}})
 		if err != nil || first != c.want {
-			t.Errorf("%s: %v, copied in GoCopy: %d, want %d", c.db, err, first, c.want)
+			t.Errorf("%s: %v, copied in GoCopy and GoLocked: %d, want %d", c.db, err, first, c.want)
 		}
 		if got := other.started.Load(); checking != 1 || got != 2 {
 			t.Errorf("%s: Go started %d goroutines before the check and %d in all, want 1 and 2", c.db, checking, got)

@@ -87,6 +87,9 @@ type SnapshotOptions struct {
 	// is in WAL mode, where no writer waits for the copy. The rest is copied by the caller's
 	// goroutine: a long read transaction keeps the WAL from restarting.
 	GoCopy func(f func())
+	// GoLocked, if not nil, starts the goroutine that makes the copy if the source is in rollback
+	// mode, where writers wait until it is made.
+	GoLocked func(f func())
 	// Progress, if not nil, is called at most once a step, by one goroutine at a time, not always
 	// the caller's. During PhaseCopy the source is locked: a call that waits makes writers wait.
 	Progress func(Progress)

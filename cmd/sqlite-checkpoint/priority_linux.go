@@ -10,6 +10,10 @@ import (
 const (
 	lowNice    = 10 // yields, but keeps about a tenth of a contended CPU
 	lowestNice = 19 // yields to everything else
+
+	// urgentNice takes most of a CPU, however many programs want it. Root may set it, and whoever
+	// RLIMIT_NICE allows to.
+	urgentNice = -10
 )
 
 // background starts f in a goroutine whose thread has the lowest priority, and returns a function
@@ -19,6 +23,9 @@ func background(f func()) (wait func()) { return goNice(lowestNice, f) }
 
 // yielding is background for work that has to end on a busy machine, too.
 func yielding(f func()) (wait func()) { return goNice(lowNice, f) }
+
+// urgent is background for work that an application waits for.
+func urgent(f func()) (wait func()) { return goNice(urgentNice, f) }
 
 func goNice(nice int, f func()) (wait func()) {
 	return ownThread(func() {

@@ -6,3 +6,5 @@ package main
 func background(f func()) (wait func()) { return goWait(f) }
 
 func yielding(f func()) (wait func()) { return goWait(f) }
+
+func urgent(f func()) (wait func()) { return goWait(f) }

@@ -24,6 +24,7 @@ func (c *console) takeSnapshot(
 	}
 	opts.Go = func(f func()) { background(f) }
 	opts.GoCopy = func(f func()) { yielding(f) }
+	opts.GoLocked = func(f func()) { urgent(f) }
 	return engine.TakeSnapshot(ctx, source, opts)
 }
 
