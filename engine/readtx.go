@@ -88,7 +88,12 @@ func (p *readTx) open(ctx context.Context, tempDir string) error {
 	if p.how == accessCopy { // which is ours
 		return p.begin()
 	}
-	return p.source.owner.Do(p.begin)
+	return p.beginOnSource()
+}
+
+// beginOnSource begins the transaction on the source itself. SQLite may open its -journal then.
+func (p *readTx) beginOnSource() error {
+	return p.source.owner.Do(func() error { return withoutFIFOs(p.source.path, errDisturbed, p.begin) })
 }
 
 // begin begins the transaction. Its statements are brief, and run in this very thread.

@@ -107,12 +107,20 @@ func (s *sourceFile) connect(beside []string, parameters ...string) (c *conn, er
 		files = append(files, info)
 	}
 	err = s.owner.Do(func() error {
-		c, err = openVerified(files, errReplaced, func() (*conn, error) { return openConn(s.path, parameters...) })
+		c, err = openVerified(files, errReplaced, func() (*conn, error) { return s.openByName(parameters...) })
 		return err
 	})
 	if errors.Is(err, errReplaced) && !s.replaced() {
 		err = errDisturbed
 	}
+	return c, err
+}
+
+func (s *sourceFile) openByName(parameters ...string) (c *conn, err error) {
+	err = withoutFIFOs(s.path, errReplaced, func() error {
+		c, err = openConn(s.path, parameters...)
+		return err
+	})
 	return c, err
 }
 

@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// soon wants f to end before SQLite counts as hanging.
+func soon(t *testing.T, f func()) {
+	t.Helper()
+	start := time.Now()
+	if f(); time.Since(start) > stalled/2 {
+		t.Errorf("it took %v", time.Since(start))
+	}
+}
+
+// TestSourceSwappedForFIFO: SQLite does not wait for the other end of a FIFO.
+func TestSourceSwappedForFIFO(t *testing.T) {
+	s := openForTest(t, newRollback(t))
+	p := &readTx{source: s, how: accessReadOnly}
+	must(t, p.connect(t.Context(), ""))
+	defer p.conn.Close()
+	must(t, mkfifo(s.path+"-journal"))
+	soon(t, func() {
+		if err := p.beginOnSource(); !errors.Is(err, errDisturbed) {
+			t.Errorf("a journal: %v", err)
+		}
+	})
+
+	s = openForTest(t, newRollback(t))
+	must(t, os.Remove(s.path))
+	must(t, mkfifo(s.path))
+	soon(t, func() {
+		if _, err := s.connect(nil, "mode=ro"); !errors.Is(err, errReplaced) {
+			t.Errorf("a source: %v", err)
+		}
+	})
+}
+
+// TestBriefFIFO: a FIFO has the name of a source for a moment, and then none.
+func TestBriefFIFO(t *testing.T) {
+	s := openForTest(t, newRollback(t))
+	fifo := s.path + ".fifo"
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-end:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			mkfifo(fifo)
+			unix.Renameat2(unix.AT_FDCWD, s.path, unix.AT_FDCWD, fifo, unix.RENAME_EXCHANGE)
+			time.Sleep(time.Millisecond)
+			os.Rename(fifo, s.path)
+		}
+	}()
+	defer func() { close(end); <-ended }()
+	for range 20 {
+		soon(t, func() {
+			if c, err := s.connect(nil, "mode=ro"); err == nil {
+				c.Close()
+			}
+		})
+	}
+}
