@@ -35,8 +35,8 @@ A directory that holds a database is shown as it was when CMD started.
 
 Without --stage the copies are in a private directory .sqlite-checkpoint-stage-*, in DIR's parent if it can be created
 there; it is removed at the end, and after SIGKILL by the next run. If this program is killed, CMD and everything it
-has started are killed. Only if its guard process is killed at the same instant (pkill -9 -f, the OOM killer of a
-cgroup) does the kernel kill CMD alone.
+has started are killed. Only if its guard process ("command-guard") gets SIGKILL at the same instant does the kernel
+kill CMD alone.
 
   sqlite-checkpoint shadow /srv/app -- restic backup /srv/app
 

@@ -75,7 +75,7 @@ func find(executable, variable string) int {
 	for _, pid := range Marked(variable) {
 		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if exe == executable && !bytes.HasPrefix(args, []byte("sqlite-checkpoint-guard")) {
+		if exe == executable && !bytes.HasPrefix(args, []byte("command-guard")) {
 			return pid
 		}
 	}

@@ -73,7 +73,7 @@ func guardsOf(pid int) (pids []int) {
 		data, _ := os.ReadFile(file)
 		for child := range strings.FieldsSeq(string(data)) {
 			argv, _ := os.ReadFile("/proc/" + child + "/cmdline")
-			if strings.HasPrefix(string(argv), "sqlite-checkpoint-guard") {
+			if strings.HasPrefix(string(argv), "command-guard") {
 				n, _ := strconv.Atoi(child)
 				pids = append(pids, n)
 			}

@@ -7,8 +7,9 @@
 // commits its input at EOF never commits half of it. All processes are stopped before the first is
 // killed, and children die before their parents, so that none sees the EOF of another one's pipe.
 //
-// If the guard itself is killed, its caller takes over. If both are killed at the same instant, CMD
-// is killed by the kernel (PR_SET_PDEATHSIG) as the pipe closes: that is a race, which CMD can win.
+// If the guard itself is killed, its caller takes over. If both are killed at the same instant, the
+// kernel kills CMD (PR_SET_PDEATHSIG) as the pipe closes: that is a race, which CMD can win, and
+// nobody kills what CMD has started. To kill a whole cgroup is no such case.
 //
 // CMD runs in a session of its own: no signal of the terminal reaches it, and it has no controlling
 // terminal, but it may write to the terminal, and may read from it if that is its stdin.
@@ -26,8 +27,9 @@ import (
 )
 
 // Name is os.Args[0] of a guard process: a program that finds it there must call Main and exit with
-// the status that it returns.
-const Name = "sqlite-checkpoint-guard"
+// the status that it returns. It does not contain the caller's name: pkill -9 -f with that name
+// leaves the guard to do its work.
+const Name = "command-guard"
 
 // A Command says what to run, and how.
 type Command struct {

@@ -220,6 +220,24 @@ func TestGuardKilled(t *testing.T) {
 	}
 }
 
+// TestCallerKilledByName: pkill -9 -f sqlite-checkpoint leaves the guard, which does its work. The
+// reader is in a session of its own, where no signal of the kernel reaches it.
+func TestCallerKilledByName(t *testing.T) {
+	t.Setenv("slowly", slowly)
+	r := startReady(t, call{Script: half + `exec 8<&0; setsid sh -c "$slowly" <&8 & exec <&- 8<&-; wait`})
+	caller := r.cmd.Process.Pid
+	for _, pid := range append(children(caller), caller) {
+		argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pid == caller || strings.Contains(string(argv), "sqlite-checkpoint") {
+			unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+	r.finish(statusKilled)
+}
+
 func TestOutcomes(t *testing.T) {
 	const brief, patient = 300 * time.Millisecond, 2 * time.Second
 	for name, c := range map[string]struct {
