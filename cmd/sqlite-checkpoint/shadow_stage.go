@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,12 +26,17 @@ func (s *shadowRun) openStage() (err error) {
 	if err != nil {
 		return fileFault(err)
 	}
-	if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
-		dir = filepath.Join(parent, filepath.Base(dir))
-	}
+	parent := resolved(filepath.Dir(dir))
+	dir = filepath.Join(parent, filepath.Base(dir))
 	for _, root := range s.roots {
 		if inside(dir, root.path) || inside(root.path, dir) {
 			return usagef("--stage %s and %s must not contain one another", s.Stage, root.typed)
+		}
+	}
+	if os.Geteuid() == 0 && !trusted(parent) {
+		return &fault{
+			kind: engine.KindForeignFile, err: fmt.Errorf("use the stage %s: other users may rename it", s.Stage),
+			hint: "choose a --stage above which only root may write, such as /var/lib/backup-stage",
 		}
 	}
 	if s.stage, err = stage.Open(dir); err != nil {
@@ -40,6 +47,14 @@ func (s *shadowRun) openStage() (err error) {
 		return err
 	}
 	return nil
+}
+
+// resolved returns the absolute path dir without symbolic links. Its end may not exist yet.
+func resolved(dir string) string {
+	if real, err := filepath.EvalSymlinks(dir); err == nil || dir == "/" {
+		return real
+	}
+	return filepath.Join(resolved(filepath.Dir(dir)), filepath.Base(dir))
 }
 
 // closeStage closes the stage, and warns of what it could not remove.
@@ -85,10 +100,14 @@ func (s *shadowRun) places() (places []string) {
 	})
 }
 
-// trusted reports whether only this user and root can rename entries of the directory.
+// trusted reports whether only this user and root can rename entries of the directory, or create
+// it.
 func trusted(dir string) bool {
 	for ; ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return false
 		}
