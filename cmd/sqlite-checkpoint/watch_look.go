@@ -14,7 +14,7 @@ import (
 
 // A watchFinder finds the databases to watch, again and again.
 type watchFinder struct {
-	paths   []string
+	paths   []string // absolute
 	exclude []string
 	shard   watch.Shard
 	caches  []engine.FindCache // one for each path
@@ -24,15 +24,33 @@ type watchFinder struct {
 
 func newWatchFinder(cmd *watchCmd, shard watch.Shard) *watchFinder {
 	unique := slices.ContainsFunc(cmd.Command, func(arg string) bool { return strings.Contains(arg, nameMark) })
-	return &watchFinder{cmd.Paths, cmd.Exclude, shard, make([]engine.FindCache, len(cmd.Paths)), unique, cmd.Once}
+	var paths []string
+	for _, path := range cmd.Paths {
+		if whole, err := filepath.Abs(path); err == nil {
+			path = whole
+		}
+		paths = append(paths, path)
+	}
+	return &watchFinder{paths, cmd.Exclude, shard, make([]engine.FindCache, len(paths)), unique, cmd.Once}
 }
 
 // A lookResult is what a look has found.
 type lookResult struct {
 	tokens   map[string]engine.Token
 	names    map[string]string // {name} of each path
-	problems []problem         // with any of them, databases may be missing
+	problems []problem
+	unseen   map[string]bool // paths where the problems are: databases there, or below, may be missing
 	notes    []problem
+}
+
+// hidden reports whether a database of that path may exist although it was not found.
+func (s *lookResult) hidden(path string) bool {
+	for ; !s.unseen[path]; path = filepath.Dir(path) {
+		if path == filepath.Dir(path) {
+			return false
+		}
+	}
+	return true
 }
 
 // A problem is something to say once.
@@ -40,7 +58,7 @@ type problem struct{ key, text string }
 
 // look finds all databases and takes their tokens.
 func (f *watchFinder) look(ctx context.Context) (lookResult, error) {
-	s := lookResult{tokens: map[string]engine.Token{}, names: map[string]string{}}
+	s := lookResult{tokens: map[string]engine.Token{}, names: map[string]string{}, unseen: map[string]bool{}}
 	for i, root := range f.paths {
 		found, err := engine.FindDatabases(ctx, root, engine.FindOptions{Exclude: f.exclude, Cache: &f.caches[i]})
 		if ctx.Err() != nil {
@@ -67,8 +85,9 @@ func (f *watchFinder) look(ctx context.Context) (lookResult, error) {
 	return s, nil
 }
 
-func (s *lookResult) problem(key string, err error) {
-	s.problems = append(s.problems, problem{key, err.Error()})
+func (s *lookResult) problem(path string, err error) {
+	s.problems = append(s.problems, problem{path, err.Error()})
+	s.unseen[path] = true
 }
 
 // skipped reports what was not searched. There may be many links and mounts, so only the first is
@@ -96,15 +115,10 @@ func (s *lookResult) skipped(root string, skipped []engine.Skipped) {
 
 // add takes the token of a database that is this worker's.
 func (s *lookResult) add(f *watchFinder, root, path string) {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		s.problem(path, err)
+	if _, twice := s.tokens[path]; twice || !f.shard.Has(path) {
 		return
 	}
-	if _, twice := s.tokens[absolute]; twice || !f.shard.Has(absolute) {
-		return
-	}
-	token, err := engine.TakeToken(absolute)
+	token, err := engine.TakeToken(path)
 	switch {
 	case errors.Is(err, engine.KindMissing) && path != root:
 		return // removed since it was found
@@ -116,8 +130,8 @@ func (s *lookResult) add(f *watchFinder, root, path string) {
 		text := fmt.Sprintf("%s: it counts as changed at every look, because %s", path, doubt)
 		s.notes = append(s.notes, problem{string(token.Doubt()), text})
 	}
-	s.tokens[absolute] = token
-	s.names[absolute] = nameBelow(root, path)
+	s.tokens[path] = token
+	s.names[path] = nameBelow(root, path)
 }
 
 // doubts say why a token is of no use, except one that only has to wait.

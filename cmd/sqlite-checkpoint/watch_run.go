@@ -125,7 +125,7 @@ func (w *watcher) look(ctx context.Context, now time.Time) error {
 		}
 	}
 	w.seen = seen
-	w.schedule.Look(now, seen.tokens, len(seen.problems) == 0)
+	w.schedule.Look(now, seen.tokens, seen.hidden)
 	w.result.Databases = len(seen.tokens)
 	return nil
 }

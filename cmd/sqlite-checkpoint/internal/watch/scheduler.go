@@ -33,29 +33,6 @@ type Scheduler struct {
 	queue   []*Job // that were due when it was last refilled
 }
 
-// A Job is what the command runs for: one database, or all of them, whose job has no name.
-type Job struct {
-	Name      string
-	databases map[string]*database
-
-	running   bool
-	forced    bool // due, whatever the rules say
-	tried     bool // under Once
-	unsettled time.Time
-	began     time.Time // the last run that succeeded, or that is running
-	tryBegan  time.Time
-	ended     time.Time // the last run
-	failures  int       // since the last run that succeeded
-	status    int       // of the last run
-}
-
-// A database is tracked by its tokens: at the last look, when the running command began, and when
-// the last one that succeeded began.
-type database struct {
-	now, begun, done engine.Token
-	seen             bool
-}
-
 // New returns a scheduler that continues from the state of an earlier one.
 func New(options Options, past State, now time.Time) *Scheduler {
 	s := &Scheduler{options: options, jobs: map[string]*Job{}}
@@ -98,9 +75,10 @@ func (s *Scheduler) jobOf(path string) *Job {
 	return s.job("")
 }
 
-// Look tells the scheduler the tokens of all databases. If some may be missing because not
-// everything could be searched, complete is false and nothing is forgotten.
-func (s *Scheduler) Look(now time.Time, tokens map[string]engine.Token, complete bool) {
+// Look tells the scheduler the tokens of all databases. One that has none is forgotten, unless
+// hidden says that it may exist where the search could not go: then nothing is due for it until it
+// is seen again.
+func (s *Scheduler) Look(now time.Time, tokens map[string]engine.Token, hidden func(path string) bool) {
 	s.queue = nil
 	for path, token := range tokens {
 		j := s.jobOf(path)
@@ -109,12 +87,13 @@ func (s *Scheduler) Look(now time.Time, tokens map[string]engine.Token, complete
 			db = &database{}
 			j.databases[path] = db
 		}
-		db.now, db.seen = token, true
+		db.now = token
 	}
 	for name, j := range s.jobs {
-		if complete {
-			maps.DeleteFunc(j.databases, func(path string, _ *database) bool { _, ok := tokens[path]; return !ok })
-		}
+		maps.DeleteFunc(j.databases, func(path string, db *database) bool {
+			_, db.seen = tokens[path]
+			return !db.seen && !hidden(path)
+		})
 		if len(j.databases) == 0 && !j.running {
 			delete(s.jobs, name)
 			continue
@@ -131,36 +110,6 @@ func (s *Scheduler) Look(now time.Time, tokens map[string]engine.Token, complete
 	}
 }
 
-// changed reports whether something was, or may have been, committed since the last run that
-// succeeded.
-func (j *Job) changed() bool { return j.Changed() > 0 }
-
-// Changed counts the databases that have changed.
-func (j *Job) Changed() (n int) {
-	for _, db := range j.databases {
-		if db.seen && db.now != db.done {
-			n++
-		}
-	}
-	return n
-}
-
-// changing reports whether a database was modified only a moment ago.
-func (j *Job) changing() bool {
-	for _, db := range j.databases {
-		if db.seen && db.now != db.done && db.now.Doubt() == engine.DoubtRecent {
-			return true
-		}
-	}
-	return false
-}
-
-// Paths returns the job's databases, sorted.
-func (j *Job) Paths() []string { return slices.Sorted(maps.Keys(j.databases)) }
-
-// Failures returns the number of failures since the last success.
-func (j *Job) Failures() int { return j.failures }
-
 // when returns the moment from which the job is due, as far as is known; ok is false for never.
 func (s *Scheduler) when(j *Job) (due time.Time, ok bool) {
 	settled := j.unsettled
@@ -168,7 +117,7 @@ func (s *Scheduler) when(j *Job) (due time.Time, ok bool) {
 		settled = settled.Add(settleTime)
 	}
 	switch {
-	case j.running, s.options.Once && j.tried:
+	case j.running, s.options.Once && j.tried, !j.seen():
 		return time.Time{}, false
 	case j.forced && s.options.Once:
 		return settled, true // else the next run would find it changed
@@ -246,7 +195,9 @@ func (s *Scheduler) Next() (next time.Time, ok bool) {
 func (s *Scheduler) Begin(j *Job, now time.Time, fresh map[string]engine.Token) {
 	j.running, j.forced, j.tried, j.tryBegan = true, false, true, now
 	for path, db := range j.databases {
-		db.begun = db.now
+		if db.begun = db.done; db.seen {
+			db.begun = db.now
+		}
 		if token, ok := fresh[path]; ok && token.Doubt() == "" {
 			db.now, db.begun = token, token
 		}

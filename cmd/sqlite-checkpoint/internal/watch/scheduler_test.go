@@ -79,7 +79,7 @@ func (d *day) until(limit time.Duration) []string {
 			}
 		}
 		if since%d.poll == 0 {
-			d.s.Look(d.now, d.tokens, true)
+			d.s.Look(d.now, d.tokens, nothingHidden)
 		}
 		for len(d.running) < d.jobs {
 			j := d.s.NextDue(d.now)
@@ -189,7 +189,7 @@ func TestRecentCommits(t *testing.T) {
 // look.
 func TestFreshTokens(t *testing.T) {
 	d := newDay(t, Options{Each: true, Every: time.Minute}, "a")
-	d.s.Look(d.now, d.tokens, true)
+	d.s.Look(d.now, d.tokens, nothingHidden)
 	run := func(doubt engine.Doubt) {
 		due := d.s.due(d.now)
 		if len(due) != 1 {
@@ -199,7 +199,7 @@ func TestFreshTokens(t *testing.T) {
 		d.tokens["a"] = token(t, d.commits, doubt)
 		d.s.Begin(due[0], d.now, d.tokens)
 		d.s.End(due[0], d.now, 0)
-		d.s.Look(d.now, d.tokens, true)
+		d.s.Look(d.now, d.tokens, nothingHidden)
 		d.now = d.now.Add(time.Hour)
 	}
 	run("")
@@ -207,7 +207,7 @@ func TestFreshTokens(t *testing.T) {
 		t.Error("due although nothing was committed")
 	}
 	d.commit("a")
-	d.s.Look(d.now, d.tokens, true)
+	d.s.Look(d.now, d.tokens, nothingHidden)
 	run(engine.DoubtRecent)
 	if due := d.s.due(d.now); len(due) != 1 {
 		t.Error("a doubted token was taken for what the command covers")
@@ -254,7 +254,7 @@ func TestOnceAtLeast(t *testing.T) {
 		due   int
 	}{{30 * time.Minute, 0}, {2 * time.Hour, 2}} {
 		s := New(d.s.options, state, start.Add(test.later))
-		s.Look(start.Add(test.later), d.tokens, true)
+		s.Look(start.Add(test.later), d.tokens, nothingHidden)
 		if _, waits := s.Next(); len(s.due(start.Add(test.later))) != test.due || waits != (test.due > 0) {
 			t.Errorf("after %v: waits %v, want %d due", test.later, waits, test.due)
 		}
@@ -279,13 +279,19 @@ func TestRestart(t *testing.T) {
 	d.mustRun(90*time.Minute, "b@1h0m0s", "a\xff\n@1h3m6s")
 }
 
-// A look that could not search everything forgets nothing.
-func TestIncompleteLook(t *testing.T) {
-	d := newDay(t, Options{Each: true, Every: time.Minute}, "a", "b")
+func nothingHidden(string) bool { return false }
+
+// What is hidden for a while is not forgotten, and what is gone is, whatever else is hidden.
+func TestHidden(t *testing.T) {
+	d := newDay(t, Options{Each: true, Every: time.Minute}, "a", "b", "c")
 	d.until(time.Minute)
 	b := d.tokens["b"]
 	delete(d.tokens, "b")
-	d.s.Look(d.now, d.tokens, false)
+	delete(d.tokens, "c")
+	d.s.Look(d.now, d.tokens, func(path string) bool { return path == "b" })
+	if n := d.s.Count(); n.Databases != 2 {
+		t.Errorf("%+v", n)
+	}
 	d.tokens["b"] = b
 	d.mustRun(time.Hour)
 	delete(d.tokens, "b")
@@ -293,4 +299,38 @@ func TestIncompleteLook(t *testing.T) {
 	if n := d.s.Count(); n.Databases != 1 {
 		t.Errorf("%+v", n)
 	}
+}
+
+// The command is not run for what is hidden, not even again after a failure or on request; what was
+// committed before is not forgotten, nor what was done.
+func TestNothingIsDueForHidden(t *testing.T) {
+	hide := func(name string) func(string) bool { return func(path string) bool { return path == name } }
+	d := newDay(t, Options{Each: true, Every: time.Hour}, "a")
+	d.outcome = func(string) (int, time.Duration) { return 1, time.Second }
+	d.until(time.Second)
+	d.until(2 * time.Second)
+	d.s.All()
+	d.s.Look(d.now, nil, hide("a"))
+	if due := d.s.due(d.now.Add(24 * time.Hour)); len(due) != 0 {
+		t.Error("due although it is hidden")
+	}
+	d.outcome = func(string) (int, time.Duration) { return 0, time.Second }
+	d.mustRun(time.Hour, "a@10s")
+
+	together := newDay(t, Options{Every: time.Minute}, "a", "b")
+	together.until(30 * time.Second)
+	d = newDay(t, Options{Every: time.Minute})
+	d.s = New(d.s.options, together.s.State(), start)
+	d.commits = together.commits
+	d.tokens = map[string]engine.Token{"a": together.tokens["a"]}
+	d.commit("a")
+	d.s.Look(start, d.tokens, hide("b"))
+	if j := d.s.NextDue(start.Add(time.Hour)); j == nil {
+		t.Error("not due although a database has changed")
+	} else {
+		d.s.Begin(j, start, nil)
+		d.s.End(j, start, 0)
+	}
+	d.tokens["b"] = together.tokens["b"]
+	d.mustRun(time.Hour)
 }
