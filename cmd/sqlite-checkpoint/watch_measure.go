@@ -15,11 +15,14 @@ func (w *watcher) measure(j *watch.Job, values metrics.Values) {
 		return
 	}
 	for _, path := range j.Paths() {
-		series := metrics.Series{Command: "watch", Database: path}
+		series := metrics.Series{Command: "watch", Database: metrics.Label(path)}
 		if w.measured[series] == nil {
 			w.measured[series] = metrics.Values{}
 		}
 		maps.Copy(w.measured[series], values)
+		if token, ok := w.seen.tokens[path]; ok {
+			w.measured[series][metrics.WALSize] = float64(token.WALSize())
+		}
 	}
 }
 
@@ -41,19 +44,16 @@ func (w *watcher) measureEnd(c *child, now time.Time, status int) {
 // exist: an alert about one could not be resolved.
 func (w *watcher) saveMetrics() error {
 	err := metrics.Update(w.Metrics, func(before map[metrics.Series]metrics.Values) metrics.Changes {
-		changes := metrics.Changes{}
+		changes, exists := metrics.Changes{}, map[string]bool{}
 		for series, values := range w.measured {
-			if token, ok := w.seen.tokens[series.Database]; ok {
-				values[metrics.WALSize] = float64(token.WALSize())
-			}
 			changes[series] = values
 		}
-		if len(w.seen.problems) > 0 {
-			return changes
+		for path := range w.seen.tokens {
+			exists[metrics.Label(path)] = true
 		}
 		for series := range before {
-			_, exists := w.seen.tokens[series.Database]
-			if series.Command == "watch" && !exists && w.watches(series.Database) {
+			name := series.Database
+			if series.Command == "watch" && !exists[name] && w.watches(name) && !w.seen.hidden(name) {
 				changes[series] = nil
 			}
 		}
@@ -67,9 +67,8 @@ func (w *watcher) saveMetrics() error {
 
 // watches reports whether a database of that path would be this watcher's.
 func (w *watcher) watches(database string) bool {
-	for _, root := range w.Paths {
-		whole := absolute(root)
-		if database == whole || strings.HasPrefix(database, strings.TrimSuffix(whole, "/")+"/") {
+	for _, root := range w.finder.paths {
+		if database == root || strings.HasPrefix(database, strings.TrimSuffix(root, "/")+"/") {
 			return w.finder.shard.Has(database)
 		}
 	}

@@ -92,7 +92,7 @@ func Update(file string, changes func(before map[Series]Values) Changes) error {
 		return err
 	}
 	for series, values := range changes(all) {
-		series.Database = label(series.Database)
+		series.Database = Label(series.Database)
 		if values == nil {
 			delete(all, series)
 			continue
@@ -202,8 +202,8 @@ var (
 func escape(s string) string   { return escaper.Replace(s) }
 func unescape(s string) string { return unescaper.Replace(s) }
 
-// label returns the path for a label: bytes that are not UTF-8 become \xNN.
-func label(path string) string {
+// Label returns the path as the file has it: bytes that are not UTF-8 become \xNN.
+func Label(path string) string {
 	if utf8.ValidString(path) {
 		return path
 	}
