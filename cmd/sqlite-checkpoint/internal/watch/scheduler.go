@@ -42,7 +42,7 @@ func New(options Options, past State, now time.Time) *Scheduler {
 		}
 		j := s.job(name)
 		j.failures, j.status = known.Failures, known.Status
-		j.began, j.ended = notAfter(known.Began, now), notAfter(known.Ended, now)
+		j.began, j.ended = onClock(known.Began, now), onClock(known.Ended, now)
 		for path, token := range known.Done {
 			j.databases[path] = &database{done: token}
 		}
@@ -50,13 +50,14 @@ func New(options Options, past State, now time.Time) *Scheduler {
 	return s
 }
 
-// notAfter returns t, or zero if it is in the future because a clock was set back, or because of
-// damage.
-func notAfter(t, now time.Time) time.Time {
-	if t.After(now) {
+// onClock returns t as a time on the monotonic clock that now has: it does not matter then if the
+// wall clock is set later. It is zero if t is in the future: the clock was set back, or the state
+// is damaged.
+func onClock(t, now time.Time) time.Time {
+	if t.IsZero() || t.After(now) {
 		return time.Time{}
 	}
-	return t
+	return now.Add(-now.Sub(t))
 }
 
 func (s *Scheduler) job(name string) *Job {

@@ -3,6 +3,7 @@ package watch
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,4 +45,21 @@ func TestStateOfTheFuture(t *testing.T) {
 	d.s = New(d.s.options, state, d.now)
 	d.commit("a")
 	d.mustRun(-23*time.Hour, "a@-24h0m0s")
+}
+
+// A clock that was wrong at the start may be set right later: nothing waits for the time it showed.
+func TestStateBeforeClockIsSet(t *testing.T) {
+	now := time.Now()
+	began := now.Add(-time.Minute).Round(0) // the wall clock's
+	done := map[string]engine.Token{"a": token(t, 1, "")}
+	state := State{Jobs: map[string]JobState{"a": {Began: began, Ended: began, Done: done}}}
+	s := New(Options{Each: true, Every: time.Hour}, state, now)
+	s.Look(now, map[string]engine.Token{"a": token(t, 2, "")}, nothingHidden)
+	due, ok := s.Next()
+	if wait := due.Sub(now); !ok || wait < 58*time.Minute || wait > 59*time.Minute {
+		t.Errorf("due in %v, %v", wait, ok)
+	}
+	if !strings.Contains(due.String(), " m=") {
+		t.Errorf("%v is a time of the wall clock", due)
+	}
 }
