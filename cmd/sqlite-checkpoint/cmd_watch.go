@@ -112,7 +112,9 @@ func (cmd *watchCmd) prepare(con *console) (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := watch.Options{Each: cmd.Each, Once: cmd.Once, Every: cmd.Every, AtLeast: cmd.AtLeast}
+	options := watch.Options{
+		Each: cmd.Each, Once: cmd.Once, Every: cmd.Every, AtLeast: cmd.AtLeast, Poll: cmd.Poll,
+	}
 	w := &watcher{
 		watchCmd: cmd, con: con, argv: argv, lock: lock,
 		schedule: watch.New(options, past, time.Now()),

@@ -421,6 +421,8 @@ var table = []mutant{
 	{"watch waits for a time that a wrong clock has shown",
 		"./cmd/sqlite-checkpoint/internal/watch TestStateBeforeClockIsSet",
 		`return now.Add(-now.Sub(t))`, `return t`},
+	{"a CMD that fails is run again without a pause", "./cmd/sqlite-checkpoint/internal/watch TestPauseOfShortEvery",
+		`return max(min(pause, s.options.Every), s.options.Poll)`, `return min(pause, s.options.Every)`},
 	{"metrics of a name that is not UTF-8 are lost", "./cmd/sqlite-checkpoint TestWatchMetricsOfOddNames",
 		`exists[metrics.Label(path)] = true`, `exists[path] = true`},
 	{"watch --once succeeds although it has not seen everything", "./cmd/sqlite-checkpoint TestScripts/watch-once",

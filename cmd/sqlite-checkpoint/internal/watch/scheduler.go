@@ -17,6 +17,7 @@ type Options struct {
 	Once    bool          // each command runs at most once, with no regard to Every and to earlier failures
 	Every   time.Duration // the shortest time between two runs that succeed, and the longest pause after one that fails
 	AtLeast time.Duration // the longest time between two runs that succeed, 0 for no limit
+	Poll    time.Duration // the shortest pause after a run that fails
 }
 
 // settleTime is how long a database that was modified a moment ago is left alone: if it stays as it
@@ -142,7 +143,7 @@ func (s *Scheduler) pause(failures int) time.Duration {
 	for ; failures > 1 && pause < s.options.Every; failures-- {
 		pause *= 2
 	}
-	return min(pause, s.options.Every)
+	return max(min(pause, s.options.Every), s.options.Poll)
 }
 
 // NextDue returns a job that is due, nil if none is. Going through 10,000 jobs for each run would
