@@ -43,8 +43,9 @@ of /. CMD's environment has both: SQLITE_CHECKPOINT_DB and SQLITE_CHECKPOINT_NAM
 
 A CMD that fails is run again after 1, 2, 4 ... minutes, at most --every. A failure with exit status 2 or 3 (usage,
 source missing) is printed once and not repeated until the status changes. HUP runs CMD for everything now. After TERM
-no CMD starts, and one that is running may finish within --grace. Under systemd with Type=notify, watch reports READY,
-STATUS and STOPPING, and serves the watchdog.
+no CMD starts, and one that is running may finish within --grace. After --timeout, CMD and what it has started get TERM,
+and after --grace KILL. Under systemd with Type=notify, watch reports READY, STATUS and STOPPING, and serves the
+watchdog.
 
 With --once the exit status is 0 if every CMD succeeded, else the highest of theirs.`
 }

@@ -4,9 +4,42 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
+
+// What a CMD has started that was stopped by --timeout gets the same time to end, and is killed
+// then; the next run does not begin before.
+func TestWatchTimeoutEndsGroup(t *testing.T) {
+	w := newWatching(t, "a")
+	w.start(`test -e pid && { echo >second; exit; }
+		(trap '' TERM; while :; do sleep 0.02; echo >alive; done) & echo $! >pid; wait`,
+		"--each", "--json", "--timeout", "2s", "--grace", "2s")
+	w.until("CMD was stopped", w.timedOut)
+	pid, _ := os.ReadFile(w.path("pid"))
+	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+	if err == nil && !strings.Contains(string(stat), ") Z ") {
+		t.Errorf("what CMD has started still runs: %s", stat)
+		exec.Command("kill", "-9", strings.TrimSpace(string(pid))).Run()
+	}
+	w.until("a second run", func() bool { return w.exists("second") })
+}
+
+func (w *watching) timedOut() bool {
+	return strings.Contains(strings.Join(w.said(), "\n"), `"timed_out":true`)
+}
+
+// A shell exits at once after TERM; what it has started may finish within --grace.
+func TestWatchTimeoutLetsGroupFinish(t *testing.T) {
+	w := newWatching(t, "a")
+	w.start(`test -e done && exit; sh -c 'trap "sleep 1; echo >done; exit" TERM; while :; do sleep 0.02; done'; :`,
+		"--each", "--json", "--timeout", "2s", "--grace", "1m")
+	w.until("the run has ended", w.timedOut)
+	if !w.exists("done") {
+		t.Errorf("what CMD had started was not finished: %q", w.said())
+	}
+}
 
 // The metrics of a database whose name is not UTF-8 are kept when others are updated.
 func TestWatchMetricsOfOddNames(t *testing.T) {

@@ -21,6 +21,8 @@ type child struct {
 	termAt  time.Time // when it is to be asked to exit, zero for never
 	killAt  time.Time
 	termed  bool
+	exited  bool // with that status, but after TERM it counts as running until its group has ended
+	status  int
 }
 
 type childEnd struct {
@@ -77,10 +79,28 @@ func (w *watcher) expand(j *watch.Job) (argv, env []string) {
 	return expand(w.argv, dbMark, j.Name, nameMark, name), append(env, envDB+"="+j.Name, envName+"="+name)
 }
 
+// exit records that CMD has exited. If it was asked to, what it has started may take as long as
+// it: a shell exits at once, and the backup that it has started cleans up.
+func (w *watcher) exit(end childEnd) {
+	c := end.child
+	c.exited, c.status = true, end.status
+	if c.termed && c.status == 0 {
+		c.status = exitSignal + int(syscall.SIGTERM) // before it had done its work
+	}
+	if !c.termed || !c.alive() {
+		w.ended(c, time.Now())
+	}
+}
+
 // enforce asks children to exit, and kills them, when it is time.
 func (w *watcher) enforce(now time.Time) {
 	for c := range w.children {
 		switch {
+		case c.exited:
+			if over := !now.Before(c.killAt); over || !c.alive() {
+				c.signal(syscall.SIGKILL)
+				w.ended(c, now)
+			}
 		case c.termAt.IsZero() || now.Before(c.termAt):
 		case !c.termed:
 			c.termed = true
@@ -95,9 +115,18 @@ func (w *watcher) enforce(now time.Time) {
 // signal sends a signal to CMD's process group.
 func (c *child) signal(s syscall.Signal) { syscall.Kill(-c.process.Pid, s) }
 
+// alive reports whether anything is left of CMD's process group.
+func (c *child) alive() bool { return syscall.Kill(-c.process.Pid, 0) == nil }
+
+// groupPoll is how often to look whether what CMD has started has ended, too.
+const groupPoll = 100 * time.Millisecond
+
 // deadline returns when enforce has something to do next, zero for never.
 func (c *child) deadline() time.Time {
-	if c.termed {
+	switch {
+	case c.exited:
+		return time.Now().Add(groupPoll)
+	case c.termed:
 		return c.killAt
 	}
 	return c.termAt

@@ -36,7 +36,9 @@ type watcher struct {
 	countAt                 time.Time     // for systemd, while all slots are taken
 	alive                   time.Duration // how often to notify systemd's watchdog, 0 for never
 	dirty                   bool          // there is something to save
-	status                  string        // the last one sent to systemd
+	stopping                bool
+	cut                     bool   // a child was stopped before it was done
+	status                  string // the last one sent to systemd
 }
 
 // run looks, starts children and waits for them until ctx is canceled, or with --once until nothing
@@ -70,7 +72,7 @@ func (w *watcher) run(ctx context.Context) error {
 			timer.Stop()
 			return w.stop(ctx)
 		case end := <-w.ends:
-			w.ended(end)
+			w.exit(end)
 		case <-hangups:
 			w.schedule.All()
 			w.lookAt = time.Time{}
@@ -169,13 +171,17 @@ func (w *watcher) wakeAt() time.Time {
 }
 
 // ended records the end of a child.
-func (w *watcher) ended(end childEnd) {
-	status := end.status
-	if end.child.termed && status == 0 {
-		status = exitSignal + int(syscall.SIGTERM) // it was asked to exit before it had done its work
+func (w *watcher) ended(c *child, now time.Time) {
+	delete(w.children, c)
+	if !w.stopping || !c.termed {
+		w.finish(c, now, c.status)
+		return
 	}
-	delete(w.children, end.child)
-	w.finish(end.child, time.Now(), status)
+	w.cut = true
+	w.schedule.Cancel(c.job)
+	w.measure(c.job, metrics.Values{metrics.Running: 0})
+	w.dirty = true
+	w.con.warn(fmt.Sprintf("%s: stopped before it was done", w.label(c)))
 }
 
 func (w *watcher) finish(c *child, now time.Time, status int) {
@@ -190,33 +196,21 @@ func (w *watcher) finish(c *child, now time.Time, status int) {
 // stop starts no more children, and gives the running ones time to finish.
 func (w *watcher) stop(ctx context.Context) error {
 	daemon.SdNotify(false, daemon.SdNotifyStopping)
-	now := time.Now()
-	cut := false
+	w.stopping = true
 	for c := range w.children {
-		c.endWithin(now, w.Grace)
+		c.endWithin(time.Now(), w.Grace)
 	}
-	for len(w.children) > 0 {
-		now = time.Now()
-		w.enforce(now)
-		timer := time.NewTimer(time.Second / 4)
+	for w.enforce(time.Now()); len(w.children) > 0; w.enforce(time.Now()) {
+		timer := time.NewTimer(groupPoll)
 		select {
 		case end := <-w.ends:
-			if end.child.termed {
-				cut = true
-				delete(w.children, end.child)
-				w.schedule.Cancel(end.child.job)
-				w.measure(end.child.job, metrics.Values{metrics.Running: 0})
-				w.dirty = true
-				w.con.warn(fmt.Sprintf("%s: stopped before it was done", w.label(end.child)))
-			} else {
-				w.ended(end)
-			}
+			w.exit(end)
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
 	w.save(time.Now(), true)
-	if cut || w.Once {
+	if w.cut || w.Once {
 		return context.Cause(ctx)
 	}
 	return w.conclude()
