@@ -36,6 +36,26 @@ func (c *console) abandon(ctx context.Context) {
 	os.Exit(f.Code)
 }
 
+// takeHangups has SIGHUP reported to the caller from now on; it no longer ends the run.
+func (c *console) takeHangups() <-chan struct{} {
+	hangups := make(chan struct{}, 1)
+	c.hangups.Store(&hangups)
+	return hangups
+}
+
+// hangup reports a SIGHUP to the command, if it takes them.
+func (c *console) hangup() bool {
+	hangups := c.hangups.Load()
+	if hangups == nil {
+		return false
+	}
+	select {
+	case *hangups <- struct{}{}:
+	default: // one that it has not seen yet is there already
+	}
+	return true
+}
+
 // bounded calls f, and returns when f has returned or the limit is over.
 func bounded(limit time.Duration, f func()) {
 	done := make(chan struct{})

@@ -69,10 +69,12 @@ func (cmd *watchCmd) Validate() error {
 func (cmd *watchCmd) Run(ctx context.Context, con *console) error {
 	con.streaming = true // stdout is CMD's
 	con.allow(cmd.Grace)
+	hangups := con.takeHangups()
 	w, err := cmd.prepare(con)
 	if err != nil {
 		return err
 	}
+	w.hangups = hangups
 	return w.run(ctx)
 }
 

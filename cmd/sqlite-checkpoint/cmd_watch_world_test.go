@@ -3,11 +3,44 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
+
+// A HUP that arrives while watch still reads its state does not end it.
+func TestWatchHangupBeforeReady(t *testing.T) {
+	w := newWatching(t, "a")
+	state := watch.State{Jobs: map[string]watch.JobState{}}
+	for i := range 50_000 {
+		done := map[string]engine.Token{fmt.Sprint("/gone/", i): {}}
+		state.Jobs[fmt.Sprint("/gone/", i)] = watch.JobState{Began: time.Now(), Done: done}
+	}
+	if err := os.WriteFile(w.path("state"), state.Encode(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.start(watchLog, "--each", "--state", "state")
+	w.until("watch has opened its state", func() bool {
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", w.process.Pid))
+		return slices.ContainsFunc(files, func(file string) bool {
+			target, _ := os.Readlink(file)
+			return target == w.path("state")
+		})
+	})
+	w.signal(syscall.SIGHUP)
+	w.until("CMD has run", func() bool { return len(w.runs()) > 0 })
+	w.signal(syscall.SIGTERM)
+	w.mustEnd(0)
+}
 
 // What a CMD has started that was stopped by --timeout gets the same time to end, and is killed
 // then; the next run does not begin before.

@@ -31,8 +31,9 @@ const program = "sqlite-checkpoint"
 // everything else to stderr.
 type console struct {
 	stdout, stderr *os.File
-	endDelay       atomic.Int64 // nanoseconds, see allow
-	mu             sync.Mutex   // guards what configure and reportTo set, for abandon
+	endDelay       atomic.Int64                  // nanoseconds, see allow
+	hangups        atomic.Pointer[chan struct{}] // see takeHangups
+	mu             sync.Mutex                    // guards what configure and reportTo set, for abandon
 	json           bool
 	quiet          bool
 	command        string

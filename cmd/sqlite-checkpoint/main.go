@@ -39,7 +39,7 @@ func catchPipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	con := newConsole(stdout, stderr)
 	con.suspension = suspend.Catch()
-	ctx = interruptible(ctx, con.abandon)
+	ctx = interruptible(ctx, con)
 	return con.finish(ctx, dispatch(ctx, con, args))
 }
 
@@ -60,27 +60,42 @@ func signalName(s syscall.Signal) string {
 	return "SIGTERM"
 }
 
-// interruptible returns a context that INT, TERM, HUP or QUIT cancels. The first signal asks for a
-// clean end; abandon ends the process if that takes too long. A second signal, no longer caught,
-// ends the process at once. Signals that our parent had us ignore (nohup) stay ignored.
-func interruptible(parent context.Context, abandon func(context.Context)) context.Context {
+// interruptible returns a context that INT, TERM, HUP or QUIT cancels, except HUP if the command
+// takes it. The first signal asks for a clean end; con.abandon ends the process if that takes too
+// long. A second signal, no longer caught, ends the process at once. Signals that our parent had us
+// ignore (nohup) stay ignored.
+func interruptible(parent context.Context, con *console) context.Context {
+	signals, hangups := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	var caught []os.Signal
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
-		if !signal.Ignored(s) {
-			caught = append(caught, s)
+		if signal.Ignored(s) {
+			continue
+		}
+		caught = append(caught, s)
+		if s == syscall.SIGHUP {
+			signal.Notify(hangups, s) // however many there are, the others must get through
+		} else {
+			signal.Notify(signals, s)
 		}
 	}
 	if len(caught) == 0 {
 		return parent
 	}
 	ctx, cancel := context.WithCancelCause(parent)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, caught...)
 	go func() {
-		first := <-signals
+		var first os.Signal
+		for first == nil {
+			select {
+			case first = <-signals:
+			case hangup := <-hangups:
+				if !con.hangup() {
+					first = hangup
+				}
+			}
+		}
 		signal.Reset(caught...)
 		cancel(interruption{first.(syscall.Signal)})
-		abandon(ctx)
+		con.abandon(ctx)
 	}()
 	return ctx
 }

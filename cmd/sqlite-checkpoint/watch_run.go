@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -28,6 +26,7 @@ type watcher struct {
 	measured map[metrics.Series]metrics.Values // since the last save
 	children map[*child]bool
 	ends     chan childEnd
+	hangups  <-chan struct{}
 	said     map[string]bool // keys of warnings that are not repeated
 	result   watchResult
 	lock     *os.File // of the state; may be nil
@@ -46,12 +45,6 @@ type watcher struct {
 func (w *watcher) run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	hangups := make(chan os.Signal, 1)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Reset(syscall.SIGHUP) // here it does not mean to stop
-		signal.Notify(hangups, syscall.SIGHUP)
-		defer signal.Stop(hangups)
-	}
 	if interval, err := daemon.SdWatchdogEnabled(false); err == nil {
 		w.alive = interval / 2
 	}
@@ -73,7 +66,7 @@ func (w *watcher) run(ctx context.Context) error {
 			return w.stop(ctx)
 		case end := <-w.ends:
 			w.exit(end)
-		case <-hangups:
+		case <-w.hangups:
 			w.schedule.All()
 			w.lookAt = time.Time{}
 		case <-timer.C:

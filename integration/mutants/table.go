@@ -423,6 +423,8 @@ var table = []mutant{
 		`return now.Add(-now.Sub(t))`, `return t`},
 	{"a CMD that fails is run again without a pause", "./cmd/sqlite-checkpoint/internal/watch TestPauseOfShortEvery",
 		`return max(min(pause, s.options.Every), s.options.Poll)`, `return min(pause, s.options.Every)`},
+	{"a HUP ends watch while it starts", "./cmd/sqlite-checkpoint TestWatchHangupBeforeReady",
+		`if !con.hangup() {`, `if true {`},
 	{"what CMD has started runs on after --timeout", "./cmd/sqlite-checkpoint TestWatchTimeoutEndsGroup",
 		`if !c.termed || !c.alive() {`, `if true {`},
 	{"what CMD has started is killed when its shell exits", "./cmd/sqlite-checkpoint TestWatchTimeoutLetsGroupFinish",
