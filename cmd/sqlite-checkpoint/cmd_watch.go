@@ -23,7 +23,7 @@ type watchCmd struct {
 	Once    bool          `help:"Look once, run CMD for what has changed, and exit: for cron and timers."`
 	State   string        `placeholder:"FILE" help:"${state_help}"`
 	Shard   string        `placeholder:"I/N" help:"${shard_help}"`
-	Exclude []string      `placeholder:"GLOB" sep:"none" help:"Skip files and directories that match GLOB; repeatable."`
+	Exclude []string      `placeholder:"GLOB" sep:"none" help:"Skip names and paths that match GLOB; repeatable."`
 	Timeout time.Duration `placeholder:"TIME" help:"Stop CMD when it has run this long (default: never)."`
 	Grace   time.Duration `default:"30s" help:"How long CMD may take to exit after TERM (default: ${default})."`
 	metricsFlag
@@ -40,6 +40,9 @@ systems, where stat(2) cannot be relied on, databases count as changed at every 
 
 With --each, {db} in CMD's arguments stands for the path of the database, {name} for its path below PATH with - in place
 of /. CMD's environment has both: SQLITE_CHECKPOINT_DB and SQLITE_CHECKPOINT_NAME.
+
+Have CMD make its copies outside PATH, or leave them out with --exclude: they are databases, too. A copy that has a
+.sha256 is left out as long as nobody uses it.
 
 A CMD that fails is run again after 1, 2, 4 ... minutes, at most --every. A failure with exit status 2 or 3 (usage,
 source missing) is printed once and not repeated until the status changes. HUP runs CMD for everything now. After TERM

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,9 +77,15 @@ func (f *watchFinder) look(ctx context.Context) (lookResult, error) {
 		if f.once && len(found.Databases) == 0 { // its file system may not be mounted
 			s.problem(root, noDatabase(root))
 		}
+		var copies []string
 		for _, path := range found.Databases {
+			if path != root && isFinishedCopy(path) {
+				copies = append(copies, path)
+				continue
+			}
 			s.add(f, root, path)
 		}
+		s.leftOut(root, copies)
 	}
 	if f.unique {
 		s.dropSharedNames()
@@ -132,6 +140,33 @@ func (s *lookResult) add(f *watchFinder, root, path string) {
 	}
 	s.tokens[path] = token
 	s.names[path] = nameBelow(root, path)
+}
+
+// leftOut reports copies that are not watched.
+func (s *lookResult) leftOut(root string, copies []string) {
+	if len(copies) == 0 {
+		return
+	}
+	text := fmt.Sprintf("%s: %s not watched, such as %s: make copies elsewhere, or leave them out with --exclude",
+		root, plural(len(copies), "copy with a .sha256 is", "copies with a .sha256 are"), copies[0])
+	s.notes = append(s.notes, problem{"copies " + root, text})
+}
+
+// isFinishedCopy reports whether the database is a copy that was not used since backup made it: it
+// has a .sha256 that is newer, and no -wal, -shm or -journal. If CMD ran for copies that it makes
+// below PATH, it would have to run for the copies of these, too, without end.
+func isFinishedCopy(path string) bool {
+	digest, err := os.Lstat(path + ".sha256")
+	if err != nil || !digest.Mode().IsRegular() {
+		return false
+	}
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		if _, err := os.Lstat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+	}
+	database, err := os.Lstat(path)
+	return err == nil && database.Mode().IsRegular() && !database.ModTime().After(digest.ModTime())
 }
 
 // doubts say why a token is of no use, except one that only has to wait.
