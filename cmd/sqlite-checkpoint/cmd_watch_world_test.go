@@ -94,3 +94,47 @@ func TestWatchMetricsOfOddNames(t *testing.T) {
 		w.commit("b\n")
 	}
 }
+
+// Root does not believe another user's state file, unless it is in that user's own directory.
+func TestWatchForeignState(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	w := newWatching(t, "a")
+	once := func(state string) string {
+		t.Helper()
+		cmd := exec.Command(program, "watch", "--once", "--state", w.path(state), w.path("data"), "--", "true")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+		return string(out)
+	}
+	once("state")
+	state, err := os.ReadFile(w.path("state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(w.path("their"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"foreign", "their/own"} {
+		if err := os.WriteFile(w.path(name), state, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"foreign", "their/own", "their"} {
+		if err := os.Chown(w.path(name), 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out := once("foreign"); !strings.Contains(out, "belongs to another user") || !strings.Contains(out, " 1 run,") {
+		t.Errorf("in root's directory: %s", out)
+	}
+	if out := once("foreign"); !strings.Contains(out, " 0 runs,") {
+		t.Errorf("the next run: %s", out)
+	}
+	if out := once("their/own"); !strings.Contains(out, " 0 runs,") {
+		t.Errorf("in its owner's directory: %s", out)
+	}
+}

@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
@@ -24,7 +26,7 @@ func (cmd *watchCmd) openState(con *console) (lock *os.File, past watch.State, e
 	if lock, err = cmd.lockState(); err != nil {
 		return nil, past, err
 	}
-	past, err = cmd.readState(con)
+	past, err = cmd.readState(lock, con)
 	return lock, past, err
 }
 
@@ -52,25 +54,62 @@ func (cmd *watchCmd) lockState() (*os.File, error) {
 	return lock, nil // reading and saving report what is wrong with the file
 }
 
-// readState reads the state file. A damaged one counts as empty: that causes extra runs, and misses
-// none.
-func (cmd *watchCmd) readState(con *console) (watch.State, error) {
-	data, err := os.ReadFile(cmd.State)
+// stateLimit is far more than the state of a million databases takes.
+const stateLimit = 1 << 30
+
+// readState reads the state file, which is lock if that is not nil. A damaged one counts as empty:
+// that causes extra runs, and misses none.
+func (cmd *watchCmd) readState(lock *os.File, con *console) (past watch.State, err error) {
+	data, foreign, err := cmd.stateBytes(lock)
 	if errors.Is(err, fs.ErrNotExist) {
-		return watch.State{}, nil
+		return past, nil
 	}
-	if err != nil {
-		return watch.State{}, fileFault(fmt.Errorf("read state %s: %w", cmd.State, cause(err)))
+	if err == nil && !foreign {
+		past, err = watch.Decode(data)
 	}
-	state, err := watch.Decode(data)
 	switch {
 	case errors.Is(err, watch.ErrNotState):
-		return state, &fault{kind: engine.KindExists, err: fmt.Errorf("--state %s: %w", cmd.State, err)}
-	case err != nil:
+		return past, &fault{kind: engine.KindExists, err: fmt.Errorf("--state %s: %w", cmd.State, err)}
+	case foreign:
+		con.warn(cmd.State + ": the state file belongs to another user: every database counts as changed")
+	case errors.Is(err, watch.ErrDamaged):
 		con.warn(fmt.Sprintf("%s: %v: every database counts as changed", cmd.State, err))
+	case err != nil:
+		return past, fileFault(fmt.Errorf("read state %s: %w", cmd.State, cause(err)))
 	}
-	return state, nil
+	return past, nil
 }
+
+// stateBytes returns the contents of the state file. What another user has made, in a directory
+// that is not that user's, is foreign: it could say that everything has been done.
+func (cmd *watchCmd) stateBytes(lock *os.File) (data []byte, foreign bool, err error) {
+	dir, name, err := atomicfile.OpenPlaceOf(cmd.State)
+	if err != nil {
+		return nil, false, err
+	}
+	defer dir.Close()
+	f := lock
+	if f == nil {
+		if f, err = dir.Open(name); err != nil {
+			return nil, false, err
+		}
+		defer f.Close()
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, false, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > stateLimit {
+		return nil, false, watch.ErrNotState
+	}
+	parent, err := dir.Lstat(".")
+	owner := ownerOf(info)
+	foreign = err == nil && owner != 0 && owner != uint32(os.Geteuid()) && owner != ownerOf(parent)
+	data, err = io.ReadAll(f)
+	return data, foreign, err
+}
+
+func ownerOf(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
 
 // saveEvery bounds how often the state and the metrics are saved: each time costs a write of all of
 // them.

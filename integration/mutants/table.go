@@ -436,6 +436,8 @@ var table = []mutant{
 		`return err == nil && database.Mode().IsRegular()`},
 	{"metrics of a name that is not UTF-8 are lost", "./cmd/sqlite-checkpoint TestWatchMetricsOfOddNames",
 		`exists[metrics.Label(path)] = true`, `exists[path] = true`},
+	{"root believes another user's state file", "./cmd/sqlite-checkpoint TestWatchForeignState",
+		`if err == nil && !foreign {`, `if err == nil {`},
 	{"watch --once succeeds although it has not seen everything", "./cmd/sqlite-checkpoint TestScripts/watch-once",
 		`case len(w.seen.problems) > 0:`, `case len(w.seen.problems) > 1:`},
 	{"metrics of a database that cannot be seen for a while are removed", "./cmd/sqlite-checkpoint TestScripts/metrics",
