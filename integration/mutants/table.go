@@ -496,6 +496,8 @@ var table = []mutant{
 		`if !f.Hidden {`, `if !f.Hidden && f.Name != "query" {`},
 
 	// What is predicted.
+	{"the schema of a new UTF-16 database is misread", "./engine TestReadSchema",
+		`r.header.Encoding = binary.BigEndian.Uint32(first[56:])`, `_ = first`},
 	{"doctor takes a file that cannot be read for one that can", "./integration/faults TestDoctorForesees",
 		`o.err = s.checkReadable(o.how)`, ``},
 	{"doctor follows a link in place of a -wal, and backup does not", "./integration/faults TestDoctorForesees",

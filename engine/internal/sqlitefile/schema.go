@@ -59,6 +59,12 @@ func ReadSchema(ctx context.Context, main io.ReaderAt, h Header, wal AuxFile) ([
 			return nil, err
 		}
 	}
+	first, err := r.page(1)
+	if err != nil {
+		return nil, err
+	}
+	// That of a new database may be only in the WAL.
+	r.header.Encoding = binary.BigEndian.Uint32(first[56:])
 	return r.table(1, 0)
 }
 
