@@ -157,7 +157,7 @@ func (d *Dir) checkPrivate() error {
 	if err != nil || isPrivate(info) {
 		return err
 	}
-	f, err := d.Create(contentName)
+	f, err := createAt(d.dir, contentName, 0o600)
 	if err != nil {
 		return err
 	}
@@ -182,6 +182,9 @@ func (d *Dir) Path() string { return d.parent.join(d.name) }
 func (d *Dir) Create(name string) (*os.File, error) {
 	if !isContent(name) {
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrInvalid}
+	}
+	if err := checkLive(); err != nil {
+		return nil, &fs.PathError{Op: "create", Path: name, Err: err}
 	}
 	return createAt(d.dir, name, 0o600)
 }

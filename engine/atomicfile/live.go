@@ -20,6 +20,16 @@ var together sync.Mutex
 
 var errRemoved = errors.New("the program is ending")
 
+// checkLive fails with errRemoved after RemoveAll.
+func checkLive() error {
+	live.Lock()
+	defer live.Unlock()
+	if live.removed {
+		return errRemoved
+	}
+	return nil
+}
+
 // register adds the directory, which is about to be made.
 func (d *Dir) register() error {
 	live.Lock()
@@ -71,11 +81,8 @@ func (d *Dir) removeNow() {
 func Uninterrupted(f func() error) error {
 	together.Lock()
 	defer together.Unlock()
-	live.Lock()
-	removed := live.removed
-	live.Unlock()
-	if removed {
-		return errRemoved
+	if err := checkLive(); err != nil {
+		return err
 	}
 	return f()
 }

@@ -174,6 +174,9 @@ func TestRemoveAll(t *testing.T) {
 	if _, err := NewDir(dir); !errors.Is(err, errRemoved) {
 		t.Errorf("a new directory: %v", err)
 	}
+	if _, err := d.Create("source.db"); !errors.Is(err, errRemoved) {
+		t.Errorf("a new file: %v", err)
+	}
 	if err := Uninterrupted(func() error { return nil }); !errors.Is(err, errRemoved) {
 		t.Errorf("a change of names: %v", err)
 	}
