@@ -76,8 +76,10 @@ check: format
 		GOOS=$$os CGO_ENABLED=0 go build -modfile=bin/portable.mod -o /dev/null ./cmd/sqlite-checkpoint; done
 
 # The second command runs even if the first fails; -count=1 because its outcome also depends on other programs.
+# Without GORACE, each program that a test runs with the race detector would sleep for a second at its end.
 define every_test
 failed=0
+export GORACE=atexit_sleep_ms=20
 go test -json -race -timeout 30m $(OVERLAP) ./cmd/... ./engine/... ./stream/... || failed=1
 go test -json -count=1 -timeout 60m ./integration/... || failed=1
 exit $$failed

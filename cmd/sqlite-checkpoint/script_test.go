@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 			return os.Geteuid() != 0 && testkit.Laptop(), nil
 		},
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Values[holdersKey] = &holders{}
 			return nil
 		},
