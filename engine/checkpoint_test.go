@@ -148,31 +148,34 @@ func TestCheckpointMissing(t *testing.T) {
 
 // TestCheckpointLetsWritersIn: a checkpoint that a reader blocks keeps no writer waiting for long.
 func TestCheckpointLetsWritersIn(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []CheckpointMode{CheckpointFull, CheckpointRestart, CheckpointTruncate} {
-		db := newWAL(t)
-		writer := open(t, db, "PRAGMA busy_timeout=400;", addRows)
-		oldReader(t, db)
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode,
-				BusyTimeout: 2 * time.Second})
-			if err != nil || !result.Busy {
-				t.Errorf("%s: %v, %+v", mode, err, result)
-			}
-		}()
-		for commits := 0; ; commits++ {
-			select {
-			case <-ended:
-				if commits < 20 {
-					t.Errorf("%s: %d commits", mode, commits)
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			db := newWAL(t)
+			writer := open(t, db, "PRAGMA busy_timeout=400;", addRows)
+			oldReader(t, db)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode,
+					BusyTimeout: 2 * time.Second})
+				if err != nil || !result.Busy {
+					t.Errorf("%v, %+v", err, result)
 				}
-			default:
-				writer.run("INSERT INTO t(v) VALUES('y');")
-				continue
+			}()
+			for commits := 0; ; commits++ {
+				select {
+				case <-ended:
+					if commits < 20 {
+						t.Errorf("%d commits", commits)
+					}
+					return
+				default:
+					writer.run("INSERT INTO t(v) VALUES('y');")
+				}
 			}
-			break
-		}
+		})
 	}
 }
 

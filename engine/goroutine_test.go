@@ -20,6 +20,7 @@ func (m *marked) start(f func()) {
 
 // TestLongCopy: a long copy ends on the caller's goroutine.
 func TestLongCopy(t *testing.T) {
+	t.Parallel()
 	var copying marked
 	last := int32(-1)
 	_, _, err := snapshot(t, newWAL(t), SnapshotOptions{PagesPerStep: 1, GoCopy: copying.start,

@@ -21,6 +21,7 @@ const brief = 200 * time.Millisecond
 
 // TestWALElsewhere: the newest commits are in a -wal that is not beside the given name.
 func TestWALElsewhere(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name   string
 		source func(t *testing.T, db string) string
@@ -50,6 +51,7 @@ func TestWALElsewhere(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			db := newWAL(t)
 			open(t, db, addRows)
 			source := c.source(t, db)

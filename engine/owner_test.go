@@ -65,6 +65,7 @@ func TestIdentity(t *testing.T) {
 // given away.
 func TestForeignFiles(t *testing.T) {
 	testkit.NeedsRoot(t)
+	t.Parallel()
 	kinds := map[string]func(t *testing.T, path string){
 		"root's":        func(t *testing.T, path string) { writeFile(t, path, []byte("root's own file")) },
 		"symbolic link": func(t *testing.T, path string) { os.Symlink(give(t, in(t, "theirs")), path) },
@@ -73,6 +74,7 @@ func TestForeignFiles(t *testing.T) {
 	for name, put := range kinds {
 		for _, suffix := range auxSuffixes {
 			t.Run(name+" "+suffix, func(t *testing.T) {
+				t.Parallel()
 				db := newWAL(t)
 				give(t, db, filepath.Dir(db))
 				put(t, db+suffix)

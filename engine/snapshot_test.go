@@ -43,8 +43,10 @@ func TestSnapshotWaits(t *testing.T) {
 
 // TestSnapshotExclusive: the WAL of a connection in exclusive mode has no -shm, but is not ignored.
 func TestSnapshotExclusive(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"DELETE", "WAL"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			db := newRollback(t)
 			app := open(t, db, "PRAGMA locking_mode=EXCLUSIVE;", "PRAGMA journal_mode="+mode+";", addRows)
 			before := testkit.TakePicture(t, filepath.Dir(db))

@@ -90,8 +90,10 @@ func TestTransferFails(t *testing.T) {
 
 // TestTransferHangs: nobody waits for a destination that hangs, and what is late is not published.
 func TestTransferHangs(t *testing.T) {
+	t.Parallel()
 	for name, timeout := range map[string]time.Duration{"timeout": time.Second, "canceled": 20 * time.Second} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			hang, end := context.WithTimeout(t.Context(), stalled)
 			s, to := newApart(t, ctx, SnapshotOptions{Timeout: timeout, Progress: func(p Progress) {

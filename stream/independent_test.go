@@ -17,8 +17,12 @@ import (
 // TestIndependentReader compares the Reader with testdata/reader.py, which was written from
 // FORMAT.md alone: over every vector, and over mutations of them.
 func TestIndependentReader(t *testing.T) {
+	mutations := 10_000
+	if testing.Short() {
+		mutations = 2000
+	}
 	vectors := loadVectors(t)
-	all := slices.Concat(vectors, mutate(vectors, 10_000), flips(t))
+	all := slices.Concat(vectors, mutate(vectors, mutations), flips(t))
 	accepted, lenient, differing := 0, 0, 0
 	for i, theirs := range askPython(t, all) {
 		ours := judge(all[i])

@@ -10,7 +10,7 @@ import (
 
 // TestDeterministic: the stream depends on nothing but the image.
 func TestDeterministic(t *testing.T) {
-	size := 40 << 20
+	size := 12 << 20
 	if raceDetector {
 		size = 6 << 20
 	}

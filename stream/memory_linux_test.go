@@ -22,7 +22,7 @@ func init() {
 		stop, peak := make(chan bool), make(chan int)
 		go watchMemory(stop, peak)
 		end := map[string]func() error{
-			"write": func() error { return writeEndless(os.Stdout, 200<<20) },
+			"write": func() error { return writeEndless(os.Stdout, 100<<20) },
 			"read":  func() error { _, _, err := discard(os.Stdin); return err },
 		}[args[0]]
 		if err := end(); err != nil {

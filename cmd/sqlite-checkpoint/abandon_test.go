@@ -62,6 +62,7 @@ func endsWith(t *testing.T, ended chan error, code int) {
 // A signal ends the program within seconds, even if it hangs: here in a write to a paused terminal.
 // What it has created is removed nevertheless.
 func TestSignalledWhileItHangs(t *testing.T) {
+	t.Parallel()
 	dir, binary := programIn(t)
 	_, tty := openTerminal(t, 80)
 	if err := unix.IoctlSetInt(descriptor(tty), unix.TCXONC, unix.TCOOFF); err != nil {
@@ -98,6 +99,7 @@ func writes(pid, fd int) bool {
 // When the program ends without waiting for the guard of CMD, the guard still kills CMD before the
 // pipe is closed.
 func TestSignalledWhileTheGuardHangs(t *testing.T) {
+	t.Parallel()
 	dir, binary := programIn(t)
 	cmd := exec.Command(binary, "pipe", "--grace", "100ms", "a.db", "--", "sh", "-c", `trap '' TERM
 		head -c 1000 >part; echo $$ >new; mv new ready; sleep 600 & wait; cat >>part && mv part final`)

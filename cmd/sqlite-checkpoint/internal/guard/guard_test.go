@@ -239,6 +239,7 @@ func TestCallerKilledByName(t *testing.T) {
 }
 
 func TestOutcomes(t *testing.T) {
+	t.Parallel()
 	const brief, patient = 300 * time.Millisecond, 2 * time.Second
 	for name, c := range map[string]struct {
 		call
@@ -258,13 +259,14 @@ func TestOutcomes(t *testing.T) {
 		"stalled":            {call{Timeout: brief, Script: `sleep 600`}, statusStalled, "write to sh: no progress"},
 		"stalled, EPIPE":     {call{Timeout: brief, Script: `exec <&-; sleep 600`}, statusStalled, "no progress"},
 		"stalled at the end": {call{Input: 1000, Timeout: brief, Script: `sleep 600`}, statusStalled, "no progress"},
-		"slow at the end":    {call{Input: 1000, Timeout: brief, Script: `cat >/dev/null; sleep 1`}, 0, ""},
+		"slow at the end":    {call{Input: 1000, Timeout: time.Second, Script: `cat >/dev/null; sleep 2`}, 0, ""},
 		"slow": {call{Input: 65537, Timeout: patient,
 			Script: `for i in 1 2 3 4 5 6; do head -c 1000 >part; sleep 0.5; done; cat >part`}, 0, ""},
 		"setup refuses":      {call{Setup: []byte("no"), Script: `: >final`}, statusRefused, `refused: "no"`},
 		"setup without data": {call{Setup: []byte{}, Script: `: >final`}, statusRefused, `refused: ""`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, c.call)
 			r.finish(c.status)
 			if !strings.Contains(r.lines.String(), c.stderr) || (c.stderr == "") != (r.lines.Len() == 0) {
