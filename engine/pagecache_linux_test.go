@@ -57,7 +57,7 @@ func cacheSome(t *testing.T, db string) []bool {
 // before.
 func TestFootprint(t *testing.T) {
 	const rows = "CREATE TABLE big (b); INSERT INTO big SELECT randomblob(4000) " +
-		"FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 12000) SELECT i FROM n);"
+		"FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 7500) SELECT i FROM n);"
 	for name, db := range map[string]string{
 		"rollback": newRollback(t), "WAL, closed": newWAL(t), "WAL, live": newWAL(t), "crash-left": newRollback(t),
 	} {

@@ -83,7 +83,9 @@ func TestResidenceRead(t *testing.T) {
 			r.file.ReadAt(buffer, at)
 			time.Sleep(100 * time.Microsecond) // as on a disk that is not fast
 		}
-		r.check(t)
+		if at%(16*page) == 0 {
+			r.check(t)
+		}
 	}
 	if missed > testSize/page/4 {
 		t.Errorf("%d of %d pages were not there when they were read", missed, testSize/page)

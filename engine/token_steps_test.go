@@ -16,7 +16,10 @@ import (
 // and checks that there is no commit between two equal tokens. TOKEN_STEPS is the number of steps
 // of each round.
 func TestTokenRandomSteps(t *testing.T) {
-	steps := 1000
+	steps := 500
+	if testing.Short() {
+		steps = 200
+	}
 	if n, err := strconv.Atoi(os.Getenv("TOKEN_STEPS")); err == nil {
 		steps = n
 	}
