@@ -109,8 +109,7 @@ var kinds = []row{
 	{engine.KindExclusive, exitBusy, stopExclusive, nil},
 	{engine.KindUnlocked, exitSource, otherPath + ", on the same machine, or stop the application", nil},
 
-	{engine.KindCorrupt, exitCorrupt,
-		"save what can be read with backup --check none, then run sqlite3's .recover", nil},
+	{engine.KindCorrupt, exitCorrupt, notEvenUnchecked, nil},
 	{engine.KindCheckIncomplete, exitCorrupt, "use --check auto, which reports what it could check", nil},
 
 	{engine.KindNoSpace, exitSpace, "make room there", nil},
