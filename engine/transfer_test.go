@@ -29,19 +29,6 @@ func newApart(t *testing.T, ctx context.Context, opts SnapshotOptions) (s *Snaps
 	return s, s.opts.Destination
 }
 
-// filesIn lists the names in a directory.
-func filesIn(t *testing.T, dir string) (names []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range entries {
-		names = append(names, entry.Name())
-	}
-	return names
-}
-
 // TestTransfer: what is written elsewhere is what was checked, and nothing else.
 func TestTransfer(t *testing.T) {
 	var phases []Phase
@@ -54,7 +41,7 @@ func TestTransfer(t *testing.T) {
 	if err != nil || sha256.Sum256(b) != digest {
 		t.Errorf("another file was written: %v", err)
 	}
-	if left := filesIn(t, filepath.Dir(to)); !slices.Equal(left, []string{"copy.db"}) {
+	if left := testkit.Names(t, filepath.Dir(to)); !slices.Equal(left, []string{"copy.db"}) {
 		t.Errorf("left %v", left)
 	}
 	if phases[len(phases)-1] != PhaseWrite {
@@ -81,7 +68,7 @@ func TestTransferFails(t *testing.T) {
 			}
 			c.spoil(s)
 			wantKind(t, s.Commit(), c.kind)
-			if left := filesIn(t, filepath.Dir(to)); !slices.Equal(left, c.left) {
+			if left := testkit.Names(t, filepath.Dir(to)); !slices.Equal(left, c.left) {
 				t.Errorf("left %v", left)
 			}
 		})
@@ -116,9 +103,9 @@ func TestTransferHangs(t *testing.T) {
 				t.Error(err)
 			}
 			end()
-			for begin := time.Now(); len(filesIn(t, filepath.Dir(to))) > 0; time.Sleep(time.Millisecond) {
+			for begin := time.Now(); len(testkit.Names(t, filepath.Dir(to))) > 0; time.Sleep(time.Millisecond) {
 				if time.Since(begin) > stalled {
-					t.Fatalf("left %v", filesIn(t, filepath.Dir(to)))
+					t.Fatalf("left %v", testkit.Names(t, filepath.Dir(to)))
 				}
 			}
 		})
@@ -164,7 +151,7 @@ func copyForFUSE(t *testing.T, real, through string) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if left := filesIn(t, real); len(left) != 2 {
+	if left := testkit.Names(t, real); len(left) != 2 {
 		t.Errorf("left %v", left)
 	}
 }

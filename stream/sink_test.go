@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 func TestProbeTarget(t *testing.T) {
@@ -59,19 +61,6 @@ func TestProbeClosedFile(t *testing.T) {
 	}
 }
 
-// names lists a directory.
-func names(t *testing.T, dir string) (names []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range entries {
-		names = append(names, entry.Name())
-	}
-	return names
-}
-
 func TestFileSink(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(dir, "new")
@@ -106,7 +95,7 @@ func TestFileSink(t *testing.T) {
 	if data, err := os.ReadFile(target); string(data) != "a whole stream" || err != nil {
 		t.Errorf("it holds %q, %v", data, err)
 	}
-	if got := names(t, dir); len(got) != 1 {
+	if got := testkit.Names(t, dir); len(got) != 1 {
 		t.Errorf("the directory holds %q", got)
 	}
 }
@@ -135,7 +124,7 @@ func TestFileSinkAbandoned(t *testing.T) {
 		if err := s.Commit(); err == nil {
 			t.Error("Commit after Close succeeds")
 		}
-		if got := names(t, dir); len(got) != 0 {
+		if got := testkit.Names(t, dir); len(got) != 0 {
 			t.Errorf("the directory holds %q", got)
 		}
 	}
@@ -166,7 +155,7 @@ func TestFileSinkIsBeaten(t *testing.T) {
 	if data, err := os.ReadFile(target); string(data) != "theirs" || err != nil {
 		t.Errorf("it holds %q, %v", data, err)
 	}
-	if got := names(t, dir); len(got) != 1 {
+	if got := testkit.Names(t, dir); len(got) != 1 {
 		t.Errorf("the directory holds %q", got)
 	}
 }

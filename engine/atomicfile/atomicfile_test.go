@@ -34,15 +34,7 @@ func must(t *testing.T, err error) {
 
 func names(t *testing.T, dir string) string {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []string
-	for _, entry := range entries {
-		all = append(all, entry.Name())
-	}
-	return strings.Join(all, " ")
+	return strings.Join(testkit.Names(t, dir), " ")
 }
 
 func TestFileCommit(t *testing.T) {
