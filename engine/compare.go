@@ -40,7 +40,7 @@ type Comparison struct {
 
 // Compare compares the image with another one, such as a snapshot of the live database: their
 // schemas and how many rows their tables have. It reads both in full. The rows of virtual tables,
-// which can be those of a view, are counted by [Image.Query] with this timeout. Errors are of type
+// which a view may supply, are counted by [Image.Query] with this timeout. Errors are of type
 // [*Error] and name the image that failed, or are the context's.
 func (i *Image) Compare(ctx context.Context, there *Image, timeout time.Duration) (Comparison, error) {
 	a, err := i.survey(ctx, timeout)

@@ -36,7 +36,7 @@ func (p *Prediction) predictCheck(ctx context.Context, s *sourceFile) error {
 		return nil
 	}
 	level, reason, err := k.auto(ctx)
-	if err != nil && ctx.Err() != nil { // without a row, so that of the copy would be given up, too
+	if err != nil && ctx.Err() != nil { // that of the copy, with its rows, would take longer
 		level, reason, err = LevelStructural, errTooLong.Error(), nil
 	}
 	if err == nil && level == LevelStructural {

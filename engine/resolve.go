@@ -41,10 +41,10 @@ func Resolve(name string) (string, error) {
 	}
 }
 
-// A trail is what a path leads through to a source.
+// A trail lists the symbolic links on the path to a source.
 type trail []link
 
-// A link is a symbolic link.
+// A link is one of them, with its owner.
 type link struct {
 	path string
 	uid  int
@@ -56,8 +56,8 @@ func (t *trail) follow(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// check refuses, for a caller that may read everybody's files, a symbolic link that leads to a
-// database which the link's owner may not read: its copy could come into their hands.
+// check refuses a symbolic link whose owner may not read the database that it leads to, if the
+// caller may read everybody's files: that user could get hold of the copy.
 func (t trail) check(op string, s *sourceFile) error {
 	if !osfile.ReadsEverything() {
 		return nil

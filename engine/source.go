@@ -28,7 +28,7 @@ type sourceFile struct {
 	holder lockHolder
 	stall  atomicfile.Watch // counts while the source is locked
 
-	abandoned bool // what a copy that hangs still does must not be waited for
+	abandoned bool // a copy that hangs still uses it: do not wait for that
 }
 
 // opening is held while a file is opened and the process's descriptors are counted, as one step.

@@ -11,7 +11,7 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
-var errMisread = errors.New("what was read to be written differs from what was checked")
+var errMisread = errors.New("the copy is no longer what was checked")
 
 // transfer writes the copy, which is elsewhere, to its destination path. If that file system hangs,
 // only the caller waits: a write may take Timeout or ten seconds, a sync Timeout or any time.
@@ -64,7 +64,7 @@ func (s *Snapshot) writeTo(ctx context.Context, path string, watch *atomicfile.W
 	if err := syncImage(file, path); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil { // nobody waits for it any more
+	if err := ctx.Err(); err != nil { // the caller has given up
 		return err
 	}
 	return publishImage(dir, path)

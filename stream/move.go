@@ -62,7 +62,7 @@ func (w *Writer) move(r io.Reader) (n int64, err error) {
 		m, err := w.dst.w.(mover).move(file, offset+n, w.left)
 		n += m
 		w.dst.size += m
-		w.took(m)
+		w.count(m)
 		if err != nil {
 			return n, err
 		}

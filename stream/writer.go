@@ -171,11 +171,11 @@ func (w *Writer) take(p []byte) error {
 	if err := w.body.write(p); err != nil {
 		return err
 	}
-	w.took(int64(len(p)))
+	w.count(int64(len(p)))
 	return nil
 }
 
-func (w *Writer) took(n int64) {
+func (w *Writer) count(n int64) {
 	w.left -= n
 	if w.opts.Progress != nil && n > 0 {
 		w.opts.Progress(w.opts.Size - w.left)
@@ -206,7 +206,7 @@ func (w *Writer) finish() error {
 	if err := w.body.flush(); err != nil {
 		return err
 	}
-	if err := w.askHash(); err != nil {
+	if err := w.useHash(); err != nil {
 		return err
 	}
 	sum := Summary{Format: w.opts.Format, ImageSize: w.opts.Size, ImageSHA256: w.image.sum(), Proven: true}
@@ -224,8 +224,8 @@ func (w *Writer) finish() error {
 	return nil
 }
 
-// askHash gets the caller's hash of the image. A raw stream continues it.
-func (w *Writer) askHash() error {
+// useHash takes the caller's hash of the image, if there is one. A raw stream continues it.
+func (w *Writer) useHash() error {
 	if w.opts.Hash == nil {
 		return nil
 	}

@@ -50,8 +50,7 @@ func (j *job) deliverInTime(ctx context.Context, snap *engine.Snapshot) (stream.
 	return sum, nil
 }
 
-// A watchedSink is a sink whose writes are watched. The time between two is not the file system's
-// fault.
+// A watchedSink is a sink whose writes are watched. The time between two writes does not count.
 type watchedSink struct {
 	sink
 	watch   *hangWatch

@@ -84,7 +84,7 @@ func (j *job) deliver(ctx context.Context, snap *engine.Snapshot, w *hangWatch) 
 		return stream.Summary{}, err
 	}
 	sum, err := j.emit(ctx, snap, w)
-	if errors.Is(err, atomicfile.ErrHangs) { // and so would Close
+	if errors.Is(err, atomicfile.ErrHangs) { // Close would hang, too
 		return sum, err
 	}
 	w.Count(true)

@@ -73,8 +73,8 @@ func (j *job) probe() (err error) {
 	return nil
 }
 
-// missingSource fails if source does not exist: where the destination does, the two may have been
-// swapped, and the destination is the live database.
+// missingSource fails if source does not exist. If the destination does, the user may have swapped
+// the two, and the destination may be the live database.
 func missingSource(source, order string) error {
 	_, err := os.Lstat(source)
 	if !errors.Is(err, fs.ErrNotExist) {

@@ -87,7 +87,7 @@ type listing struct {
 	digest stream.Digest
 }
 
-// holdsNothing reports whether a directory is empty, but for what a killed backup has left.
+// holdsNothing reports whether a directory is empty, apart from what a killed backup left behind.
 func holdsNothing(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {

@@ -21,7 +21,7 @@ type watchFinder struct {
 	shard   watch.Shard
 	caches  []engine.FindCache // one for each path
 	unique  bool               // no two databases may have the same name
-	once    bool               // there will be no other look
+	once    bool               // it searches only once
 }
 
 func newWatchFinder(cmd *watchCmd, shard watch.Shard) *watchFinder {

@@ -39,12 +39,11 @@ func OpenPlaceOf(path string) (p *Place, name string, err error) {
 	return p, Base(path), err
 }
 
-// A followFunc decides about a symbolic link on a path: an error ends the way there.
+// A followFunc is called for each symbolic link on a path. If it fails, the link is not followed.
 type followFunc func(path string, link fs.FileInfo) error
 
-// Locate opens the directory that the file path is in after all symbolic links, and returns its
-// name there, which is no link. follow is asked about each of them, and its error returned; other
-// systems than Linux do not ask.
+// Locate follows all symbolic links in path, opens the directory that the file is in, and returns
+// the file's name there. On Linux it first calls follow for each link, and returns its error.
 func Locate(path string, follow func(path string, link fs.FileInfo) error) (*Place, string, error) {
 	dir, name, err := locate(path, follow)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 
 // CacheRoom returns by how many bytes the page cache can grow before the kernel reclaims memory
 // that is in use: free memory, and pages of files that were read only once. It is the minimum over
-// the machine and each memory cgroup that contains this process; a figure that cannot be read is no
-// limit.
+// the machine and each memory cgroup that contains this process; a figure that cannot be read
+// sets no limit.
 func CacheRoom() int64 {
 	room := int64(math.MaxInt64)
 	machine := numbers("/proc/meminfo")

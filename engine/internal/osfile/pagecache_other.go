@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// CacheRoom has no limit: this system does not tell.
+// CacheRoom returns no limit: this system does not report one.
 func CacheRoom() int64 { return math.MaxInt64 }
 
 // Cached does not know.

@@ -74,7 +74,7 @@ func (d Directory) mount() error {
 }
 
 // cover mounts the staged directory over the live one, by descriptor, and returns the mount's root.
-// To find that takes the path, on which somebody may have put another directory meanwhile.
+// It finds the root by its path, where somebody may have put another directory meanwhile.
 func cover(live *os.File, d Directory) (*os.File, error) {
 	copies, err := openPlace(unix.AT_FDCWD, d.Staged)
 	if err != nil {
