@@ -4,12 +4,12 @@ import (
 	"context"
 	"time"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
-// stalled is how long a file system may take for a write before it counts as hanging, perhaps
-// forever.
-const stalled = 10 * time.Second
+// stalled is how long a write may take before the file system counts as hanging.
+const stalled = atomicfile.Patience
 
 // stallLimit is how long the file system of the copy may hang while the source is locked.
 func (o SnapshotOptions) stallLimit() time.Duration {

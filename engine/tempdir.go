@@ -44,15 +44,10 @@ func (o SnapshotOptions) workDir() string {
 	if o.Destination == "" {
 		return temp
 	}
-	if dir := filepath.Dir(o.Destination); !mayHang(dir) || mayHang(temp) {
+	if dir := filepath.Dir(o.Destination); !atomicfile.MayHang(dir) || atomicfile.MayHang(temp) {
 		return dir
 	}
 	return temp
-}
-
-func mayHang(dir string) bool {
-	_, network, _ := networkFilesystem(dir)
-	return network
 }
 
 // makeDir creates the private directory for the copy in the directory where. If that is not the

@@ -5,25 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
-const (
-	// writeLimit is how long a write to a network file system may take without --timeout.
-	writeLimit = 10 * time.Second
-	// watchedPiece is the most that is written at once: what counts as progress. In shards it is
-	// many files.
-	watchedPiece = 64 << 10
-)
-
-func onNetwork(dir string) bool {
-	_, network, _ := atomicfile.NetworkFilesystem(dir)
-	return network
-}
+// watchedPiece is the most that is written at once: what counts as progress. In shards it is many
+// files.
+const watchedPiece = 64 << 10
 
 // A hangWatch notices that the file system of the destination hangs, if it is one of a network.
 type hangWatch struct {
@@ -37,7 +27,7 @@ func (w *hangWatch) Count(on bool) { w.Watch.Count(on && w.network) }
 func (j *job) deliverInTime(ctx context.Context, snap *engine.Snapshot) (stream.Summary, error) {
 	w := hangWatch{network: j.network}
 	var sum stream.Summary
-	ended, err := w.Run(ctx, cmp.Or(j.Timeout, writeLimit), func(ctx context.Context) (err error) {
+	ended, err := w.Run(ctx, cmp.Or(j.Timeout, atomicfile.Patience), func(ctx context.Context) (err error) {
 		sum, err = j.deliver(ctx, snap, &w)
 		return err
 	})

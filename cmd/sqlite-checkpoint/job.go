@@ -33,13 +33,13 @@ func (j *job) run(ctx context.Context) (backupResult, error) {
 			return backupResult{}, fileFault(fmt.Errorf("create %s: %w", j.dest, cause(err)))
 		}
 		defer j.place.Close()
-		j.network = onNetwork(dir)
+		j.network = atomicfile.MayHang(dir)
 	}
 	if err := j.shards.open(); err != nil {
 		return backupResult{}, j.destinationFault(err)
 	}
 	defer j.shards.close()
-	j.network = j.network || j.shards != nil && onNetwork(j.dest)
+	j.network = j.network || j.shards != nil && atomicfile.MayHang(j.dest)
 	for {
 		result, err := j.attempt(ctx)
 		if !j.rename(err) {

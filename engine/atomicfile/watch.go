@@ -11,6 +11,17 @@ import (
 // ErrHangs means that a file system did not answer for as long as the caller allows.
 var ErrHangs = errors.New("the file system hangs")
 
+// Patience is how long a file system may take for a write before it counts as hanging, perhaps
+// forever.
+const Patience = 10 * time.Second
+
+// MayHang reports whether a directory is on a network or FUSE file system, which may be slow, or
+// hang.
+func MayHang(dir string) bool {
+	_, network, _ := NetworkFilesystem(dir)
+	return network
+}
+
 // limitTicks is how many times within its limit a Watch looks. Ticks are counted, not time: a
 // program that was suspended has not hung.
 const limitTicks = 20

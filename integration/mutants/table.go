@@ -86,7 +86,7 @@ var table = []mutant{
 	{"a destination may hang for longer than the caller allows", "./engine TestStallLimit",
 		`ended, err := s.stall.Run(ctx, limit, f)`, `ended, err := s.stall.Run(ctx, stalled, f)`},
 	{"a copy for a network is made there, while the source is locked", "./engine TestCopyForFUSE",
-		`if dir := filepath.Dir(o.Destination); !mayHang(dir) || mayHang(temp) {`,
+		`if dir := filepath.Dir(o.Destination); !atomicfile.MayHang(dir) || atomicfile.MayHang(temp) {`,
 		`if dir := filepath.Dir(o.Destination); dir != "" {`},
 	{"a compressed copy for a network is made there, while the source is locked", "./integration/faults TestFaults/119",
 		`} else if p.target == stream.NewFile && p.Tmpdir == "" && !p.network {`,
