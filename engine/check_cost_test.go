@@ -54,19 +54,27 @@ func TestCheckCost(t *testing.T) {
 const endlessView = "CREATE VIEW v AS SELECT i AS docid, i AS rowid, 'x' AS body FROM " +
 	"(WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c) SELECT i FROM c); "
 
+const endlessTable = "CREATE VIRTUAL TABLE f%d USING fts4(body, content='v');"
+
+// TestPredictEndless: a check that would be given up is given up by the prediction, too.
+func TestPredictEndless(t *testing.T) {
+	t.Parallel()
+	db := newRollback(t)
+	sqlite(t, db, endlessView+fmt.Sprintf(endlessTable, 1))
+	p, err := Predict(t.Context(), db, SnapshotOptions{})
+	if err != nil || p.Err != nil || p.Level != LevelStructural || p.Reason == "" {
+		t.Errorf("%v, %v, level %s, %q", err, p.Err, p.Level, p.Reason)
+	}
+}
+
 // TestEndlessCheck: a check that costs more than its limit is given up, and the rest is checked.
 func TestEndlessCheck(t *testing.T) {
-	const tables = "CREATE VIRTUAL TABLE f%d USING fts4(body, content='v');"
 	views, view, column := newRollback(t), newRollback(t), newRollback(t)
-	sqlite(t, view, endlessView+fmt.Sprintf(tables, 1))
-	sqlite(t, views, endlessView+fmt.Sprintf(strings.Repeat(tables, 4), 1, 2, 3, 4))
+	sqlite(t, view, endlessView+fmt.Sprintf(endlessTable, 1))
+	sqlite(t, views, endlessView+fmt.Sprintf(strings.Repeat(endlessTable, 4), 1, 2, 3, 4))
 	sqlite(t, column,
 		"CREATE TABLE g(a, b TEXT AS (a) NOT NULL); INSERT INTO g(a) SELECT value FROM generate_series(1,100000);")
 	generate(t, column, "length(hex(zeroblob(400000)))")
-	p, err := Predict(t.Context(), view, SnapshotOptions{})
-	if err != nil || p.Err != nil || p.Level != LevelStructural || p.Reason == "" {
-		t.Errorf("predicted: %v, %v, level %s, %q", err, p.Err, p.Level, p.Reason)
-	}
 	for db, reason := range map[string]string{
 		view:   "virtual table f1: its check takes too long",
 		views:  "tables: structure only",
