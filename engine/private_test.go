@@ -28,7 +28,7 @@ func openFile(t testing.TB, path string) *os.File {
 
 // swaps give the name of a private file to something else.
 var swaps = map[string]func(t *testing.T, name, victim string){
-	"symlink":   func(t *testing.T, name, victim string) { must(t, os.Symlink(victim, name)) },
+	"symlink": func(t *testing.T, name, victim string) { must(t, os.Symlink(victim, name)) },
 	"hard link": func(t *testing.T, name, victim string) {
 		for _, suffix := range []string{"", "-wal"} {
 			if _, err := os.Stat(victim + suffix); err == nil {
@@ -36,7 +36,7 @@ var swaps = map[string]func(t *testing.T, name, victim string){
 			}
 		}
 	},
-	"file":      func(t *testing.T, name, _ string) { writeFile(t, name, nil) },
+	"file": func(t *testing.T, name, _ string) { writeFile(t, name, nil) },
 }
 
 func must(t testing.TB, err error) {
