@@ -49,6 +49,16 @@ func TestCheckCost(t *testing.T) {
 	}
 }
 
+// TestCostLimit: the check of an ordinary database takes at most 100 s for a GB, a small part of
+// its limit.
+func TestCostLimit(t *testing.T) {
+	for _, size := range []int64{0, 1e9, 1e12} {
+		if limit, usual := costLimit(size), 100*time.Duration(size); limit < 20*usual || limit < 10*time.Second {
+			t.Errorf("%d bytes: %v, 20 times the usual is %v", size, limit, 20*usual)
+		}
+	}
+}
+
 // endlessView makes a view of endless rows, and a full-text table that indexes it: the check of the
 // table goes through the view.
 const endlessView = "CREATE VIEW v AS SELECT i AS docid, i AS rowid, 'x' AS body FROM " +
@@ -209,6 +219,17 @@ func TestUnknownFunction(t *testing.T) {
 	damageRoot(t, db, "g")
 	_, _, err = snapshot(t, db, SnapshotOptions{})
 	wantKind(t, err, KindCorrupt)
+}
+
+// TestFoundBeforeTheEnd: a check that cannot go on after it has found damage reports the damage.
+func TestFoundBeforeTheEnd(t *testing.T) {
+	db := newRollback(t)
+	sqlite(t, db, "CREATE TABLE g(a, b TEXT AS (a) NOT NULL); INSERT INTO g(a) VALUES(1),(2);")
+	generate(t, db, "iif(a = 1, NULL, hex(zeroblob(400000000)))") // in the second row too long
+	for _, check := range []Check{CheckAuto, CheckQuick, CheckFull} {
+		_, _, err := snapshot(t, db, SnapshotOptions{Check: check})
+		wantKind(t, err, KindCorrupt)
+	}
 }
 
 // damageRoot damages the header of the table's first page.
