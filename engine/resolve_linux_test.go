@@ -30,21 +30,13 @@ func TestForeignLinks(t *testing.T) {
 		"their own":              {somebody, somebody, 0o600, false},
 		"root's link to another": {0, other, 0o600, false},
 	} {
-		for _, where := range []string{"the file", "a directory"} {
+		for _, where := range []string{"the file", "a directory", "a link of root's"} {
 			t.Run(name+", "+where, func(t *testing.T) {
 				db := newWAL(t)
 				must(t, os.Chmod(filepath.Dir(filepath.Dir(db)), 0o755))
 				must(t, os.Chmod(db, c.mode))
 				must(t, os.Chown(db, c.owner, c.owner))
-				link, source := filepath.Join(t.TempDir(), "link"), ""
-				if where == "the file" {
-					must(t, os.Symlink(db, link))
-					source = link
-				} else {
-					must(t, os.Symlink(filepath.Dir(db), link))
-					source = filepath.Join(link, "app.db")
-				}
-				must(t, os.Lchown(link, c.link, c.link))
+				source := linkTo(t, db, where, c.link)
 				_, _, err := snapshot(t, source, SnapshotOptions{})
 				if !c.refused {
 					must(t, err)
@@ -60,6 +52,23 @@ func TestForeignLinks(t *testing.T) {
 			})
 		}
 	}
+}
+
+// linkTo returns a path to the database through a symbolic link of a user.
+func linkTo(t *testing.T, db, where string, owner int) (source string) {
+	t.Helper()
+	link := filepath.Join(t.TempDir(), "link")
+	target, source := db, link
+	switch where {
+	case "a directory":
+		target, source = filepath.Dir(db), filepath.Join(link, "app.db")
+	case "a link of root's":
+		target = link + "2"
+		must(t, os.Symlink(db, target))
+	}
+	must(t, os.Symlink(target, link))
+	must(t, os.Lchown(link, owner, owner))
+	return source
 }
 
 // TestOtherNamespace: a path through /proc leads to a database in another mount namespace. The one

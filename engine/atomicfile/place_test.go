@@ -2,8 +2,10 @@ package atomicfile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -135,5 +137,26 @@ func TestDirectoryAsFile(t *testing.T) {
 		if err := Replace(path, nil, 0o600); err == nil || names(t, dir) != "" {
 			t.Errorf("Replace(%s) = %v, left %s", path, err, names(t, dir))
 		}
+	}
+}
+
+// TestOtherNamespace: a path through /proc leads to where the kernel follows it, into another mount
+// namespace, not to where the text of its links leads here.
+func TestOtherNamespace(t *testing.T) {
+	testkit.NeedsRoot(t)
+	top := t.TempDir()
+	cmd := exec.Command(testkit.Tool(t, "unshare"), "--mount", "sh", "-ec",
+		`mount -t tmpfs none "$0"; echo; read wait`, top)
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	defer func() { in.Close(); cmd.Wait() }()
+	out.Read(make([]byte, 1))
+	there := fmt.Sprintf("/proc/%d/root%s/name", cmd.Process.Pid, top)
+	must(t, Replace(there, []byte("text"), 0o600))
+	if data, err := os.ReadFile(there); string(data) != "text" || names(t, top) != "" {
+		t.Errorf("%q, %v; here there is %s", data, err, names(t, top))
 	}
 }
