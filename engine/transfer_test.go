@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
@@ -78,13 +80,16 @@ func TestTransferFails(t *testing.T) {
 // TestTransferHangs: nobody waits for a destination that hangs, and what is late is not published.
 func TestTransferHangs(t *testing.T) {
 	t.Parallel()
-	for name, timeout := range map[string]time.Duration{"timeout": time.Second, "canceled": 20 * time.Second} {
+	for name, timeout := range map[string]time.Duration{
+		"timeout": time.Second, "canceled": 20 * time.Second, "after the last write": time.Second,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			hang, end := context.WithTimeout(t.Context(), stalled)
+			late := name == "after the last write"
 			s, to := newApart(t, ctx, SnapshotOptions{Timeout: timeout, Progress: func(p Progress) {
-				if p.Phase == PhaseWrite {
+				if p.Phase == PhaseWrite && !late {
 					if name == "canceled" {
 						cancel()
 					}
@@ -92,12 +97,17 @@ func TestTransferHangs(t *testing.T) {
 				}
 			}})
 			defer cancel()
+			if late {
+				s.digest.ended()
+				first := func() { s.digest.ended = func() { <-hang.Done() } }
+				s.digest.ended = first // Commit waits for the digest twice
+			}
 			start := time.Now()
 			err := s.Commit()
 			if waited := time.Since(start); waited > stalled*4/5 {
 				t.Errorf("gave up after %v", waited)
 			}
-			if name == "timeout" {
+			if name != "canceled" {
 				wantKind(t, err, KindTemp)
 			} else if err != context.Canceled {
 				t.Error(err)
@@ -151,8 +161,18 @@ func copyForFUSE(t *testing.T, real, through string) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if left := testkit.Names(t, real); len(left) != 2 {
-		t.Errorf("left %v", left)
+	s, err := TakeSnapshot(t.Context(), newRollback(t), SnapshotOptions{TempDir: through})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := unix.Dup(int(s.file.Fd())) // as if FUSE learned of its close late
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { unix.Close(held) })
+	err = s.Close()
+	if left := testkit.Names(t, real); err != nil || len(left) != 2 {
+		t.Errorf("%v, left %v", err, left)
 	}
 }
 
