@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"os"
 	"slices"
 	"testing"
@@ -53,39 +54,56 @@ func cacheSome(t *testing.T, db string) []bool {
 	return pages
 }
 
-// TestFootprint: after a snapshot, those pages of the source are in the page cache that were there
-// before.
+// comparePages counts the pages of a file that are no longer in the page cache, and those that are
+// there now.
+func comparePages(t *testing.T, db string, before []bool) (lost, left int) {
+	t.Helper()
+	f, err := os.Open(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for i, now := range cachedPages(t, f) {
+		if before[i] && !now {
+			lost++
+		} else if !before[i] && now {
+			left++
+		}
+	}
+	return lost, left
+}
+
+// TestFootprint: after a snapshot, made or given up, those pages of the source are in the page
+// cache that were there before.
 func TestFootprint(t *testing.T) {
 	const rows = "CREATE TABLE big (b); INSERT INTO big SELECT randomblob(4000) " +
 		"FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 7500) SELECT i FROM n);"
 	for name, db := range map[string]string{
 		"rollback": newRollback(t), "WAL, closed": newWAL(t), "WAL, live": newWAL(t), "crash-left": newRollback(t),
+		"crash-left, canceled": newRollback(t),
 	} {
 		t.Run(name, func(t *testing.T) {
 			sqlite(t, db, rows)
 			switch name {
 			case "WAL, live":
 				open(t, db, addRows)
-			case "crash-left":
+			case "crash-left", "crash-left, canceled":
 				writeFile(t, db+"-wal", make([]byte, 4096))
 			}
 			before := cacheSome(t, db)
-			if _, _, err := snapshot(t, db, SnapshotOptions{}); err != nil {
-				t.Fatal(err)
-			}
-			f, err := os.Open(db)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			var lost, left int
-			for i, now := range cachedPages(t, f) {
-				if before[i] && !now {
-					lost++
-				} else if !before[i] && now {
-					left++
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s, err := TakeSnapshot(ctx, db, SnapshotOptions{TempDir: t.TempDir(), Progress: func(p Progress) {
+				if name == "crash-left, canceled" && p.Phase == PhaseCopy {
+					cancel()
 				}
+			}})
+			if err == nil {
+				s.Close()
+			} else if ctx.Err() == nil {
+				t.Fatal(err)
 			}
+			lost, left := comparePages(t, db, before)
 			// Opening a database reads its first pages, and the kernel may need memory meanwhile.
 			// What it is still reading ahead from a slow disk cannot be dropped.
 			if lost > 64 || left > 64+cacheAhead/os.Getpagesize() {

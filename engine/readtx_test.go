@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
@@ -48,7 +49,8 @@ func openForTest(t testing.TB, db string) *sourceFile {
 	return src
 }
 
-// TestUndisturbed: a change of any file that holds data is noticed, and nothing else is.
+// TestUndisturbed: a change of any file that holds data is noticed, and nothing else is. It
+// explains an error of SQLite, and pages that are missing.
 func TestUndisturbed(t *testing.T) {
 	grow := func(path string) error { return os.WriteFile(path, []byte("more"), 0o600) }
 	cases := []struct {
@@ -75,6 +77,11 @@ func TestUndisturbed(t *testing.T) {
 		}
 		if err := p.checkUndisturbed(); errors.Is(err, errDisturbed) != c.disturbs {
 			t.Errorf("%s: %v", c.name, err)
+		}
+		for _, found := range []error{sqlite3.Error{Code: sqlite3.ErrIoErr}, p.source.notWhole("truncated", "")} {
+			if err := p.explain(found); errors.Is(err, errDisturbed) != c.disturbs {
+				t.Errorf("%s: explained by %v", c.name, err)
+			}
 		}
 	}
 }

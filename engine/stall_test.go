@@ -104,6 +104,22 @@ func TestSpaceBeside(t *testing.T) {
 	}
 }
 
+// TestScratchRoom: a private copy of the main file and the -wal needs room for both.
+func TestScratchRoom(t *testing.T) {
+	temp := t.TempDir()
+	free, err := osfile.FreeBytes(temp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := osfile.FileState{Size: int64(free / 3 * 2)}
+	for _, alone := range []fileStates{{main: most}, {wal: most}} {
+		if err := scratchRoom(temp, alone); err != nil {
+			t.Error(err)
+		}
+	}
+	wantKind(t, scratchRoom(temp, fileStates{main: most, wal: most}), KindNoSpace)
+}
+
 // TestSteps: no step is so long that a copy that makes progress seems to hang.
 func TestSteps(t *testing.T) {
 	for asked, want := range map[int]int{0: 1024, 1: 1, 100: 100, 1 << 14: 1 << 14, 1<<14 + 1: 1 << 14,
