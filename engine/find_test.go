@@ -112,11 +112,14 @@ func TestFindExclude(t *testing.T) {
 		{root + "/cache", []string{"a.db", "data/c.db", "data/cache/b.db", "data/d.old"}},
 		{"?.db", []string{"data/d.old"}},
 	}
+	t.Chdir(root)
 	for _, test := range tests {
-		databases, skipped := find(t, root, test.pattern)
-		mustFind(t, databases, test.want)
-		if test.pattern != "none" && len(skipped) == 0 {
-			t.Errorf("%s: what was excluded is not reported", test.pattern)
+		for _, from := range []string{root, "."} {
+			databases, skipped := find(t, from, test.pattern)
+			mustFind(t, databases, test.want)
+			if test.pattern != "none" && len(skipped) == 0 {
+				t.Errorf("%s: what was excluded is not reported", test.pattern)
+			}
 		}
 	}
 	_, err := FindDatabases(context.Background(), root, FindOptions{Exclude: []string{"a["}})

@@ -167,8 +167,8 @@ func TestPredictTempDir(t *testing.T) {
 	}
 }
 
-// TestReadSchema compares with what SQLite reads: rows with overflow pages, interior pages, every
-// encoding, pages that are only in the WAL.
+// TestReadSchema compares with what SQLite reads: rows with overflow pages and rows that just fit,
+// interior pages, every encoding, pages that are only in the WAL.
 func TestReadSchema(t *testing.T) {
 	long := strings.Repeat("a long default that spills into overflow pages ", 400)
 	for i, mode := range []string{"DELETE", "WAL", "WAL; PRAGMA wal_autocheckpoint=0"} {
@@ -181,6 +181,10 @@ func TestReadSchema(t *testing.T) {
 				script = append(script,
 					fmt.Sprintf("CREATE TABLE t%d(x UNIQUE, y DEFAULT 'some text to fill pages with');", n),
 					fmt.Sprintf("CREATE INDEX i%d ON t%[1]d(y);", n))
+			}
+			for n := range 20 { // around the largest row that a page of 512 bytes holds
+				fill := strings.Repeat("x", 420+n)
+				script = append(script, fmt.Sprintf("CREATE TABLE u%02d(x DEFAULT '%s');", n, fill))
 			}
 			shell := open(t, db, script...)
 			src, err := openSource("open", db)
