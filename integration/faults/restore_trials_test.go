@@ -167,7 +167,7 @@ func shardsOrder(s *scene) {
 // directory.
 func (s *scene) durable(name, trace, made string) {
 	s.Helper()
-	link := strings.Index(trace, fmt.Sprintf("<%s>, %q", s.out, made))
+	link := strings.LastIndex(trace, fmt.Sprintf("<%s>, %q", s.out, made))
 	if link < 0 {
 		s.Fatalf("%s: no link to %s:\n%s", name, made, trace)
 	}
