@@ -17,48 +17,76 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
-// Ctrl-Z while a command waits for a database, or copies it, suspends it only when the database is
-// free.
+// slowCheck makes a table whose check takes many seconds. Its generated column gets its slow
+// expression when the rows are there.
+const slowCheck = "create table g(a, b text as (a) not null); " +
+	"insert into g(a) select value from generate_series(1, 100000); pragma writable_schema=on; " +
+	"update sqlite_schema set sql=replace(sql, '(a) not', '(length(hex(zeroblob(400000)))) not') where name='g';"
+
+// Ctrl-Z while a command waits for a database, or copies it, suspends it as soon as the database is
+// free. The check of the copy keeps nobody waiting, and may take long.
 func TestSuspendedWhenTheSourceIsFree(t *testing.T) {
 	for _, command := range []string{"backup --busy-timeout 1m a.db b.db", "pipe --busy-timeout 1m a.db -- cat"} {
-		dir := t.TempDir()
-		writer, err := testkit.StartShell(exec.Command("sqlite3", filepath.Join(dir, "a.db")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(writer.Close)
-		if _, err := writer.Run("create table t(x);", "begin exclusive;"); err != nil {
-			t.Fatal(err)
-		}
-		binary := filepath.Join(dir, program)
-		if err := os.Symlink(testBinary(t), binary); err != nil {
-			t.Fatal(err)
-		}
-		args := append([]string{"--default-signal=TSTP", binary, "-q"}, strings.Fields(command)...)
-		cmd := exec.Command("env", args...)
-		cmd.Dir, cmd.Stderr = dir, os.Stderr
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // see setpgid(2): an orphaned group is not suspended
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { cmd.Process.Kill() })
-		await(t, "the database is open", func() bool { return hasOpen(cmd.Process.Pid, "a.db") })
-		cmd.Process.Signal(syscall.SIGTSTP)
-		time.Sleep(300 * time.Millisecond)
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
-		if err != nil || strings.Contains(string(stat), ") T ") {
-			t.Errorf("%s: suspended while it holds the database: %v", command, err)
-		}
-		if _, err := writer.Run("commit;"); err != nil {
-			t.Fatal(err)
-		}
-		var status unix.WaitStatus
-		if _, err := unix.Wait4(cmd.Process.Pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {
-			t.Errorf("%s: wait status %x, %v", command, int(status), err)
-		}
-		cmd.Process.Signal(syscall.SIGCONT)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s: %v", command, err)
+		for _, schema := range []string{"create table t(x);", slowCheck} {
+			suspendedCopy(t, command, schema)
 		}
 	}
+}
+
+// suspendedCopy suspends a command that waits for a database, which is then free.
+func suspendedCopy(t *testing.T, command, schema string) {
+	t.Helper()
+	dir := t.TempDir()
+	writer, err := testkit.StartShell(exec.Command("sqlite3", filepath.Join(dir, "a.db")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(writer.Close)
+	if _, err := writer.Run(schema, "begin exclusive;"); err != nil {
+		t.Fatal(err)
+	}
+	cmd := startInGroup(t, dir, command)
+	await(t, "the database is open", func() bool { return hasOpen(cmd.Process.Pid, "a.db") })
+	cmd.Process.Signal(syscall.SIGTSTP)
+	time.Sleep(300 * time.Millisecond)
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+	if err != nil || strings.Contains(string(stat), ") T ") {
+		t.Errorf("%s: suspended while it holds the database: %v", command, err)
+	}
+	if _, err := writer.Run("commit;"); err != nil {
+		t.Fatal(err)
+	}
+	begin, slow := time.Now(), schema == slowCheck
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(cmd.Process.Pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Errorf("%s: wait status %x, %v", command, int(status), err)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("%s: suspended %v after the database was free", command, took)
+	}
+	if slow {
+		cmd.Process.Signal(syscall.SIGTERM)
+	}
+	cmd.Process.Signal(syscall.SIGCONT)
+	if err := cmd.Wait(); (err != nil) != slow {
+		t.Errorf("%s: %v", command, err)
+	}
+}
+
+// startInGroup starts a command, in a process group of its own, that SIGTSTP can suspend.
+func startInGroup(t *testing.T, dir, command string) *exec.Cmd {
+	t.Helper()
+	binary := filepath.Join(dir, program)
+	if err := os.Symlink(testBinary(t), binary); err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{"--default-signal=TSTP", binary, "-q"}, strings.Fields(command)...)
+	cmd := exec.Command("env", args...)
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // see setpgid(2): an orphaned group is not suspended
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return cmd
 }

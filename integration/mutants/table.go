@@ -367,6 +367,8 @@ var table = []mutant{
 		`if now.After(due) && inForeground(p.tty) {`, `if now.After(due) {`},
 	{"Ctrl-Z stops the application, too", "./cmd/sqlite-checkpoint TestSuspendedWhenTheSourceIsFree",
 		`return sync.OnceFunc(d.mu.RUnlock)`, "d.mu.RUnlock()\nreturn func() {}"},
+	{"Ctrl-Z waits for the check", "./cmd/sqlite-checkpoint TestSuspendedWhenTheSourceIsFree",
+		"if at.Phase == engine.PhaseCheck {\nrelease()\n}", ``},
 
 	// Signals.
 	{"a program that hangs cannot be ended", "./cmd/sqlite-checkpoint TestSignalledWhileTheGuardHangs",
@@ -423,6 +425,9 @@ var table = []mutant{
 		`wrong := cmp.Or(failed, s.appeared(ctx))`, `wrong := failed`},
 	{"-x leaves out files beside a database", "./integration/shadow TestShadowOtherDevice",
 		`if slices.Contains(oneFileSystem, arg) {`, `if false && slices.Contains(oneFileSystem, arg) {`},
+	{"copies are staged where a group may replace them", "./cmd/sqlite-checkpoint TestStageOfOthers",
+		`if !ours || info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {`,
+		`if !ours || info.Mode().Perm()&0o002 != 0 && info.Mode()&os.ModeSticky == 0 {`},
 	{"another user's file is shown as nobody's", "./integration/shadow TestShadowUnprivileged",
 		`if stat, ok := info.Sys().(*syscall.Stat_t); ok && (stat.Uid != uid || stat.Gid != gid) {`,
 		`if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat == nil {`},
@@ -481,6 +486,8 @@ var table = []mutant{
 	{"metrics of a database that cannot be seen for a while are removed", "./cmd/sqlite-checkpoint TestScripts/metrics",
 		`if series.Command == "watch" && !exists[name] && w.watches(name) && !w.seen.hidden(name) {`,
 		`if series.Command == "watch" && !exists[name] && w.watches(name) {`},
+	{"metrics forget a database that could not be copied", "./cmd/sqlite-checkpoint TestScripts/metrics",
+		`if !image.failed { // a run in which one has failed has no last success either`, `if true {`},
 
 	{"a reader that is slow but in time counts as stalled", "./stream TestMoveSlowReader",
 		`n = min(n, timeoutChunk)`, ``},
@@ -528,6 +535,9 @@ var table = []mutant{
 		`lock, err := dir.Lock()`, `lock, err := dir.Open(".")`},
 	{"shards are written among somebody else's files", "./stream TestShardsForeign",
 		`if !isIgnored(name) {`, `if isIgnored(name) {`},
+	{"a directory in which a backup was killed is not empty", "./cmd/sqlite-checkpoint TestScripts/shards",
+		`return !strings.HasPrefix(e.Name(), atomicfile.Prefix)`,
+		`return !strings.HasPrefix(e.Name(), atomicfile.Prefix) || e.IsDir()`},
 
 	// The manual and the completion.
 	{"a flag is not in the manual and in the completion", "./cmd/sqlite-checkpoint TestManualIsComplete",
