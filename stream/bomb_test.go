@@ -59,6 +59,25 @@ func TestHostileFrames(t *testing.T) {
 	}
 }
 
+// TestLongestFrame: a frame may have as many bytes as FORMAT.md allows, and no more. Here empty
+// blocks, of three bytes each, make it that long.
+func TestLongestFrame(t *testing.T) {
+	const most = 1114112
+	frames := splitFrames(t, must(encodeOnly(t, largeImage(t, 1<<20, zeros))))
+	header, err := parseFrameHeader(frames[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	fits := (most - len(frames[0])) / 3
+	longer := func(blocks int) []byte {
+		return slices.Concat(frames[0][:header.size], make([]byte, 3*blocks), frames[0][header.size:], frames[1])
+	}
+	if _, _, err := discard(bytes.NewReader(longer(fits))); err != nil {
+		t.Error(err)
+	}
+	refused(t, "longer", longer(fits+1), ErrCorrupt)
+}
+
 // TestBombIsFlat: a stream of very many pieces from very few bytes takes no more memory than any
 // other.
 func TestBombIsFlat(t *testing.T) {

@@ -313,6 +313,8 @@ var table = []mutant{
 		`return ErrEmpty`, `return io.EOF`},
 	{"a stream may be followed by another", "./stream TestEveryExtension",
 		`if err == nil && len(next) > 0 {`, `if err == nil && len(next) < 0 {`},
+	{"a frame may be longer than the format allows", "./stream TestLongestFrame",
+		`maxFrame       = PieceSize + 64<<10`, `maxFrame       = PieceSize + 96<<10`},
 	{"any image passes with any trailer of its size", "./stream TestForeignTrailer",
 		`case t.sha256 != sum.ImageSHA256:`, `case false:`},
 	{"a stream without its trailer passes as complete", "./integration/faults TestFaults/084",
