@@ -150,6 +150,7 @@ func TestMoveReader(t *testing.T) {
 				defer cancel(nil)
 				s, r := c.open(t, ctx, test.timeout)
 				defer s.Close()
+				defer time.AfterFunc(20*time.Second, func() { r.Close() }).Stop() // if it never gives up
 				go test.act(r, cancel)
 				file := &imageFile{File: inFile(t, t.TempDir(), image, os.O_RDONLY)}
 				if err := sendImage(s, file, image); !errors.Is(err, test.want) || s.Commit() == nil {
