@@ -156,6 +156,7 @@ func TestCheckpointLetsWritersIn(t *testing.T) {
 			writer := open(t, db, "PRAGMA busy_timeout=400;", addRows)
 			oldReader(t, db)
 			ended := make(chan struct{})
+			defer func() { <-ended }() // also if a commit fails
 			go func() {
 				defer close(ended)
 				result, err := Checkpoint(context.Background(), db, CheckpointOptions{Mode: mode,
