@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -28,9 +27,6 @@ type conn struct {
 func openConn(path string, parameters ...string) (*conn, error) {
 	c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + escapePath(path) + "?" + strings.Join(parameters, "&"))
 	if err != nil {
-		if primary, _ := resultCode(err); primary == codeCantOpen {
-			err = cmp.Or(checkPathLength(path), err)
-		}
 		return nil, err
 	}
 	return &conn{SQLiteConn: c.(*sqlite3.SQLiteConn)}, nil

@@ -215,5 +215,5 @@ func outOfDescriptors(err error) bool {
 // isIOError reports whether SQLite could not open, read or write.
 func isIOError(err error) bool {
 	primary, _ := resultCode(err)
-	return primary == codeIO || primary == codeFull || primary == codeCantOpen || errors.Is(err, ErrPathTooLong)
+	return primary == codeIO || primary == codeFull || primary == codeCantOpen
 }
