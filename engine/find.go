@@ -5,21 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
-
-	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
-
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
@@ -33,6 +29,8 @@ type FindOptions struct {
 	// Cache, if not nil, remembers what was found, so that the next search of the same root opens
 	// only files that are new or have changed, and no database twice.
 	Cache *FindCache
+	// Progress, if not nil, is called after every step that waits for the file system.
+	Progress func()
 }
 
 // A FindCache serves repeated searches of one root. The zero value is ready for use.
@@ -113,7 +111,11 @@ func FindDatabases(ctx context.Context, root string, opts FindOptions) (Found, e
 	if err != nil {
 		return Found{}, sourceError(op, root, err)
 	}
-	f := finder{ctx: ctx, root: root, base: base, exclude: opts.Exclude, seen: map[string]knownFile{}}
+	f := finder{ctx: ctx, root: root, base: base, exclude: opts.Exclude, progress: opts.Progress,
+		seen: map[string]knownFile{}}
+	if f.progress == nil {
+		f.progress = func() {}
+	}
 	if opts.Cache != nil {
 		f.known = opts.Cache.files
 	}
@@ -132,6 +134,7 @@ type finder struct {
 	ctx        context.Context
 	root, base string // the root as given, and its absolute path
 	exclude    []string
+	progress   func()
 	found      Found
 	known      map[string]knownFile // from the last search
 	seen       map[string]knownFile // in this one
@@ -140,7 +143,7 @@ type finder struct {
 // search searches dir, whose path below the root is below, and closes it.
 func (f *finder) search(dir *os.File, below string) error {
 	defer dir.Close()
-	entries, err := dir.ReadDir(-1)
+	entries, err := f.list(dir)
 	if err != nil {
 		f.skipError(below, err)
 		return nil
@@ -176,6 +179,20 @@ func (f *finder) search(dir *os.File, below string) error {
 	return nil
 }
 
+// list reads a directory, which may be so large that it takes long.
+func (f *finder) list(dir *os.File) (entries []fs.DirEntry, err error) {
+	for err == nil {
+		var some []fs.DirEntry
+		some, err = dir.ReadDir(4 * findBatch)
+		entries = append(entries, some...)
+		f.progress()
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return entries, err
+}
+
 func (f *finder) descend(parent *os.File, below, name string) error {
 	if err := context.Cause(f.ctx); err != nil {
 		return err
@@ -187,71 +204,6 @@ func (f *finder) descend(parent *os.File, below, name string) error {
 		return nil
 	}
 	return f.search(os.NewFile(uintptr(fd), f.path(below)), below)
-}
-
-// findBatch is how many files are read between two listings of the process's own descriptors.
-const findBatch = 256
-
-// examine reads the beginning of regular files. It holds opening, so that the engine opens no
-// database meanwhile.
-func (f *finder) examine(dir *os.File, below string, names []string) {
-	opening.Lock()
-	defer opening.Unlock()
-	now := time.Now()
-	held := sync.OnceValue(osfile.OpenInodes) // rarely needed, as most files are known from the last search
-	for _, name := range names {
-		if f.isSideFile(path.Join(below, name)) {
-			continue
-		}
-		var stat unix.Stat_t
-		if err := unix.Fstatat(int(dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			f.skipError(path.Join(below, name), err)
-			continue
-		}
-		file := tokenFileOf(osfile.StateOfDescriptor(&stat))
-		known := f.known[path.Join(below, name)]
-		switch {
-		case stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Size < sqlitefile.MinPageSize:
-		case known.stillKnown(file):
-			f.remember(path.Join(below, name), known)
-		case held()[osfile.Inode{Dev: file.dev, Ino: file.ino}] > 0:
-			f.skip(path.Join(below, name), SkipInProcess, nil)
-		default:
-			f.examineFile(dir, below, name, knownFile{file: file, settled: file.settled(now)})
-		}
-	}
-}
-
-// isSideFile reports whether the file is the -wal, -shm or -journal of a database that was found.
-func (f *finder) isSideFile(below string) bool {
-	return slices.ContainsFunc(auxSuffixes, func(suffix string) bool {
-		database, found := strings.CutSuffix(below, suffix)
-		return found && f.seen[database].database
-	})
-}
-
-func (f *finder) examineFile(dir *os.File, below, name string, file knownFile) {
-	fd, err := osfile.OpenBelow(dir, name, unix.O_NONBLOCK|unix.O_NOCTTY)
-	if err != nil {
-		f.skipError(path.Join(below, name), err)
-		return
-	}
-	defer unix.Close(fd)
-	var start [len(sqlitefile.HeaderMagic)]byte
-	n, err := unix.Pread(fd, start[:], 0)
-	if err != nil {
-		f.skipError(path.Join(below, name), err)
-		return
-	}
-	file.database = string(start[:n]) == sqlitefile.HeaderMagic
-	f.remember(path.Join(below, name), file)
-}
-
-func (f *finder) remember(below string, file knownFile) {
-	f.seen[below] = file
-	if file.database {
-		f.found.Databases = append(f.found.Databases, f.path(below))
-	}
 }
 
 // excluded reports whether a pattern matches the entry with that path below the root.

@@ -5,7 +5,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 
@@ -30,9 +29,6 @@ type sourceFile struct {
 
 	abandoned bool // a copy that hangs still uses it: do not wait for that
 }
-
-// opening is held while a file is opened and the process's descriptors are counted, as one step.
-var opening sync.Mutex
 
 // openSource checks the type of the file before it opens it: a FIFO would block, a device may
 // react.
