@@ -9,7 +9,6 @@ import (
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/metrics"
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
-	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
 type watchCmd struct {
@@ -73,7 +72,7 @@ func (cmd *watchCmd) Run(ctx context.Context, con *console) error {
 	con.streaming = true // stdout is CMD's
 	con.allow(cmd.Grace)
 	hangups := con.takeHangups()
-	w, err := cmd.prepare(con)
+	w, err := cmd.prepare(ctx, con)
 	if err != nil {
 		return err
 	}
@@ -91,7 +90,7 @@ const (
 )
 
 // prepare fails early where the run would fail later.
-func (cmd *watchCmd) prepare(con *console) (*watcher, error) {
+func (cmd *watchCmd) prepare(ctx context.Context, con *console) (*watcher, error) {
 	argv, err := commandOf("watch PATH", cmd.Command)
 	if err != nil {
 		return nil, err
@@ -100,21 +99,21 @@ func (cmd *watchCmd) prepare(con *console) (*watcher, error) {
 	if !cmd.Each && (strings.Contains(line, dbMark) || strings.Contains(line, nameMark)) {
 		return nil, usagef("%s and %s in the command need --each", dbMark, nameMark)
 	}
-	for _, path := range cmd.Paths {
-		if _, err := os.Stat(path); err != nil {
-			return nil, &engine.Error{Kind: engine.KindMissing, Op: "watch", Path: path, Err: cause(err)}
-		}
-	}
 	shard, err := cmd.shard()
 	if err != nil {
 		return nil, err
 	}
+	finder := newWatchFinder(cmd, shard)
+	paths, err := finder.answering(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if cmd.Metrics != "" {
-		if err := checkMetrics(cmd.Metrics, cmd.Paths); err != nil {
+		if err := checkMetrics(cmd.Metrics, paths); err != nil {
 			return nil, err
 		}
 	}
-	lock, past, err := cmd.openState(con)
+	lock, past, err := cmd.openState(con, paths)
 	if err != nil {
 		return nil, err
 	}
@@ -124,8 +123,9 @@ func (cmd *watchCmd) prepare(con *console) (*watcher, error) {
 	w := &watcher{
 		watchCmd: cmd, con: con, argv: argv, lock: lock,
 		schedule: watch.New(options, past, time.Now()),
-		finder:   newWatchFinder(cmd, shard),
+		finder:   finder,
 		children: map[*child]bool{},
+		looks:    make(chan lookEnd, 1),
 		ends:     make(chan childEnd),
 		said:     map[string]bool{},
 		measured: map[metrics.Series]metrics.Values{},

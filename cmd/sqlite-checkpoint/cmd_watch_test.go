@@ -26,6 +26,7 @@ type watching struct {
 	*testing.T
 	dir     string
 	env     []string
+	under   []string // runs watch
 	process *os.Process
 	ended   chan struct{}
 	status  int
@@ -63,9 +64,9 @@ func (w *watching) commit(name string) { w.Helper(); w.sqlite(name, "INSERT INTO
 // start starts watch with a shell script as CMD and a short --poll.
 func (w *watching) start(script string, flags ...string) {
 	w.Helper()
-	args := []string{"watch", "--poll", "100ms", "--every", "100ms"}
-	args = slices.Concat(args, flags, []string{"data", "--", "sh", "-c", script})
-	cmd := exec.Command(program, args...)
+	args := []string{program, "watch", "--poll", "100ms", "--every", "100ms"}
+	args = slices.Concat(w.under, args, flags, []string{"data", "--", "sh", "-c", script})
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = w.dir, append(os.Environ(), w.env...)
 	stderr, err := cmd.StderrPipe()
 	if err == nil {

@@ -34,7 +34,7 @@ type childEnd struct {
 // ends.
 func (w *watcher) start(j *watch.Job, now time.Time) {
 	c := &child{job: j, began: now, changed: j.Changed()}
-	w.schedule.Begin(j, now, freshTokens(j))
+	w.schedule.Begin(j, now, w.freshTokens(j))
 	argv, env := w.expand(j)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = env

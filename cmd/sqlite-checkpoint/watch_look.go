@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,28 +13,28 @@ import (
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 )
 
 // A watchFinder finds the databases to watch, again and again.
 type watchFinder struct {
-	paths   []string // absolute
+	paths   []*watchPath
 	exclude []string
 	shard   watch.Shard
-	caches  []engine.FindCache // one for each path
-	unique  bool               // no two databases may have the same name
-	once    bool               // it searches only once
+	unique  bool // no two databases may have the same name
+	once    bool // it searches only once
 }
 
 func newWatchFinder(cmd *watchCmd, shard watch.Shard) *watchFinder {
 	unique := slices.ContainsFunc(cmd.Command, func(arg string) bool { return strings.Contains(arg, nameMark) })
-	var paths []string
+	var paths []*watchPath
 	for _, path := range cmd.Paths {
 		if whole, err := filepath.Abs(path); err == nil {
 			path = whole
 		}
-		paths = append(paths, path)
+		paths = append(paths, &watchPath{path: path})
 	}
-	return &watchFinder{paths, cmd.Exclude, shard, make([]engine.FindCache, len(paths)), unique, cmd.Once}
+	return &watchFinder{paths, cmd.Exclude, shard, unique, cmd.Once}
 }
 
 // A lookResult is what a look has found.
@@ -43,6 +44,10 @@ type lookResult struct {
 	problems []problem
 	unseen   map[string]bool // paths where the problems are: databases there, or below, may be missing
 	notes    []problem
+}
+
+func newLookResult() lookResult {
+	return lookResult{tokens: map[string]engine.Token{}, names: map[string]string{}, unseen: map[string]bool{}}
 }
 
 // hidden reports whether a database of that path may exist although it was not found.
@@ -60,37 +65,74 @@ type problem struct{ key, text string }
 
 // look finds all databases and takes their tokens.
 func (f *watchFinder) look(ctx context.Context) (lookResult, error) {
-	s := lookResult{tokens: map[string]engine.Token{}, names: map[string]string{}, unseen: map[string]bool{}}
-	for i, root := range f.paths {
-		found, err := engine.FindDatabases(ctx, root, engine.FindOptions{Exclude: f.exclude, Cache: &f.caches[i]})
-		if ctx.Err() != nil {
-			return s, context.Cause(ctx)
+	results, errs := make([]lookResult, len(f.paths)), make([]error, len(f.paths))
+	f.each(func(i int, p *watchPath) { results[i], errs[i] = f.lookAt(ctx, p) })
+	s := newLookResult()
+	for i, result := range results {
+		if errs[i] != nil {
+			return s, errs[i]
 		}
-		if errors.Is(err, engine.KindPattern) {
-			return s, err
-		}
-		if err != nil {
-			s.problem(root, err)
-			continue
-		}
-		s.skipped(root, found.Skipped)
-		if f.once && len(found.Databases) == 0 { // its file system may not be mounted
-			s.problem(root, noDatabase(root))
-		}
-		var copies []string
-		for _, path := range found.Databases {
-			if path != root && isFinishedCopy(path) {
-				copies = append(copies, path)
-				continue
-			}
-			s.add(f, root, path)
-		}
-		s.leftOut(root, copies)
+		s.merge(result)
 	}
 	if f.unique {
 		s.dropSharedNames()
 	}
 	return s, nil
+}
+
+// lookAt finds the databases of one PATH.
+func (f *watchFinder) lookAt(ctx context.Context, p *watchPath) (lookResult, error) {
+	found, hidden := newLookResult(), newLookResult()
+	err := p.call(ctx, func(ctx context.Context, progress func()) error {
+		return found.search(ctx, f, p, progress)
+	})
+	switch {
+	case ctx.Err() != nil:
+		return hidden, context.Cause(ctx)
+	case errors.Is(err, atomicfile.ErrHangs): // and still writes to found
+		hidden.problem(p.path, err)
+		return hidden, nil
+	}
+	return found, err
+}
+
+func (s *lookResult) search(ctx context.Context, f *watchFinder, p *watchPath, progress func()) error {
+	options := engine.FindOptions{Exclude: f.exclude, Cache: &p.cache, Progress: progress}
+	found, err := engine.FindDatabases(ctx, p.path, options)
+	if ctx.Err() != nil || errors.Is(err, engine.KindPattern) {
+		return err
+	}
+	if err != nil {
+		s.problem(p.path, err)
+		return nil
+	}
+	s.skipped(p.path, found.Skipped)
+	if f.once && len(found.Databases) == 0 { // its file system may not be mounted
+		s.problem(p.path, noDatabase(p.path))
+	}
+	var copies []string
+	for _, path := range found.Databases {
+		progress()
+		if path != p.path && isFinishedCopy(path) {
+			copies = append(copies, path)
+			continue
+		}
+		s.add(f, p.path, path)
+	}
+	s.leftOut(p.path, copies)
+	return nil
+}
+
+// merge adds what a look at another PATH has found.
+func (s *lookResult) merge(other lookResult) {
+	for path, token := range other.tokens {
+		if _, twice := s.tokens[path]; !twice {
+			s.tokens[path], s.names[path] = token, other.names[path]
+		}
+	}
+	maps.Copy(s.unseen, other.unseen)
+	s.problems = append(s.problems, other.problems...)
+	s.notes = append(s.notes, other.notes...)
 }
 
 func (s *lookResult) problem(path string, err error) {
@@ -123,7 +165,7 @@ func (s *lookResult) skipped(root string, skipped []engine.Skipped) {
 
 // add takes the token of a database that is this worker's.
 func (s *lookResult) add(f *watchFinder, root, path string) {
-	if _, twice := s.tokens[path]; twice || !f.shard.Has(path) {
+	if !f.shard.Has(path) {
 		return
 	}
 	token, err := engine.TakeToken(path)

@@ -67,8 +67,8 @@ func (w *watcher) saveMetrics() error {
 
 // watches reports whether a database of that path would be this watcher's.
 func (w *watcher) watches(database string) bool {
-	for _, root := range w.finder.paths {
-		if database == root || strings.HasPrefix(database, strings.TrimSuffix(root, "/")+"/") {
+	for _, p := range w.finder.paths {
+		if database == p.path || strings.HasPrefix(database, strings.TrimSuffix(p.path, "/")+"/") {
 			return w.finder.shard.Has(database)
 		}
 	}

@@ -15,7 +15,8 @@ import (
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
-// A watcher is a run of watch. It runs on one goroutine, except for waiting for children.
+// A watcher is a run of watch. It runs on one goroutine, except for looking and for waiting for
+// children.
 type watcher struct {
 	*watchCmd
 	con      *console
@@ -25,6 +26,8 @@ type watcher struct {
 	seen     lookResult                        // at the last look
 	measured map[metrics.Series]metrics.Values // since the last save
 	children map[*child]bool
+	looking  bool
+	looks    chan lookEnd
 	ends     chan childEnd
 	hangups  <-chan struct{}
 	said     map[string]bool // keys of warnings that are not repeated
@@ -49,14 +52,13 @@ func (w *watcher) run(ctx context.Context) error {
 		w.alive = interval / 2
 	}
 	w.result = watchResult{Command: "watch", start: time.Now()}
-	for first := true; ; first = false {
-		if err := w.turn(ctx); err != nil {
-			return err
-		}
-		if first {
+	for ready := false; ; {
+		w.turn(ctx)
+		if !ready && w.looked() {
+			ready = true
 			daemon.SdNotify(false, daemon.SdNotifyReady)
 		}
-		if w.Once && len(w.children) == 0 && !w.waits() {
+		if w.Once && w.looked() && len(w.children) == 0 && !w.waits() {
 			break
 		}
 		timer := time.NewTimer(time.Until(w.wakeAt()))
@@ -64,6 +66,10 @@ func (w *watcher) run(ctx context.Context) error {
 		case <-ctx.Done():
 			timer.Stop()
 			return w.stop(ctx)
+		case end := <-w.looks:
+			if err := w.endLook(ctx, end); err != nil {
+				return err
+			}
 		case end := <-w.ends:
 			w.exit(end)
 		case <-w.hangups:
@@ -78,12 +84,10 @@ func (w *watcher) run(ctx context.Context) error {
 }
 
 // turn does what is due now.
-func (w *watcher) turn(ctx context.Context) error {
+func (w *watcher) turn(ctx context.Context) {
 	now := time.Now()
-	if !now.Before(w.lookAt) && !(w.Once && w.seen.tokens != nil) {
-		if err := w.look(ctx, now); err != nil {
-			return err
-		}
+	if !w.looking && !now.Before(w.lookAt) && !(w.Once && w.looked()) {
+		w.look(ctx, now)
 	}
 	w.enforce(now)
 	for len(w.children) < w.Jobs {
@@ -95,21 +99,39 @@ func (w *watcher) turn(ctx context.Context) error {
 	}
 	w.save(now, false)
 	w.notify(now)
-	return nil
 }
 
 // waits reports whether a job of --once will still become due.
 func (w *watcher) waits() bool { _, ok := w.schedule.Next(); return ok }
 
-func (w *watcher) look(ctx context.Context, now time.Time) error {
-	w.lookAt = now.Add(w.Poll)
-	seen, err := w.finder.look(ctx)
-	if err != nil {
+// looked reports whether a look has ended.
+func (w *watcher) looked() bool { return w.seen.tokens != nil }
+
+// A lookEnd is what a look has found that began at a time.
+type lookEnd struct {
+	began time.Time
+	seen  lookResult
+	err   error
+}
+
+// look begins a look.
+func (w *watcher) look(ctx context.Context, now time.Time) {
+	w.looking, w.lookAt = true, now.Add(w.Poll)
+	go func() {
+		seen, err := w.finder.look(ctx)
+		w.looks <- lookEnd{now, seen, err}
+	}()
+}
+
+func (w *watcher) endLook(ctx context.Context, end lookEnd) error {
+	w.looking = false
+	if end.err != nil {
 		if ctx.Err() != nil {
 			return nil // run stops
 		}
-		return err
+		return end.err
 	}
+	seen := end.seen
 	for _, p := range seen.problems {
 		w.sayOnce(p.key+p.text, p.text)
 	}
@@ -120,14 +142,19 @@ func (w *watcher) look(ctx context.Context, now time.Time) error {
 		}
 	}
 	w.seen = seen
-	w.schedule.Look(now, seen.tokens, seen.hidden)
+	w.schedule.Look(end.began, seen.tokens, seen.hidden)
 	w.result.Databases = len(seen.tokens)
 	return nil
 }
 
-func freshTokens(j *watch.Job) map[string]engine.Token {
+// freshTokens takes the tokens of a job's databases again, unless that is of no use, and may take
+// forever.
+func (w *watcher) freshTokens(j *watch.Job) map[string]engine.Token {
 	tokens := map[string]engine.Token{}
 	for _, path := range j.Paths() {
+		if last, seen := w.seen.tokens[path]; !seen || last.Doubt() == engine.DoubtFilesystem {
+			continue
+		}
 		if token, err := engine.TakeToken(path); err == nil {
 			tokens[path] = token
 		}
@@ -143,7 +170,7 @@ func (w *watcher) wakeAt() time.Time {
 			next = t
 		}
 	}
-	if w.Once {
+	if w.Once || w.looking {
 		next = time.Now().Add(time.Hour)
 	}
 	if len(w.children) < w.Jobs {
@@ -186,6 +213,10 @@ func (w *watcher) finish(c *child, now time.Time, status int) {
 	w.printRun(c, now, status, before)
 }
 
+// killDelay is how long a CMD is waited for that was killed. One that waits for a file system that
+// hangs may never end.
+const killDelay = 500 * time.Millisecond
+
 // stop starts no more children, and gives the running ones time to finish.
 func (w *watcher) stop(ctx context.Context) error {
 	daemon.SdNotify(false, daemon.SdNotifyStopping)
@@ -193,7 +224,8 @@ func (w *watcher) stop(ctx context.Context) error {
 	for c := range w.children {
 		c.endWithin(time.Now(), w.Grace)
 	}
-	for w.enforce(time.Now()); len(w.children) > 0; w.enforce(time.Now()) {
+	end := time.Now().Add(w.Grace + killDelay)
+	for w.enforce(time.Now()); len(w.children) > 0 && time.Now().Before(end); w.enforce(time.Now()) {
 		timer := time.NewTimer(groupPoll)
 		select {
 		case end := <-w.ends:
@@ -201,6 +233,9 @@ func (w *watcher) stop(ctx context.Context) error {
 		case <-timer.C:
 		}
 		timer.Stop()
+	}
+	for c := range w.children {
+		w.ended(c, time.Now())
 	}
 	w.save(time.Now(), true)
 	if w.cut || w.Once {

@@ -16,11 +16,11 @@ import (
 )
 
 // openState reads the state, which no other watch uses until the lock is closed.
-func (cmd *watchCmd) openState(con *console) (lock *os.File, past watch.State, err error) {
+func (cmd *watchCmd) openState(con *console, paths []string) (lock *os.File, past watch.State, err error) {
 	if cmd.State == "" {
 		return nil, past, nil
 	}
-	if err := cmd.checkState(); err != nil {
+	if err := cmd.checkState(paths); err != nil {
 		return nil, past, err
 	}
 	if lock, err = cmd.lockState(); err != nil {
@@ -31,8 +31,8 @@ func (cmd *watchCmd) openState(con *console) (lock *os.File, past watch.State, e
 }
 
 // checkState fails if the state cannot be in a file of that name.
-func (cmd *watchCmd) checkState() error {
-	for _, path := range cmd.Paths {
+func (cmd *watchCmd) checkState(paths []string) error {
+	for _, path := range paths {
 		if belongsTo(cmd.State, path) {
 			return usagef("--state %s: the name belongs to %s", cmd.State, path)
 		}

@@ -77,7 +77,8 @@ func (s *Scheduler) jobOf(path string) *Job {
 	return s.job("")
 }
 
-// Look tells the scheduler the tokens of all databases. One that has none is forgotten, unless
+// Look tells the scheduler the tokens of all databases, which were taken since the time now; jobs
+// may have begun meanwhile. A database that has none is forgotten, unless
 // hidden says that it may exist where the search could not go: then nothing is due for it until it
 // is seen again.
 func (s *Scheduler) Look(now time.Time, tokens map[string]engine.Token, hidden func(path string) bool) {
@@ -85,11 +86,12 @@ func (s *Scheduler) Look(now time.Time, tokens map[string]engine.Token, hidden f
 	for path, token := range tokens {
 		j := s.jobOf(path)
 		db := j.databases[path]
-		if db == nil {
-			db = &database{}
-			j.databases[path] = db
+		switch {
+		case db == nil:
+			j.databases[path] = &database{now: token}
+		case !j.tryBegan.After(now): // else Begin knows a later one
+			db.now = token
 		}
-		db.now = token
 	}
 	for name, j := range s.jobs {
 		maps.DeleteFunc(j.databases, func(path string, db *database) bool {

@@ -285,3 +285,19 @@ func TestPauseOfShortEvery(t *testing.T) {
 	d.outcome = func(string) (int, time.Duration) { return 1, time.Second }
 	d.mustRun(30*time.Second, "a@0s", "a@11s", "a@22s")
 }
+
+// A look that was begun before the command was does not know more than the command.
+func TestLookWhileCommandBegins(t *testing.T) {
+	d := newDay(t, Options{Each: true}, "a")
+	d.s.Look(start, d.tokens, nothingHidden)
+	before := d.tokens
+	d.tokens = map[string]engine.Token{}
+	d.commit("a")
+	j := d.s.NextDue(start)
+	d.s.Begin(j, start.Add(2*time.Second), d.tokens)
+	d.s.Look(start.Add(time.Second), before, nothingHidden)
+	d.s.End(j, start.Add(3*time.Second), 0)
+	if n := d.s.Count(); n.Changed != 0 {
+		t.Errorf("%+v", n)
+	}
+}
