@@ -59,10 +59,10 @@ func (u *shardsUpdate) image(dir string) string {
 	u.Helper()
 	var found struct{ SHA256, Kind string }
 	tr := trial{args: []string{"verify", "--json", dir}, prints: true, silent: true}
-	tr.codes = []int{codeDone, codeUsage, codeSource, codeStream}
+	tr.codes = []int{codeDone, codeSource, codeStream}
 	o := u.try(tr)
 	u.Check(json.Unmarshal(append(o.stdout, o.stderr...), &found))
-	refused := []string{"", "stream_incomplete", "usage", "missing"} // usage: there is no shard yet
+	refused := []string{"", "stream_incomplete", "stream_empty", "missing"}
 	if !slices.Contains(refused, found.Kind) {
 		u.Errorf("verify says %s: %s", found.Kind, o.stderr)
 	}
