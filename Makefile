@@ -52,7 +52,7 @@ help:
 # Tests of programs that are missing here are skipped. -short leaves out long repetitions.
 quick: format
 	go vet ./...
-	go test -short -p 4 $(OVERLAP) ./engine/... ./cmd/... ./stream/... ./integration ./integration/mutants
+	go test -short -p 4 -parallel 12 ./engine/... ./cmd/... ./stream/... ./integration ./integration/mutants
 
 demo: build
 	integration/install.sh restic sqlite3

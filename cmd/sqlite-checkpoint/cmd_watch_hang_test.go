@@ -58,6 +58,9 @@ func (w *watching) ran(name string) (times int) {
 
 // While a PATH hangs, the others are looked at, the watchdog is served, and TERM ends watch.
 func TestWatchHangOfOnePath(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for twice the time after which a file system hangs")
+	}
 	w := newWatching(t, "a")
 	server := w.onFUSE()
 	longest := longestPause(w.supervise(4 * time.Second))
