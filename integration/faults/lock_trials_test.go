@@ -209,8 +209,7 @@ func signals(s *scene) {
 			s.rollback()
 			s.Open(s.db, "BEGIN EXCLUSIVE;")
 			p := s.start(trial{args: []string{"backup", "--busy-timeout", "10m", s.db, "-"}})
-			p.caught()
-			time.Sleep(50 * time.Millisecond)
+			harness.Eventually(p, "it waits", func() bool { return len(p.process.Private()) > 0 })
 			return p
 		}},
 		{"copying", func(s *scene) *running {
