@@ -70,13 +70,14 @@ func (d datedDest) name(source string, compressed bool) string {
 }
 
 // rename gives a dated copy another name if err says that another backup has taken its name. It
-// reports whether to try the backup again.
+// reports whether it has another name.
 func (j *job) rename(err error) bool {
 	if err == nil || j.to.dir == "" || classify(err).kind != engine.KindExists {
 		return false
 	}
+	taken := j.dest
 	j.dest = j.to.name(j.source, j.Zstd)
-	return j.resolve(true) == nil && j.checkNames() == nil
+	return j.dest != taken
 }
 
 // unchanged returns the newest copy of the database if it is whole and has the same image as snap.

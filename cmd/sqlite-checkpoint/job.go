@@ -42,12 +42,13 @@ func (j *job) run(ctx context.Context) (backupResult, error) {
 	j.network = j.network || j.shards != nil && atomicfile.MayHang(j.dest)
 	for {
 		result, err := j.attempt(ctx)
-		if !j.rename(err) {
-			if err != nil {
-				bounded(stepLimit, func() { j.to.removeIfMade(); j.shards.removeIfMade() })
-			}
-			return result, err
+		if j.rename(err) && j.aim() == nil {
+			continue
 		}
+		if err != nil {
+			bounded(stepLimit, func() { j.to.removeIfMade(); j.shards.removeIfMade() })
+		}
+		return result, err
 	}
 }
 

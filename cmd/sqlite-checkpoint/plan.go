@@ -29,13 +29,28 @@ func newJob(con *console, source, dest string, to datedDest, flags *streamFlags)
 	if source == "" || dest == "" {
 		return nil, usagef("DB and DEST must not be empty")
 	}
+	return j, j.aim()
+}
+
+// aim fails if the destination cannot be created. A dated copy gets another name for one that has
+// been taken meanwhile.
+func (j *job) aim() error {
+	for {
+		err := j.checkDestination()
+		if !j.rename(err) {
+			return err
+		}
+	}
+}
+
+func (j *job) checkDestination() error {
 	if err := j.probe(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := j.resolve(to.dir != ""); err != nil {
-		return nil, err
+	if err := j.resolve(j.to.dir != ""); err != nil {
+		return err
 	}
-	return j, j.checkNames()
+	return j.checkNames()
 }
 
 // newPipeJob plans a backup whose stream goes to a command.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -69,5 +70,21 @@ func TestSnapshotOptions(t *testing.T) {
 			got.TempDir != o.TempDir || got.Destination != o.Destination {
 			t.Errorf("%s: %+v, want %+v", c.name, got, o)
 		}
+	}
+}
+
+// TestDatedNameIsTaken: another backup takes the name of a dated copy while it is planned.
+func TestDatedNameIsTaken(t *testing.T) {
+	to := datedDest{destDir: destDir{dir: t.TempDir()}}
+	taken := to.name("app.db", false)
+	for _, name := range []string{taken, taken + ".sha256"} {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, err := newJob(newConsole(os.Stdout, os.Stderr), "plan_test.go", taken, to, &streamFlags{})
+		if err != nil || j.dest == taken {
+			t.Errorf("%s: %v", name, err)
+		}
+		os.Remove(name)
 	}
 }

@@ -180,6 +180,8 @@ var table = []mutant{
 	{"swapped operands of restore blame the live database", "./cmd/sqlite-checkpoint TestScripts/restore-refused",
 		`if missing := missingSource(file, "SRC comes first, then DB"); missing != nil {`,
 		`if missing := error(nil); missing != nil {`},
+	{"a backup fails because another has taken its dated name", "./cmd/sqlite-checkpoint TestDatedNameIsTaken",
+		"err := j.checkDestination()\nif !j.rename(err) {", "err := j.checkDestination()\nif true {"},
 	{"a file system that is not mounted is watched once in vain", "./cmd/sqlite-checkpoint TestScripts/watch-once",
 		`if f.once && len(found.Databases) == 0 { // its file system may not be mounted`, `if false {`},
 	{"an image is received until the disk is full", "./engine TestNoSpaceIsFoundFirst",
