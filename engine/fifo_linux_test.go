@@ -2,16 +2,28 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 )
 
-// soon wants f to end before SQLite counts as hanging.
-func soon(t *testing.T, f func()) {
+// soon wants f to end before SQLite counts as hanging. Then it opens the FIFOs that match, so that
+// f ends in any case.
+func soon(t *testing.T, fifos string, f func()) {
 	t.Helper()
+	late := time.AfterFunc(stalled/2, func() {
+		paths, _ := filepath.Glob(fifos)
+		for _, path := range paths {
+			osfile.ReleaseFIFO(path)
+		}
+	})
+	defer late.Stop()
 	start := time.Now()
 	if f(); time.Since(start) > stalled/2 {
 		t.Errorf("it took %v", time.Since(start))
@@ -25,7 +37,7 @@ func TestSourceSwappedForFIFO(t *testing.T) {
 	must(t, p.connect(t.Context(), ""))
 	defer p.conn.Close()
 	must(t, mkfifo(s.path+"-journal"))
-	soon(t, func() {
+	soon(t, s.path+"-journal", func() {
 		if err := p.beginOnSource(); !errors.Is(err, errDisturbed) {
 			t.Errorf("a journal: %v", err)
 		}
@@ -34,7 +46,7 @@ func TestSourceSwappedForFIFO(t *testing.T) {
 	s = openForTest(t, newRollback(t))
 	must(t, os.Remove(s.path))
 	must(t, mkfifo(s.path))
-	soon(t, func() {
+	soon(t, s.path, func() {
 		if _, err := s.connect(nil, "mode=ro"); !errors.Is(err, errReplaced) {
 			t.Errorf("a source: %v", err)
 		}
@@ -48,13 +60,14 @@ func TestBriefFIFO(t *testing.T) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for {
+		for n := 0; ; n++ {
 			select {
 			case <-end:
 				return
 			case <-time.After(time.Millisecond):
 			}
 			mkfifo(fifo)
+			os.Link(fifo, fmt.Sprint(fifo, n))
 			unix.Renameat2(unix.AT_FDCWD, s.path, unix.AT_FDCWD, fifo, unix.RENAME_EXCHANGE)
 			time.Sleep(time.Millisecond)
 			os.Rename(fifo, s.path)
@@ -62,7 +75,7 @@ func TestBriefFIFO(t *testing.T) {
 	}()
 	defer func() { close(end); <-ended }()
 	for range 20 {
-		soon(t, func() {
+		soon(t, fifo+"[0-9]*", func() {
 			if c, err := s.connect(nil, "mode=ro"); err == nil {
 				c.Close()
 			}
