@@ -117,8 +117,13 @@ func TestMove(t *testing.T) {
 					if err := errors.Join(sendImage(s, file, image), s.Commit()); err != nil {
 						t.Fatal(err)
 					}
-					if !bytes.Equal(<-got, want) {
-						t.Error("other bytes arrived")
+					select {
+					case arrived := <-got:
+						if !bytes.Equal(arrived, want) {
+							t.Error("other bytes arrived")
+						}
+					case <-time.After(5 * time.Second): // after all was sent
+						t.Fatal("fewer bytes arrived")
 					}
 					if file.read != test.read {
 						t.Errorf("%d bytes were read, want %d", file.read, test.read)
