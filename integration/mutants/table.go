@@ -304,8 +304,8 @@ var table = []mutant{
 		`if err == nil && n != len(p) {`, `if false {`},
 	{"a stream is copied through memory although the kernel could send it", "./stream TestMove",
 		`if n, w.err = w.move(r); w.err != nil {`, `if n, w.err = 0, nil; w.err != nil {`},
-	{"what the kernel cannot send is missing", "./stream TestMove",
-		`_, err = image.Seek(n, io.SeekStart)`, `_, err = image.Seek(0, io.SeekEnd)`},
+	{"what the kernel has sent is sent again", "./stream TestMove",
+		`_, err = image.Seek(n, io.SeekStart)`, `_, err = image.Seek(max(0, n-1), io.SeekStart)`},
 	{"the timeout does not apply while the kernel sends", "./stream TestMoveReader",
 		"if o.timeout > 0 {\no.file.SetWriteDeadline(time.Now().Add(o.timeout))\n}\n// The watch may have set its " +
 			"deadline just before ours.", `_ = time.Now()`},
