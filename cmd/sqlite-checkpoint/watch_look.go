@@ -202,8 +202,8 @@ func isFinishedCopy(path string) bool {
 	if err != nil || !digest.Mode().IsRegular() {
 		return false
 	}
-	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
-		if _, err := os.Lstat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
+	for _, beside := range engine.DatabaseFiles(path)[1:] {
+		if _, err := os.Lstat(beside); !errors.Is(err, fs.ErrNotExist) {
 			return false
 		}
 	}

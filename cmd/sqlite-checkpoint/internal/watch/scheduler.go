@@ -78,9 +78,8 @@ func (s *Scheduler) jobOf(path string) *Job {
 }
 
 // Look tells the scheduler the tokens of all databases, which were taken since the time now; jobs
-// may have begun meanwhile. A database that has none is forgotten, unless
-// hidden says that it may exist where the search could not go: then nothing is due for it until it
-// is seen again.
+// may have begun meanwhile. A database that has none is forgotten, unless hidden says that it may
+// exist where the search could not go: then nothing is due for it until it is seen again.
 func (s *Scheduler) Look(now time.Time, tokens map[string]engine.Token, hidden func(path string) bool) {
 	s.queue = nil
 	for path, token := range tokens {
