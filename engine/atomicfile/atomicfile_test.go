@@ -140,6 +140,7 @@ func left(t *testing.T, dir string) string {
 	}
 	f.Close()
 	d.dir.Close()
+	d.parent.Close()
 	live.Lock()
 	delete(live.dirs, d)
 	live.Unlock()

@@ -58,3 +58,10 @@ func TestFilesystemTables(t *testing.T) {
 		}
 	}
 }
+
+// TestSyncOfNothing: a file system that has nothing to sync, as that of /proc, is no error.
+func TestSyncOfNothing(t *testing.T) {
+	if err := open(t, "/proc").Sync(); err != nil {
+		t.Error(err)
+	}
+}

@@ -4,6 +4,7 @@ package atomicfile
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -171,7 +172,7 @@ func TestRemoveAll(t *testing.T) {
 	if err := f.Commit(); err == nil || names(t, dir) != "" {
 		t.Errorf("committed: %v, %s", err, names(t, dir))
 	}
-	if _, err := NewDir(dir); !errors.Is(err, errRemoved) {
+	if _, err := NewDir(dir); !errors.Is(err, errRemoved) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("a new directory: %v", err)
 	}
 	if _, err := d.Create("source.db"); !errors.Is(err, errRemoved) {
@@ -182,4 +183,33 @@ func TestRemoveAll(t *testing.T) {
 	}
 	must(t, d.Close())
 	must(t, f.Close())
+}
+
+// TestForgotten: RemoveAll has nothing to do with a directory that was closed or never made.
+func TestForgotten(t *testing.T) {
+	parent := open(t, t.TempDir())
+	d, err := parent.NewDir()
+	must(t, err)
+	must(t, d.Close())
+	must(t, os.Remove(parent.Path()))
+	if _, err := parent.NewDir(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a directory in one that was removed: %v", err)
+	}
+	if len(live.dirs) != 0 {
+		t.Errorf("%d directories are still known", len(live.dirs))
+	}
+}
+
+// TestRemoveFails: only a file that is not there counts as removed.
+func TestRemoveFails(t *testing.T) {
+	d, err := NewDir(t.TempDir())
+	must(t, err)
+	must(t, d.Remove(contentName))
+	nested := filepath.Join(d.Path(), contentName)
+	must(t, os.Mkdir(nested, 0o700))
+	if err := d.Remove(contentName); err == nil {
+		t.Error("a directory was removed as a file")
+	}
+	must(t, os.Remove(nested))
+	must(t, d.Close())
 }
