@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/mattn/go-sqlite3"
 )
 
 // pinned begins a read transaction, which ends with the test.
@@ -211,18 +209,4 @@ func TestCopyIsProven(t *testing.T) {
 			}
 		}})
 	wantKind(t, err, KindTemp)
-}
-
-// TestCopyError: the backup API reports failures of both sides alike.
-func TestCopyError(t *testing.T) {
-	for extended, want := range map[int]Kind{
-		codeReadonly: KindTemp, codeReadonlyRollback: KindHotJournal, codeFull: KindNoSpace,
-		codeIORead: KindUnreadable, codeIO: KindTemp, codeCorrupt: KindCorrupt,
-	} {
-		code := sqlite3.ErrNo(extended & 0xff)
-		err := copyError("source", "copy", sqlite3.Error{Code: code, ExtendedCode: sqlite3.ErrNoExtended(extended)})
-		if !errors.Is(err, want) {
-			t.Errorf("code %d: %v, want %v", extended, err, want)
-		}
-	}
 }

@@ -67,11 +67,10 @@ func (e *Error) Is(target error) bool { return target == error(e.Kind) }
 func tempError(op, path string, err error) *Error {
 	kind := KindTemp
 	primary, _ := resultCode(err)
-	errno := systemErrno(err)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		kind = KindExists
-	case primary == codeFull, noSpace(err), errno != 0 && noSpace(errno):
+	case primary == codeFull, noSpace(err), noSpace(systemErrno(err)):
 		kind = KindNoSpace
 	}
 	return &Error{Kind: kind, Op: op, Path: path, Err: describe(underlying(err))}
@@ -125,7 +124,7 @@ func databaseError(op, name string, err error) error {
 	case primary == codeError:
 		kind = KindNotDatabase
 	}
-	if systemErrno(err) != 0 && outOfDescriptors(systemErrno(err)) {
+	if outOfDescriptors(systemErrno(err)) {
 		kind = KindTemp
 	}
 	e := &Error{Kind: kind, Op: op, Path: name, Err: describe(err)}
