@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -87,7 +86,7 @@ func TestKindsOfErrors(t *testing.T) {
 	} {
 		for _, err := range c.errs {
 			got := at[c.where](err)
-			if !errors.Is(got, c.want) {
+			if got.(*Error).Kind != c.want {
 				t.Errorf("%s: %v is %v, want %s", c.where, err, got, c.want)
 			}
 			if found := got.(*Error).Findings; (len(found) > 0) != (c.want == KindCorrupt) {

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -59,7 +62,9 @@ func TestInstallRefusesNeighbours(t *testing.T) {
 			}
 			before := testkit.TakePicture(t, dir)
 			_, err := Install(context.Background(), bytes.NewReader(b), dst, InstallOptions{})
-			wantKind(t, err, KindExists)
+			if e := wantKind(t, err, KindExists); !strings.HasSuffix(e.Error(), dst+suffix+" exists") {
+				t.Error(e)
+			}
 			before.MustMatch(t, dir)
 		}
 	}
@@ -144,12 +149,39 @@ func TestCheckDestinationSameFile(t *testing.T) {
 	os.Symlink(dir, linked)
 	for _, dst := range []string{db, hard, soft, dir + "/./app.db", db + "-wal", db + "-journal",
 		filepath.Join(linked, "app.db-shm")} {
-		wantKind(t, CheckDestination(db, dst), KindSameFile)
+		for _, source := range []string{db, soft} {
+			wantKind(t, CheckDestination(source, dst), KindSameFile)
+		}
 	}
-	if err := CheckDestination(db, filepath.Join(dir, "other.db")); err != nil {
-		t.Error(err)
-	}
+	wantKind(t, CheckDestination("", db), KindExists)
+	wantKind(t, CheckDestination(filepath.Join(dir, "no.db"), db), KindExists)
 	wantKind(t, CheckDestination(db, filepath.Join(dir, "no", "dir")), KindTemp)
+	for _, suffix := range auxSuffixes { // of a database that is not the source
+		wantKind(t, CheckDestination("", soft+suffix), KindSameFile)
+		_, err := Install(t.Context(), bytes.NewReader(nil), hard+suffix, InstallOptions{})
+		wantKind(t, err, KindSameFile)
+	}
+	os.Mkdir(filepath.Join(dir, "directory"), 0o700)
+	for _, name := range []string{"other.db", "other.db-wal", "directory-wal", "-wal"} {
+		if err := CheckDestination(db, filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := fmt.Sprint(DatabaseFiles("a.db")); got != "[a.db a.db-wal a.db-shm a.db-journal]" {
+		t.Error(got)
+	}
+}
+
+// TestInstallProgress: bytes are counted while they arrive, then SQLite checks all of them.
+func TestInstallProgress(t *testing.T) {
+	b := image(t)
+	var seen []Progress
+	_, err := Install(t.Context(), bytes.NewReader(b), filepath.Join(t.TempDir(), "new.db"), InstallOptions{
+		Size: int64(len(b)), Progress: func(p Progress) { seen = append(seen, p) }})
+	size := int64(len(b))
+	if want := []Progress{{PhaseCopy, size, size}, {PhaseCheck, 0, size}}; err != nil || !slices.Equal(seen, want) {
+		t.Errorf("%v, progress %v, want %v", err, seen, want)
+	}
 }
 
 // TestNoSpaceIsFoundFirst: an image that cannot fit is not read.

@@ -101,6 +101,46 @@ func TestReplaceTaken(t *testing.T) {
 	}
 }
 
+// TestReplaceFails: if the new database cannot get the name, the old one has it again.
+func TestReplaceFails(t *testing.T) {
+	db := crashed(t, "-wal", "-shm")
+	dir, err := placeOf(t, db).NewDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := stagedImage{place: placeOf(t, db), dir: dir} // without an image
+	moved, err := s.replace(db, db+".aside")
+	wantKind(t, err, KindTemp)
+	if err := s.Close(); err != nil || len(moved) > 0 {
+		t.Errorf("%v, moved %v", err, moved)
+	}
+	if got := baseNames(t, filepath.Dir(db)); got != "app.db app.db-shm app.db-wal" {
+		t.Errorf("there are %s", got)
+	}
+	if got := sqlite(t, db, "SELECT count(*) FROM t;"); got != "600" {
+		t.Errorf("%s rows", got)
+	}
+	if err := linkDatabase(placeOf(t, db), db+".none", db+".other"); err == nil {
+		t.Error("a database that does not exist has another name")
+	}
+}
+
+// TestReplaceSwapped: another file has taken the old database's second name. Its first one stays.
+func TestReplaceSwapped(t *testing.T) {
+	db := newRollback(t)
+	held, err := takeLease(placeOf(t, db), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	writeFile(t, db+".aside", nil)
+	s := stagedImage{place: placeOf(t, db)}
+	wantKind(t, s.takeOver(db, db+".aside", held), KindChanged)
+	if got := baseNames(t, filepath.Dir(db)); got != "app.db app.db.aside" {
+		t.Errorf("there are %s", got)
+	}
+}
+
 // TestReplaceOpened: a process that opens the database while it is leased waits, and then gets the
 // old file. The name must not go to the new one.
 func TestReplaceOpened(t *testing.T) {
@@ -127,7 +167,9 @@ func TestReplaceOpened(t *testing.T) {
 	wantKind(t, l.takeOver(db, aside, held), KindBusy)
 	held.Close()
 	unix.Close(<-opened)
-	if held, err := takeLease(placeOf(t, db), aside); err != nil || held.Broken() {
-		t.Errorf("a lease that nobody waits for: %v", err)
+	again, err := takeLease(placeOf(t, db), aside)
+	if err != nil || again.Broken() {
+		t.Fatalf("a lease that nobody waits for: %v", err)
 	}
+	again.Close()
 }

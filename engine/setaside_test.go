@@ -97,6 +97,52 @@ func TestInstallSetAsideFails(t *testing.T) {
 	wantKind(t, err, KindExists)
 }
 
+// TestInstallSetAsideNames: what can be set aside, and where.
+func TestInstallSetAsideNames(t *testing.T) {
+	b := image(t)
+	for _, c := range []struct {
+		name, aside string
+		make        func(dst string) error
+		want        Kind
+	}{
+		{"nothing", "old.db", func(string) error { return nil }, ""},
+		{"another directory", "dir/old.db", func(dst string) error { return os.WriteFile(dst, b, 0o600) }, KindInternal},
+		{"a directory", "old.db", func(dst string) error { return os.Mkdir(dst, 0o700) }, KindExists},
+		{"a link", "old.db", func(dst string) error { return os.Symlink("real.db", dst) }, KindExists},
+		{"a log alone", "old.db", func(dst string) error { return os.WriteFile(dst+"-wal", b, 0o600) }, KindExists},
+	} {
+		dir := t.TempDir()
+		dst := filepath.Join(dir, "app.db")
+		os.Mkdir(filepath.Join(dir, "dir"), 0o700)
+		if err := c.make(dst); err != nil {
+			t.Fatal(err)
+		}
+		did, err := Install(t.Context(), bytes.NewReader(b), dst, InstallOptions{SetAside: filepath.Join(dir, c.aside)})
+		if c.want != "" {
+			wantKind(t, err, c.want)
+		} else if err != nil || len(did.Moved) > 0 {
+			t.Errorf("%s: %v, moved %v", c.name, err, did.Moved)
+		}
+	}
+}
+
+// TestInstallSetAsideMode: the mode and the owner that are asked for go before those of the old
+// file.
+func TestInstallSetAsideMode(t *testing.T) {
+	testkit.NeedsRoot(t)
+	db := newRollback(t)
+	os.Chmod(db, 0o640)
+	_, err := Install(t.Context(), bytes.NewReader(image(t)), db, InstallOptions{
+		SetAside: db + ".old", Mode: 0o604, Owner: &Owner{1000, 1001}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, _ := os.Stat(db)
+	if owner := ownerOf(info); info.Mode().Perm() != 0o604 || *owner != (Owner{1000, 1001}) {
+		t.Errorf("mode %v, owner %v", info.Mode(), owner)
+	}
+}
+
 func TestInstallOwnerAndMode(t *testing.T) {
 	testkit.NeedsRoot(t)
 	dst := filepath.Join(t.TempDir(), "new.db")
