@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/stage"
@@ -57,22 +58,28 @@ func openRoot(dir string) (shadowRoot, error) {
 		return shadowRoot{}, usagef("DIR must not be empty")
 	}
 	path, err := engine.Resolve(dir)
-	if errors.Is(err, engine.ErrNamespace) {
-		return shadowRoot{}, &engine.Error{Kind: engine.KindUnreadable, Op: "search", Path: dir, Err: err}
-	}
 	if err != nil {
-		return shadowRoot{}, &engine.Error{Kind: engine.KindMissing, Op: "search", Path: dir, Err: cause(err)}
+		return shadowRoot{}, searchError(dir, err)
 	}
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return shadowRoot{}, &engine.Error{Kind: engine.KindMissing, Op: "search", Path: dir, Err: cause(err)}
+		return shadowRoot{}, searchError(dir, err)
 	case !info.IsDir():
 		return shadowRoot{}, usagef("%s is not a directory: backup and pipe copy a single database", dir)
 	case path == "/":
 		return shadowRoot{}, usagef("/ cannot be shadowed: name the directories below it")
 	}
 	return shadowRoot{dir, path}, nil
+}
+
+// searchError is the error for a DIR that cannot be searched at all.
+func searchError(dir string, err error) error {
+	kind := engine.KindUnreadable
+	if errors.Is(err, fs.ErrNotExist) {
+		kind = engine.KindMissing
+	}
+	return &engine.Error{Kind: kind, Op: "search", Path: dir, Err: cause(err)}
 }
 
 // withoutNamespace is the hint where there can be no view.

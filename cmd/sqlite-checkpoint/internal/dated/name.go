@@ -3,6 +3,7 @@
 package dated
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -104,6 +105,8 @@ func Choose(databases []string, name string) (string, error) {
 		return found[0], nil
 	case len(found) > 1:
 		return "", fmt.Errorf("there are several databases: %s", strings.Join(found, ", "))
+	case len(databases) == 0:
+		return "", errors.New("there is no dated copy")
 	}
 	return "", fmt.Errorf("no database of that name: there is %s", strings.Join(databases, ", "))
 }
