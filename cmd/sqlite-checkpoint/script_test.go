@@ -104,7 +104,7 @@ func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // keys FILE PATH KEY...: the object at PATH ("." is the whole) begins with these keys, in this
-// order.
+// order, and whatever took time says so.
 func jsonKeys(ts *testscript.TestScript, neg bool, args []string) {
 	value := []byte(last(ts, args[0]))
 	if args[1] != "." {
@@ -115,6 +115,9 @@ func jsonKeys(ts *testscript.TestScript, neg bool, args []string) {
 	got, want := objectKeys(value), args[2:]
 	if len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
 		ts.Fatalf("keys are %q, want first %q", got, want)
+	}
+	if bytes.Contains(value, []byte(`"elapsed_ms":0.00`)) {
+		ts.Fatalf("it took no time: %s", value)
 	}
 }
 
