@@ -62,12 +62,13 @@ func copyAttributes(model, path string) error {
 		return err
 	}
 	owner, now := want.Sys().(*syscall.Stat_t), have.Sys().(*syscall.Stat_t)
-	if owner.Uid != now.Uid || owner.Gid != now.Gid {
+	given := owner.Uid != now.Uid || owner.Gid != now.Gid
+	if given {
 		if err := os.Lchown(path, int(owner.Uid), int(owner.Gid)); err != nil {
 			return err
 		}
 	}
-	if want.Mode() != have.Mode() || owner.Uid != now.Uid {
+	if given || want.Mode() != have.Mode() {
 		if err := os.Chmod(path, want.Mode()); err != nil {
 			return err
 		}
