@@ -2,12 +2,16 @@ package main
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/retention"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -74,5 +78,73 @@ func TestPruneWhileTheNewestChanges(t *testing.T) {
 	r := pruneResult{Databases: []prunedDatabase{{newest: newest, doomed: []*datedCopy{old}}}}
 	if err := r.apply(found); err != nil || r.Removed > 0 || old.gone() {
 		t.Errorf("%v, %d removed", err, r.Removed)
+	}
+}
+
+// TestProtect: whatever the policy says, the newest copy is kept, and so is the newest that is not
+// dated in the future.
+func TestProtect(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		hours []int // from now, the newest first
+		kept  []int
+	}{
+		{nil, nil}, {[]int{-1}, []int{0}}, {[]int{-1, -2}, []int{0}}, {[]int{0, -1}, []int{0}}, {[]int{1}, []int{0}},
+		{[]int{2, 1, 0, -1}, []int{0, 2}}, {[]int{1, -1, -2}, []int{0, 1}}, {[]int{2, 1}, []int{0}},
+	} {
+		var times []time.Time
+		for _, hours := range c.hours {
+			times = append(times, now.Add(time.Duration(hours)*time.Hour))
+		}
+		for _, ruled := range []bool{false, true} {
+			reasons := make([][]string, len(times))
+			for i := range reasons {
+				if ruled {
+					reasons[i] = []string{"rule"}
+				}
+			}
+			protect(times, reasons, now)
+			for i, reason := range reasons {
+				want := ruled || slices.Contains(c.kept, i)
+				if (len(reason) > 0) != want || ruled && (len(reason) != 1 || reason[0] != "rule") {
+					t.Errorf("%v: copy %d: %q", c.hours, i, reason)
+				}
+			}
+		}
+	}
+}
+
+// TestDecide: a copy that is not proven is neither counted nor removed, and if it is the newest,
+// no other copy is removed either.
+func TestDecide(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for proven, want := range map[string]string{
+		"1111": "keep 3 2, remove 1 0, leave alone", "1011": "keep 3 2, remove 0, leave alone 1",
+		"0101": "keep 3 1, remove, leave alone 2 0", "1110": "keep 2 1 0, remove, leave alone 3",
+		"0000": "keep, remove, leave alone 3 2 1 0",
+	} {
+		var copies []*datedCopy // the oldest first
+		for i, digit := range proven {
+			c := &datedCopy{proven: digit == '1'}
+			c.Database, c.Time = "app.db", now.Add(time.Duration(i-5)*time.Hour)
+			copies = append(copies, c)
+		}
+		d := decide("app.db", copies, retention.Policy{Last: 2}, now)
+		if (d.Refused != "") != (proven[3] == '0') || len(d.doomed) != len(d.Remove) {
+			t.Errorf("%s: refused %q, doomed %d of %d", proven, d.Refused, len(d.doomed), len(d.Remove))
+		}
+		var got []string
+		for _, part := range []struct {
+			what string
+			of   []prunedCopy
+		}{{"keep", d.Keep}, {"remove", d.Remove}, {"leave alone", d.LeftAlone}} {
+			for _, c := range part.of {
+				part.what += fmt.Sprintf(" %d", 5+c.Time.Sub(now)/time.Hour)
+			}
+			got = append(got, part.what)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: %q, want %s", proven, got, want)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 
@@ -68,7 +69,10 @@ func TestForeignFiles(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		"db": "SQLite format 3\x00", "text": "hello\n", "other.prom": "node_load1{} 3\n", "empty line": "\n",
-		"cut": `sqlite_checkpoint_running{command="backup",database="/a`,
+		"cut":       `sqlite_checkpoint_running{command="backup",database="/a`,
+		"no number": `sqlite_checkpoint_running{command="backup",database="/a"} x`,
+		"foreign":   `node_load1{command="backup",database="/a"} 3`,
+		"long":      strings.Repeat("x", 1<<17),
 	} {
 		file := filepath.Join(dir, name)
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
