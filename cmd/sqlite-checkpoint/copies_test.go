@@ -119,19 +119,25 @@ func TestProtect(t *testing.T) {
 func TestDecide(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	for proven, want := range map[string]string{
-		"1111": "keep 3 2, remove 1 0, leave alone", "1011": "keep 3 2, remove 0, leave alone 1",
-		"0101": "keep 3 1, remove, leave alone 2 0", "1110": "keep 2 1 0, remove, leave alone 3",
-		"0000": "keep, remove, leave alone 3 2 1 0",
+		"1111": "keep 3, remove 2 1 0, leave alone", "1011": "keep 3, remove 2 0, leave alone 1",
+		"0101": "keep 3, remove 1, leave alone 2 0", "1110": "keep 2 1 0, remove, leave alone 3",
+		"0000": "keep, remove, leave alone 3 2 1 0", "111f": "keep 8 2, remove 1 0, leave alone", // f: the future
 	} {
 		var copies []*datedCopy // the oldest first
 		for i, digit := range proven {
-			c := &datedCopy{proven: digit == '1'}
+			c := &datedCopy{proven: digit != '0'}
 			c.Database, c.Time = "app.db", now.Add(time.Duration(i-5)*time.Hour)
+			if digit == 'f' {
+				c.Time = c.Time.Add(5 * time.Hour)
+			}
 			copies = append(copies, c)
 		}
-		d := decide("app.db", copies, retention.Policy{Last: 2}, now)
+		d := decide("app.db", copies, retention.Policy{Last: 1}, now)
 		if (d.Refused != "") != (proven[3] == '0') || len(d.doomed) != len(d.Remove) {
 			t.Errorf("%s: refused %q, doomed %d of %d", proven, d.Refused, len(d.doomed), len(d.Remove))
+		}
+		if len(d.Keep) > 0 && !slices.Equal(d.Keep[0].Reasons, []string{"last snapshot"}) {
+			t.Errorf("%s: kept for %q", proven, d.Keep[0].Reasons)
 		}
 		var got []string
 		for _, part := range []struct {

@@ -115,6 +115,14 @@ func TestAdvice(t *testing.T) {
 		{"shadow", failed(engine.KindCorrupt, "copy", "x", nil), "--keep-going leaves it out; " + notEvenUnchecked},
 		{"verify restore", failed(engine.KindCorrupt, "copy", "x", nil), "use another backup; sqlite3's .recover may " +
 			"save a part of this one"},
+		{"backup", failed(engine.KindUnreadable, "open", "x", engine.ErrNamespace), "name it by its path here, or run " +
+			"this program there, with nsenter --target PID --mount"},
+		{"info", failed(engine.KindUnreadable, "open", "app.db-wal", syscall.EFBIG), runAsOwner},
+		{"info", failed(engine.KindUnreadable, "open", "-", fs.ErrNotExist), runAsOwner},
+		{"info", failed(engine.KindNotOwner, "open", "empty", engine.ErrPathTooLong), runAsOwner},
+		{"info", failed(engine.KindForeignFile, "open", "app.zst", nil), "find out which program put it there before " +
+			"you move it away"},
+		{"restore", failed(engine.KindTemp, "copy", "x", syscall.EFBIG), "check the directory's permissions and the disk"},
 		{"info", usagef("x"), ""},
 		{"info", &fault{kind: engine.KindTemp, err: fs.ErrNotExist, hint: "own"}, "own"},
 	} {
