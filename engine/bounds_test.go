@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -164,5 +165,42 @@ func TestRetry(t *testing.T) {
 	}
 	if err := retry(t.Context(), 0, later); err != nil || tries != 4 {
 		t.Errorf("by default: %d tries, %v", tries, err)
+	}
+}
+
+// TestExclusiveHolder: an error names the process that has held EXCLUSIVE all the time, for longer
+// than a commit takes.
+func TestExclusiveHolder(t *testing.T) {
+	long, brief := 2*usualCommit, usualCommit/2
+	self := os.Getpid()
+	for _, c := range []struct {
+		held   time.Duration
+		pid    int
+		varied bool
+		err    error
+		want   string // empty for the error itself
+	}{
+		{long, self, false, osfile.ErrLocked, fmt.Sprintf("exclusively by process %d%s, for the whole time", self,
+			commandOf(self))},
+		{long, 0, false, osfile.ErrLocked, "exclusively by a process that cannot be seen from here"},
+		{brief, self, false, osfile.ErrLocked, ""},
+		{long, self, true, osfile.ErrLocked, ""},
+		{long, self, false, errDisturbed, ""},
+		{long, self, false, nil, ""},
+	} {
+		s := &sourceFile{name: "a.db"}
+		err := s.retry(t.Context(), "open", -1, func() error {
+			s.holder = lockHolder{time.Now().Add(-c.held), c.pid, c.varied}
+			return c.err
+		})
+		if c.want == "" && err != c.err {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if c.want != "" && (!errors.Is(err, KindExclusive) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if name := commandOf(self); !strings.HasPrefix(name, " (") || commandOf(-1) != "" {
+		t.Errorf("this process is%s, another one%s", name, commandOf(-1))
 	}
 }

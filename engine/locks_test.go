@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
@@ -101,5 +102,41 @@ func TestHeldInWAL(t *testing.T) {
 	live.Kill()
 	if got := inUseInWAL(shm.File); got != InUseNo {
 		t.Errorf("after its death: %s", got)
+	}
+}
+
+// TestLockHolder: one process that keeps EXCLUSIVE is told from several, and from locks that others
+// than EXCLUSIVE hold.
+func TestLockHolder(t *testing.T) {
+	db := rollbackDatabase(t)
+	s := openForTest(t, db)
+	blocked := func() {
+		t.Helper()
+		if locked, err := s.lock(); locked || !errors.Is(err, osfile.ErrLocked) {
+			t.Fatalf("locked %v, %v", locked, err)
+		}
+	}
+	first, second := open(t, db), open(t, db)
+	first.run("BEGIN EXCLUSIVE;")
+	blocked()
+	since := s.holder
+	if blocked(); s.holder != since || since.pid == 0 || since.varied || since.since.IsZero() {
+		t.Errorf("the same process: %+v, then %+v", since, s.holder)
+	}
+	first.run("COMMIT;")
+	second.run("BEGIN EXCLUSIVE;")
+	if blocked(); !s.holder.varied || s.holder.since != since.since {
+		t.Errorf("another process: %+v, then %+v", since, s.holder)
+	}
+	s.holder = lockHolder{}
+	second.run("COMMIT;")
+	if locked, err := s.lock(); !locked || err != nil || !s.holder.varied {
+		t.Errorf("none: locked %v, %v, %+v", locked, err, s.holder)
+	}
+	unlockShared(s.file)
+	s.holder.varied = true // it was free in between
+	first.run("BEGIN EXCLUSIVE;")
+	if blocked(); !s.holder.varied {
+		t.Errorf("a lock that was free before: %+v", s.holder)
 	}
 }
