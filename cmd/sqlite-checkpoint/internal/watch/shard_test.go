@@ -48,7 +48,7 @@ func TestParseShard(t *testing.T) {
 	if s, err := ParseShard("3/4"); err != nil || s != (Shard{3, 4}) {
 		t.Errorf("%v, error %v", s, err)
 	}
-	for _, text := range []string{"", "1", "/", "4/4", "-1/4", "0/0", "1/4/", "a/b"} {
+	for _, text := range []string{"", "1", "/", "4/4", "-1/4", "0/0", "1/4/", "a/b", "0/99999999999999999999"} {
 		if _, err := ParseShard(text); err == nil {
 			t.Errorf("%q is accepted", text)
 		}
