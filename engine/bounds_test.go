@@ -44,7 +44,8 @@ func TestForeignLog(t *testing.T) {
 		{"another page size", 8192, page(8, 1), 7, 1, 5000, "its pages have 8192 bytes, those of the database 4096"},
 		{"without page 1", pageSize, nil, 7, 1, 5000, ""},
 		{"no header", 0, page(6, 1), 7, 1, sqlitefile.WALHeaderSize - 1, ""},
-		{"not valid", 0, page(8, 1), 7, 1, sqlitefile.WALHeaderSize, "its header is not valid, and all of it is ignored"},
+		{"not valid", 0, page(8, 1), 7, 1, sqlitefile.WALHeaderSize,
+			"its header is not valid, and all of it is ignored"},
 	} {
 		log := sqlitefile.WAL{Page1: c.page1}
 		if c.pageSize > 0 {
@@ -88,7 +89,8 @@ func TestStepSize(t *testing.T) {
 		pageSize int64
 		want     int
 	}{
-		{0, 4096, 1024}, {0, 65536, 64}, {7, 4096, 7}, {1, 65536, 1}, {math.MaxInt32, 4096, 16384}, {16385, 4096, 16384},
+		{0, 4096, 1024}, {0, 65536, 64}, {7, 4096, 7}, {1, 65536, 1}, {math.MaxInt32, 4096, 16384},
+		{16385, 4096, 16384},
 	} {
 		if got := (SnapshotOptions{PagesPerStep: c.asked}).step(c.pageSize); got != c.want {
 			t.Errorf("%+v: %d", c, got)
@@ -118,7 +120,8 @@ func TestSpace(t *testing.T) {
 		t.Error(err)
 	}
 	for _, c := range [][2]int64{{ample, 0}, {0, ample}} {
-		if err := checkSpace(dir, c[0], c[1]); !errors.Is(err, KindNoSpace) || !strings.Contains(err.Error(), "512 PiB") {
+		err := checkSpace(dir, c[0], c[1])
+		if !errors.Is(err, KindNoSpace) || !strings.Contains(err.Error(), "512 PiB") {
 			t.Errorf("%v: %v", c, err)
 		}
 	}

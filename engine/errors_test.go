@@ -75,7 +75,8 @@ func TestKindsOfErrors(t *testing.T) {
 		{"copy", KindHotJournal, []error{sqliteError(codeReadonlyRollback, 0)}},
 		{"copy", KindCorrupt, []error{sqliteError(codeCorrupt, 0)}},
 
-		{"check", KindCorrupt, []error{&findings{[]string{"x"}}, sqliteError(codeCorrupt, 0), sqliteError(codeNotADB, 0)}},
+		{"check", KindCorrupt, []error{&findings{[]string{"x"}}, sqliteError(codeCorrupt, 0),
+			sqliteError(codeNotADB, 0)}},
 		{"check", KindTemp, []error{sqliteError(codeIORead, 0), sqliteError(codeCantOpen, 0), errSwapped}},
 		{"check", KindCheckIncomplete, []error{sqliteError(codeError, 0), errTooLong}},
 

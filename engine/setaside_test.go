@@ -106,7 +106,7 @@ func TestInstallSetAsideNames(t *testing.T) {
 		want        Kind
 	}{
 		{"nothing", "old.db", func(string) error { return nil }, ""},
-		{"another directory", "dir/old.db", func(dst string) error { return os.WriteFile(dst, b, 0o600) }, KindInternal},
+		{"elsewhere", "dir/old.db", func(dst string) error { return os.WriteFile(dst, b, 0o600) }, KindInternal},
 		{"a directory", "old.db", func(dst string) error { return os.Mkdir(dst, 0o700) }, KindExists},
 		{"a link", "old.db", func(dst string) error { return os.Symlink("real.db", dst) }, KindExists},
 		{"a log alone", "old.db", func(dst string) error { return os.WriteFile(dst+"-wal", b, 0o600) }, KindExists},

@@ -89,12 +89,12 @@ func TestAdvice(t *testing.T) {
 		{"info", failed(engine.KindNotDatabase, "open", "text-shm", nil), notDatabase},
 		{"info", failed(engine.KindNotDatabase, "open", "text", nil), notDatabase},
 		{"info", failed(engine.KindNotDatabase, "open", "none", nil), notDatabase},
-		{"info", failed(engine.KindNotDatabase, "open", "dir", nil), "name a database in it, or use shadow or doctor, " +
-			"which search directories"},
+		{"info", failed(engine.KindNotDatabase, "open", "dir", nil), "name a database in it, or use shadow or doctor," +
+			" which search directories"},
 		{"info", failed(engine.KindNotDatabase, "open", "app.zst", nil), "read a compressed stream with verify " +
 			"or restore"},
-		{"info", failed(engine.KindNotDatabase, "open", "empty", nil), "wait until its application has written to it: " +
-			"an empty file is not a database yet"},
+		{"info", failed(engine.KindNotDatabase, "open", "empty", nil), "wait until its application has written to it:" +
+			" an empty file is not a database yet"},
 		{"info", failed(engine.KindMissing, "open", "-", nil), "name a file: restore turns a stream on stdin " +
 			"into a database"},
 		{"info", failed(engine.KindMissing, "open", "x", nil), "check the path; a missing database is never created"},
@@ -103,26 +103,27 @@ func TestAdvice(t *testing.T) {
 		{"restore", failed(engine.KindNoSpace, "copy", "x", syscall.ENOSPC), "make room there"},
 		{"restore", failed(engine.KindTemp, "copy", "x", fs.ErrNotExist), "create the directory first"},
 		{"restore", failed(engine.KindTemp, "copy", "x", engine.ErrPathTooLong), "use a directory with a shorter path"},
-		{"backup", failed(engine.KindUnreadable, "open", "x", engine.ErrPathTooLong), "bind-mount its directory where " +
-			"the path is shorter (mount --bind)"},
-		{"backup", failed(engine.KindForeignFile, "open", "x", atomicfile.ErrForeignLink), "name the database itself: " +
-			"root does not follow the link for a user who may not read it"},
+		{"backup", failed(engine.KindUnreadable, "open", "x", engine.ErrPathTooLong), "bind-mount its directory where" +
+			" the path is shorter (mount --bind)"},
+		{"backup", failed(engine.KindForeignFile, "open", "x", atomicfile.ErrForeignLink), "name the database itself:" +
+			" root does not follow the link for a user who may not read it"},
 		{"backup", failed(engine.KindTemp, "open", "x", atomicfile.ErrForeignLink), "name the directory itself: root " +
 			"does not follow another user's symbolic link"},
-		{"backup snapshot pipe", failed(engine.KindCorrupt, "check", "x", nil), "--check none still copies what can be " +
-			"read, for sqlite3's .recover"},
+		{"backup snapshot pipe", failed(engine.KindCorrupt, "check", "x", nil), "--check none still copies what can " +
+			"be read, for sqlite3's .recover"},
 		{"backup snapshot pipe info doctor", failed(engine.KindCorrupt, "copy", "x", nil), notEvenUnchecked},
 		{"shadow", failed(engine.KindCorrupt, "copy", "x", nil), "--keep-going leaves it out; " + notEvenUnchecked},
 		{"verify restore", failed(engine.KindCorrupt, "copy", "x", nil), "use another backup; sqlite3's .recover may " +
 			"save a part of this one"},
-		{"backup", failed(engine.KindUnreadable, "open", "x", engine.ErrNamespace), "name it by its path here, or run " +
-			"this program there, with nsenter --target PID --mount"},
+		{"backup", failed(engine.KindUnreadable, "open", "x", engine.ErrNamespace), "name it by its path here, or run" +
+			" this program there, with nsenter --target PID --mount"},
 		{"info", failed(engine.KindUnreadable, "open", "app.db-wal", syscall.EFBIG), runAsOwner},
 		{"info", failed(engine.KindUnreadable, "open", "-", fs.ErrNotExist), runAsOwner},
 		{"info", failed(engine.KindNotOwner, "open", "empty", engine.ErrPathTooLong), runAsOwner},
 		{"info", failed(engine.KindForeignFile, "open", "app.zst", nil), "find out which program put it there before " +
 			"you move it away"},
-		{"restore", failed(engine.KindTemp, "copy", "x", syscall.EFBIG), "check the directory's permissions and the disk"},
+		{"restore", failed(engine.KindTemp, "copy", "x", syscall.EFBIG), "check the directory's permissions and " +
+			"the disk"},
 		{"info", usagef("x"), ""},
 		{"info", &fault{kind: engine.KindTemp, err: fs.ErrNotExist, hint: "own"}, "own"},
 	} {

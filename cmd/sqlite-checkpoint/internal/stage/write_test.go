@@ -56,7 +56,8 @@ func TestAttributesAlone(t *testing.T) {
 		mode, had os.FileMode
 	}{
 		{0, 0, 0o600, 0o600}, {1000, 0, 0o600, 0o600}, {0, 1001, 0o600, 0o600}, {0, 0, 0o640, 0o600},
-		{1000, 0, 0o755 | os.ModeSetuid, 0o755 | os.ModeSetuid}, {0, 1001, 0o755 | os.ModeSetuid, 0o755 | os.ModeSetuid},
+		{1000, 0, 0o755 | os.ModeSetuid, 0o755 | os.ModeSetuid},
+		{0, 1001, 0o755 | os.ModeSetuid, 0o755 | os.ModeSetuid},
 	} {
 		model, path := f.path("model"), f.path("copy")
 		for _, name := range []string{model, path} {

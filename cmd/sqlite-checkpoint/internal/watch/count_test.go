@@ -52,10 +52,8 @@ func TestCounts(t *testing.T) {
 	d.s.Begin(b, start, nil)
 	d.s.End(b, start.Add(time.Second), 1)
 	check("both have failed", Count{Databases: 2, Changed: 2, Failing: 2})
-	for range 10 { // the order of a map varies
-		if next, ok := d.s.Next(); !ok || !next.Equal(start.Add(time.Minute)) {
-			t.Fatalf("next at %v, %v", next, ok)
-		}
+	if next, ok := d.s.Next(); !ok || !next.Equal(start.Add(time.Minute)) {
+		t.Errorf("next at %v, %v", next, ok)
 	}
 	d.s.Begin(a, start, nil)
 	d.s.End(a, start, 0)
