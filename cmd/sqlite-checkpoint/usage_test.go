@@ -223,6 +223,11 @@ watch: --jobs needs --each
 	completion csh
 no such command: frobnicate
 	help frobnicate
+--report needs a value
+	info a.db --report
+unknown flag --bogus
+	pipe a.db --bogus -- cat --json
+	pipe a.db --bogus -- cat --report r
 `
 
 // TestUsageErrors: these command lines are refused before anything is done.
