@@ -153,6 +153,10 @@ func TestCutMainFile(t *testing.T) {
 				if cut > 0 {
 					wantKind(t, err, KindCorrupt)
 				}
+				all, _, err := snapshot(t, db, SnapshotOptions{BusyTimeout: brief, Check: CheckNone})
+				if err != nil || int64(len(all)) != info.Size() {
+					t.Errorf("without a check: %v, %d bytes of %d", err, len(all), info.Size())
+				}
 			})
 		}
 	}

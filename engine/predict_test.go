@@ -78,6 +78,13 @@ func TestPredictSurroundings(t *testing.T) {
 			open(t, db, "PRAGMA wal_autocheckpoint=0;", strings.Repeat("UPDATE t SET x=randomblob(1000000);", 20))
 			return db
 		}, FindingLargeWAL, "not checkpointed"},
+		{"large WAL that a process reads", func(t *testing.T) string {
+			db := walDatabase(t)
+			writer := open(t, db, "PRAGMA wal_autocheckpoint=0; UPDATE t SET x=1;")
+			open(t, db, "BEGIN; SELECT count(*) FROM t;")
+			writer.run(strings.Repeat("UPDATE t SET x=randomblob(1000000);", 20))
+			return db
+		}, FindingLargeWAL, "(sqlite3) is reading it"},
 		{"WAL of larger pages", func(t *testing.T) string {
 			live := filepath.Join(t.TempDir(), "live.db")
 			open(t, live, "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; CREATE TABLE t(x);")
