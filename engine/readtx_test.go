@@ -159,5 +159,9 @@ func TestTooFresh(t *testing.T) {
 		if got := p.tooFresh(); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
+		p.beside.index = true // which only matters where the -shm is used
+		if got := p.tooFresh(); got != (c.want && c.how != accessShared) {
+			t.Errorf("%+v, beside a connection: %v", c, got)
+		}
 	}
 }
