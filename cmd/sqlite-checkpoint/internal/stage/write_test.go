@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/gob"
+	"errors"
 	"os"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
@@ -109,4 +112,43 @@ func TestMoment(t *testing.T) {
 func ownerOf(info os.FileInfo) [2]uint32 {
 	stat := info.Sys().(*syscall.Stat_t)
 	return [2]uint32{stat.Uid, stat.Gid}
+}
+
+// The kind of each failure: one that more room would mend, one that root would, and others.
+func TestFailureKinds(t *testing.T) {
+	for err, want := range map[error]engine.Kind{
+		unix.ENOSPC: engine.KindNoSpace, unix.EDQUOT: engine.KindNoSpace, unix.EPERM: engine.KindNotOwner,
+		unix.EIO: engine.KindTemp, unix.EACCES: engine.KindTemp,
+	} {
+		for _, wrapped := range []error{err, &os.PathError{Op: "open", Path: "/x", Err: err},
+			&os.LinkError{Op: "rename", Old: "/x", New: "/y", Err: err}} {
+			got := failure("create", "/stage/x", wrapped)
+			if !errors.Is(got, want) || got.Error() != "create /stage/x: "+err.Error() {
+				t.Errorf("%v: %v, want %s", wrapped, got, want)
+			}
+		}
+	}
+	known := &engine.Error{Kind: engine.KindExists}
+	if got := failure("create", "/stage/x", known); got != error(known) {
+		t.Errorf("%v", got)
+	}
+}
+
+// A directory that was removed meanwhile keeps the attributes that it has, and one that is right is
+// not touched.
+func TestDirectories(t *testing.T) {
+	f := newFixture(t)
+	s := f.temporary()
+	live := []string{f.path("app"), f.path("gone")}
+	f.must(s.Directories(live))
+	before := testkit.TakePicture(t, s.Dir())
+	f.must(s.Directories(live))
+	before.MustMatch(t, s.Dir())
+	a, err := os.Lstat(live[0])
+	f.must(err)
+	b, err := os.Lstat(s.Path(live[0]))
+	f.must(err)
+	if a.Mode() != b.Mode() || !a.ModTime().Equal(b.ModTime()) {
+		t.Errorf("%v %v, want %v %v", b.Mode(), b.ModTime(), a.Mode(), a.ModTime())
+	}
 }
