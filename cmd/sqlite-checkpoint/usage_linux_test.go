@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // refused are errors, and below each the command lines that it refuses; ” is an empty argument,
@@ -233,6 +235,8 @@ unknown flag --bogus
 // TestUsageErrors: these command lines are refused before anything is done.
 func TestUsageErrors(t *testing.T) {
 	t.Chdir(t.TempDir())
+	// Commands that run CMD make this process the parent of orphans, which other tests wait for.
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 	for _, name := range []string{"a.db", "b.db"} {
 		if err := os.WriteFile(name, []byte("noise"), 0o600); err != nil {
 			t.Fatal(err)
