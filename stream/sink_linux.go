@@ -8,6 +8,7 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,20 +19,35 @@ const (
 	widePipe = 1 << 20
 	wideFrom = 16 * widePipe
 
+	// pauseTime is so short that a wide pipe does not run empty: the kernel, which adds 50 µs,
+	// copies at most 1 MiB to a reader in 100 µs.
+	pauseTime = 50 * time.Microsecond
+
 	// sharedPiece is the most that is moved to a shared descriptor at once.
 	sharedPiece = 1 << 20
 )
 
-// widen enlarges a pipe as far as that is allowed: both ends then wait less often for each other.
-func widen(pipe syscall.RawConn) {
+// widen enlarges a pipe as far as that is allowed, and reports whether it now holds widePipe bytes:
+// both ends then wait less often for each other.
+func widen(pipe syscall.RawConn) (wide bool) {
 	pipe.Control(func(fd uintptr) {
 		held, err := unix.FcntlInt(fd, unix.F_GETPIPE_SZ, 0)
 		for size := widePipe; err == nil && size > held; size /= 2 {
 			if _, err := unix.FcntlInt(fd, unix.F_SETPIPE_SZ, size); err == nil {
-				return
+				held = size
 			}
 		}
+		wide = held >= widePipe
 	})
+	return wide
+}
+
+// pause lets the reader of a wide pipe read most of what the pipe holds. Without it splice(2) would
+// send little after each read(2), and wait for the pipe's lock by spinning. It is a raw system
+// call, as the runtime would wake another thread to take the place of one that sleeps.
+func pause() {
+	t := unix.NsecToTimespec(int64(pauseTime))
+	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
 }
 
 // move waits for the reader as Write does.
@@ -40,9 +56,9 @@ func (o *pipeOutlet) move(file syscall.RawConn, offset, n int64) (moved int64, e
 	if err != nil {
 		return 0, nil
 	}
-	if !o.wide && n >= wideFrom {
-		o.wide = true
-		widen(pipe)
+	if !o.widened && n >= wideFrom {
+		o.widened = true
+		o.wide = widen(pipe)
 	}
 	if o.timeout > 0 {
 		o.file.SetWriteDeadline(time.Now().Add(o.timeout))
@@ -53,6 +69,9 @@ func (o *pipeOutlet) move(file syscall.RawConn, offset, n int64) (moved int64, e
 	}
 	var failed error
 	err = pipe.Write(func(fd uintptr) bool {
+		if o.wide {
+			pause()
+		}
 		moved, failed = sendFile(file, offset, n, splice(int(fd)))
 		return failed != unix.EAGAIN
 	})

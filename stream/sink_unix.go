@@ -98,7 +98,8 @@ type pipeOutlet struct {
 	file    *os.File
 	timeout time.Duration
 	unwatch func() bool
-	wide    bool // or as wide as it can be
+	widened bool // as far as it can be
+	wide    bool
 }
 
 func newPipeOutlet(ctx context.Context, f *os.File, timeout time.Duration) *pipeOutlet {
