@@ -25,7 +25,7 @@ type ReaderOptions struct {
 // one, every call returns it.
 //
 // The data is tentative until Read has returned [io.EOF], which means that the whole stream was
-// proven.
+// proven, or, after Defer, until Prove has returned nil.
 type Reader struct {
 	src    *source
 	opts   ReaderOptions
@@ -34,6 +34,8 @@ type Reader struct {
 	image  *digester
 	stream *digester // of the whole stream; in a raw one, image
 	chunk  []byte    // of the image, not yet read
+	tail   []byte    // the trailer, with its frame
+	later  bool      // Prove is given the hash of the image
 	sum    Summary   // once all is proven
 	err    error
 }
@@ -105,7 +107,7 @@ func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	}
 }
 
-// Summary describes what was read. It is valid after Read has returned [io.EOF].
+// Summary describes what was read. It is valid once the stream is proven.
 func (r *Reader) Summary() Summary { return r.sum }
 
 // Close frees the Reader's resources; its goroutines have ended when it returns. It does not close
@@ -132,10 +134,12 @@ func (r *Reader) advance() error {
 	}
 	if r.err == nil {
 		r.chunk, r.err = r.body.next()
+	}
+	if !r.later {
 		r.image.start(r.chunk)
 	}
 	if r.err == io.EOF {
-		r.err = r.prove()
+		r.err = r.finish()
 	}
 	return r.readable()
 }
@@ -189,92 +193,4 @@ func (r *Reader) openZstd() error {
 func begins(data []byte, prefix string) bool {
 	n := min(len(data), len(prefix))
 	return string(data[:n]) == prefix[:n]
-}
-
-// prove verifies the stream once the image has been read, and returns io.EOF if it is right.
-func (r *Reader) prove() error {
-	sum := Summary{Format: r.format, ImageSize: r.body.size(), ImageSHA256: r.image.sum()}
-	tail, err := r.readTail()
-	if err != nil {
-		return err
-	}
-	if len(tail) > 0 {
-		sum.Trailer = true
-		if sum.Check, err = checkTrailer(tail[len(tail)-TrailerSize:], sum); err != nil {
-			return err
-		}
-	}
-	if err := r.end(); err != nil {
-		return err
-	}
-	r.stream.start(tail)
-	sum.StreamSize, sum.StreamSHA256 = r.src.size, r.stream.sum()
-	if sum.Proven, err = r.opts.judge(sum); err != nil {
-		return err
-	}
-	r.sum = sum
-	return io.EOF
-}
-
-// readTail reads the trailer, with its frame if it has one. It returns nothing if the stream ends
-// with the image.
-func (r *Reader) readTail() ([]byte, error) {
-	mark := trailerMark
-	if r.format == Zstd {
-		mark = trailerFrameHeader + trailerMark
-	}
-	tail := make([]byte, len(mark)-len(trailerMark)+TrailerSize)
-	n, err := r.src.readFull(tail)
-	switch {
-	case err != nil && err != io.EOF:
-		return nil, err
-	case !begins(tail[:n], mark):
-		return nil, fmt.Errorf("%w: what follows the image is not its trailer", ErrTrailingData)
-	case n > 0 && n < len(tail):
-		return nil, fmt.Errorf("%w: the trailer ends after %d of %d bytes", ErrTruncated, n, len(tail))
-	}
-	return tail[:n], nil
-}
-
-// end fails unless this is the end of the input.
-func (r *Reader) end() error {
-	next, err := r.src.peek(1)
-	if err == nil && len(next) > 0 {
-		err = fmt.Errorf("%w: bytes follow the trailer", ErrTrailingData)
-	}
-	return err
-}
-
-// checkTrailer compares the trailer with the image before it, and returns the check that it
-// records.
-func checkTrailer(line []byte, sum Summary) (string, error) {
-	t, err := parseTrailer(line)
-	switch {
-	case err != nil:
-		return "", err
-	case t.size != sum.ImageSize:
-		return "", fmt.Errorf("%w: the image has %d bytes, its trailer says %d", ErrMismatch, sum.ImageSize, t.size)
-	case t.sha256 != sum.ImageSHA256:
-		return "", differ("image", sum.ImageSHA256, t.sha256)
-	}
-	return t.check, nil
-}
-
-// judge reports whether the stream is proven. It fails if the options require that and it is not.
-func (o ReaderOptions) judge(sum Summary) (proven bool, err error) {
-	switch {
-	case o.ImageSHA256 != nil && *o.ImageSHA256 != sum.ImageSHA256:
-		return false, differ("image", sum.ImageSHA256, *o.ImageSHA256)
-	case o.StreamSHA256 != nil && *o.StreamSHA256 != sum.StreamSHA256:
-		return false, differ("stream", sum.StreamSHA256, *o.StreamSHA256)
-	case sum.Trailer || o.ImageSHA256 != nil || o.StreamSHA256 != nil:
-		return true, nil
-	case !o.Unproven:
-		return false, fmt.Errorf("%w: a bare database image of %d bytes", ErrNoTrailer, sum.ImageSize)
-	}
-	return false, nil
-}
-
-func differ(what string, got, want Digest) error {
-	return fmt.Errorf("%w: the %s has SHA-256 %s, expected %s", ErrMismatch, what, got, want)
 }
