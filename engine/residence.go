@@ -42,18 +42,20 @@ type residence struct {
 // startResidence returns nil if size bytes fit into three quarters of the room that the page cache
 // has, if the file is not on a disk of this machine, or if the kernel does not say what is cached.
 func startResidence(file *os.File, size int64) *residence {
-	if size <= smallImage {
+	if fitsMemory(size) {
 		return nil
 	}
-	room := osfile.CacheRoom()
-	if _, known := osfile.Cached(file, osfile.Extent{}); !known || size <= room/4*3 {
+	if _, known := osfile.Cached(file, osfile.Extent{}); !known {
 		return nil
 	}
 	if kind, network, err := networkFilesystem(file.Name()); err != nil || network || kind == "tmpfs" {
 		return nil
 	}
-	return keepResidence(file, size, room/2)
+	return keepResidence(file, size, osfile.CacheRoom()/2)
 }
+
+// fitsMemory reports whether a file of this size, in bytes, can stay in the page cache.
+func fitsMemory(size int64) bool { return size <= smallImage || size <= osfile.CacheRoom()/4*3 }
 
 func keepResidence(file *os.File, size, bound int64) *residence {
 	r := &residence{

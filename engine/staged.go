@@ -1,12 +1,15 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
@@ -26,7 +29,17 @@ type stagedImage struct {
 	file     *os.File // in dir
 }
 
-// stage reads r to its end and checks the image.
+// A Prover is the reader of an image that need not hash it itself, as [stream.Reader] is.
+type Prover interface {
+	io.Reader
+	// Defer has Read return io.EOF at the end of the image, whole or not.
+	Defer()
+	// Prove fails if the image is not whole. Its argument is a SHA-256 that has consumed the image.
+	Prove(hash.Hash) error
+}
+
+// stage reads r to its end and checks the image. The hash of a [Prover] is computed beside the
+// check, from the private file, if that can be done on another CPU and without reading the disk.
 func (s *stagedImage) stage(ctx context.Context, r io.Reader) (Info, error) {
 	if err := checkSpace(s.where, s.size, spaceMargin); err != nil {
 		return Info{}, err
@@ -35,10 +48,50 @@ func (s *stagedImage) stage(ctx context.Context, r io.Reader) (Info, error) {
 	if s.dir, err = newDir(s.place, s.where); err != nil {
 		return Info{}, tempError("create a private directory in", s.where, err)
 	}
+	prover, apart := r.(Prover)
+	if apart = apart && s.check != CheckNone && runtime.GOMAXPROCS(0) > 1 && fitsMemory(s.size); apart {
+		prover.Defer()
+	}
 	size, err := s.receive(ctx, r)
 	if err != nil {
 		return Info{}, err
 	}
+	if apart {
+		return s.examineAndProve(ctx, size, prover)
+	}
+	return s.examine(ctx, size)
+}
+
+// examineAndProve stops the check if the image is not whole: that error comes first.
+func (s *stagedImage) examineAndProve(ctx context.Context, size int64, prover Prover) (Info, error) {
+	checking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var unproven error
+	wait := goFunc(nil).run(func() {
+		if unproven = s.prove(ctx, size, prover); unproven != nil {
+			cancel()
+		}
+	})
+	info, err := s.examine(checking, size)
+	wait()
+	return info, cmp.Or(unproven, err)
+}
+
+func (s *stagedImage) prove(ctx context.Context, size int64, prover Prover) error {
+	digest := startDigest(ctx, s.file, size, nil)
+	h, err := digest.wait()
+	switch {
+	case err == nil:
+		return prover.Prove(h)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	default:
+		return tempError("read", s.file.Name(), err)
+	}
+}
+
+// examine checks the image.
+func (s *stagedImage) examine(ctx context.Context, size int64) (Info, error) {
 	info, err := imageInfo(s.file, s.name, size)
 	if err != nil {
 		return Info{}, err
