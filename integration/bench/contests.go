@@ -55,6 +55,7 @@ const (
 	fullTheirs  = "PRAGMA integrity_check alone"
 	restoreOurs = program + "restore"
 	verifyOurs  = program + "verify"
+	checkOurs   = verifyOurs + " --check quick"
 )
 
 // contests returns all contests.
@@ -168,10 +169,15 @@ func (b *bench) verify(db string) contest {
 			{name: "cat | sha256sum", run: command("sh", "-c", `cat "$0" | sha256sum`, stream)},
 			{name: verifyOurs + " .zst", run: command(b.program, "verify", "-q", compressed)},
 			{name: "zstd -dc | sha256sum", run: command("sh", "-c", `zstd -dc "$0" | sha256sum`, compressed)},
+			{name: checkOurs, run: command(b.program, "verify", "-q", "--check", "quick", stream)},
+			{name: checkOurs + ", one core",
+				run: command("taskset", "-c", "0", b.program, "verify", "-q", "--check", "quick", stream)},
 		},
 		claims: []claim{
 			{what: "verify : cat | sha256sum", of: ratio(verifyOurs, "cat | sha256sum")},
 			{what: "verify of a .zst : zstd -dc | sha256sum", of: ratio(verifyOurs+" .zst", "zstd -dc | sha256sum")},
+			{what: "verify --check quick : the same on one core", of: ratio(checkOurs, checkOurs+", one core"),
+				limit: 0.65, over: large, shown: notTiny},
 		},
 		after: []string{stream, compressed},
 	}
