@@ -70,7 +70,7 @@ type SkipReason string
 const (
 	SkipExcluded   SkipReason = "excluded"        // it matches a pattern of FindOptions.Exclude
 	SkipInProcess  SkipReason = "open_in_process" // this process has the file open: see FindDatabases
-	SkipMount      SkipReason = "mount"           // another file system, or a bind mount
+	SkipMount      SkipReason = "mount"           // a directory that something is mounted on
 	SkipPrivate    SkipReason = "private"         // a private directory of this package
 	SkipSymlink    SkipReason = "symlink"         // a symbolic link, wherever it leads
 	SkipUnreadable SkipReason = "unreadable"      // it could not be opened or read
@@ -81,9 +81,9 @@ const (
 // of any name but that of another one's -wal, -shm or -journal. A root that is not a directory is
 // returned as the only database without being opened.
 //
-// Symbolic links below root and what is mounted there are not followed but listed in Skipped, and
-// so is everything that cannot be read. Only a root that cannot be opened, a malformed
-// pattern ([KindPattern]) and the end of ctx are errors.
+// Symbolic links below root, and directories that something is mounted on, are not followed but
+// listed in Skipped, and so is everything that cannot be read. Only a root that cannot be opened, a
+// malformed pattern ([KindPattern]) and the end of ctx are errors.
 //
 // FindDatabases opens and closes every file that it looks into, which would drop the POSIX locks of
 // an SQLite connection that the calling process has open on the same file. It therefore skips files
@@ -198,7 +198,7 @@ func (f *finder) descend(parent *os.File, below, name string) error {
 		return err
 	}
 	below = path.Join(below, name)
-	fd, err := osfile.OpenBelow(parent, name, unix.O_DIRECTORY)
+	fd, err := osfile.OpenDirBelow(parent, name)
 	if err != nil {
 		f.skipError(below, err)
 		return nil

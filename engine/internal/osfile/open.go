@@ -6,9 +6,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openOnDevice opens an entry of dir, and fails with EXDEV if it is on another device.
-func openOnDevice(dir *os.File, name string, flags int) (int, error) {
-	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+// OpenBelow opens an entry of dir. It follows no symbolic link.
+func OpenBelow(dir *os.File, name string, flags int) (fd int, err error) {
+	for {
+		fd, err = unix.Openat(int(dir.Fd()), name, flags|unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// openOnDevice opens a directory in dir, and fails with EXDEV if it is on another device.
+func openOnDevice(dir *os.File, name string) (int, error) {
+	fd, err := OpenBelow(dir, name, unix.O_DIRECTORY)
 	if err != nil {
 		return -1, err
 	}

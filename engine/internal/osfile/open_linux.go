@@ -7,12 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenBelow opens an entry of dir, and fails with EXDEV if something is mounted on it. Device
+// OpenDirBelow opens a directory in dir, and fails with EXDEV if something is mounted on it. Device
 // numbers do not show that: a bind mount has that of its source. Old kernels and some containers
 // refuse openat2.
-func OpenBelow(dir *os.File, name string, flags int) (int, error) {
+func OpenDirBelow(dir *os.File, name string) (int, error) {
 	how := unix.OpenHow{
-		Flags:   uint64(flags | unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC),
+		Flags:   unix.O_DIRECTORY | unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_NO_XDEV,
 	}
 	for {
@@ -20,7 +20,7 @@ func OpenBelow(dir *os.File, name string, flags int) (int, error) {
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
-			return openOnDevice(dir, name, flags)
+			return openOnDevice(dir, name)
 		default:
 			return fd, err
 		}

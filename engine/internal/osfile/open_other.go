@@ -4,7 +4,6 @@ package osfile
 
 import "os"
 
-// OpenBelow opens an entry of dir, and fails with EXDEV if another file system is mounted on it.
-func OpenBelow(dir *os.File, name string, flags int) (int, error) {
-	return openOnDevice(dir, name, flags)
-}
+// OpenDirBelow opens a directory in dir, and fails with EXDEV if another file system is mounted on
+// it.
+func OpenDirBelow(dir *os.File, name string) (int, error) { return openOnDevice(dir, name) }
