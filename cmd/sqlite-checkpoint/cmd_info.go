@@ -9,6 +9,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
@@ -57,9 +59,9 @@ func isTruncated(in engine.Inspection) bool {
 	return in.Size < in.PageCount*int64(in.PageSize)
 }
 
-// hasTrailer reports whether a file is a raw stream.
+// hasTrailer reports whether a file is a raw stream. It does not wait for the other end of a FIFO.
 func hasTrailer(name string, size int64) bool {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return false
 	}
