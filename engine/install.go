@@ -18,8 +18,12 @@ type InstallOptions struct {
 	// Size is the expected length of the image in bytes, so that a lack of space is found early; 0
 	// if not known.
 	Size int64
-	// Mode is the new file's mode. Zero means 0600, or with SetAside that of the old file.
+	// Mode is the new file's mode. Zero means 0600, or with SetAside that of the old file, together
+	// with its access control list.
 	Mode fs.FileMode
+	// ACL is the access control list that belongs to Mode, as ReadACL returns it; empty means none,
+	// nil the one that any new file gets in its directory.
+	ACL []byte
 	// Owner is the new file's owner. Nil means the caller, or with SetAside the owner of the old
 	// file.
 	Owner *Owner
@@ -33,6 +37,10 @@ type InstallOptions struct {
 
 // An Owner is a user and a group, by number.
 type Owner struct{ UID, GID int }
+
+// ReadACL returns the POSIX access control list of the file path, empty if there is none. Part of
+// it is in the mode: the group's permissions there are the most that the list grants to anyone.
+func ReadACL(path string) ([]byte, error) { return osfile.ACL(path) }
 
 // ownerOf returns the owner of the file, nil if unknown.
 func ownerOf(info fs.FileInfo) *Owner {
@@ -68,7 +76,7 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 	}
 	staged := stagedImage{
 		place: place, where: filepath.Dir(dst), name: dst, check: opts.Check, size: opts.Size,
-		mode: opts.Mode, owner: opts.Owner, progress: opts.Progress,
+		mode: opts.Mode, owner: opts.Owner, acl: opts.ACL, progress: opts.Progress,
 	}
 	defer staged.Close()
 	info, err := staged.stage(ctx, r)
@@ -88,8 +96,8 @@ func Install(ctx context.Context, r io.Reader, dst string, opts InstallOptions) 
 	return Installation{Info: info}, publishImage(staged.dir, dst)
 }
 
-// findOld reports whether there is a database to set aside, and gives its owner and mode to opts.
-// Any other file in the way is an error.
+// findOld reports whether there is a database to set aside, and gives its owner, mode and access
+// control list to opts. Any other file in the way is an error.
 func findOld(place *atomicfile.Place, dst string, opts *InstallOptions) (bool, error) {
 	if err := checkNoPart(place, dst); err != nil {
 		return false, err
@@ -109,9 +117,12 @@ func findOld(place *atomicfile.Place, dst string, opts *InstallOptions) (bool, e
 	if err != nil {
 		return false, err
 	}
-	held.Close()
+	defer held.Close()
 	if opts.Mode == 0 {
 		opts.Mode = info.Mode().Perm()
+		if opts.ACL, err = held.ACL(); err != nil {
+			return false, tempError("read the access control list of", dst, err)
+		}
 	}
 	if opts.Owner == nil {
 		opts.Owner = ownerOf(info)

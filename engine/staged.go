@@ -12,6 +12,7 @@ import (
 	"runtime"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 )
 
@@ -24,6 +25,7 @@ type stagedImage struct {
 	size     int64
 	mode     fs.FileMode // 0 for 0600
 	owner    *Owner      // nil for the caller
+	acl      []byte      // nil for that of any new file
 	progress func(Progress)
 	dir      *atomicfile.Dir
 	file     *os.File // in dir
@@ -112,7 +114,8 @@ func (s *stagedImage) receive(ctx context.Context, r io.Reader) (int64, error) {
 	return copyContext(ctx, s.file, r, func(done int64) { s.report(Progress{PhaseCopy, done, s.size}) })
 }
 
-// setOwnerAndMode sets owner and mode, in this order: a change of owner clears mode bits.
+// setOwnerAndMode sets owner, mode and access control list, in this order: a change of owner clears
+// mode bits, and a change of mode the mask of the list.
 func (s *stagedImage) setOwnerAndMode() error {
 	if s.owner != nil {
 		if err := s.file.Chown(s.owner.UID, s.owner.GID); err != nil {
@@ -120,7 +123,12 @@ func (s *stagedImage) setOwnerAndMode() error {
 		}
 	}
 	if s.mode != 0 {
-		return s.file.Chmod(s.mode)
+		if err := s.file.Chmod(s.mode); err != nil {
+			return err
+		}
+	}
+	if s.acl != nil {
+		return osfile.SetACL(s.file, s.acl)
 	}
 	return nil
 }

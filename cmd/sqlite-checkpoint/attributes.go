@@ -14,7 +14,7 @@ import (
 
 // attributeFlags are the owner and the mode of a restored database.
 type attributeFlags struct {
-	Like  string `placeholder:"FILE" help:"Give DB the owner and mode of FILE."`
+	Like  string `placeholder:"FILE" help:"Give DB the owner, mode and ACL of FILE."`
 	Mode  string `placeholder:"MODE" help:"Give DB this mode, in octal; default 0600."`
 	Owner string `placeholder:"USER[:GROUP]" help:"Give DB this owner, by name or number (GROUP: the user's)."`
 }
@@ -31,13 +31,16 @@ func (f attributeFlags) apply(opts *engine.InstallOptions) error {
 		}
 		stat := info.Sys().(*syscall.Stat_t)
 		opts.Mode, opts.Owner = info.Mode().Perm(), &engine.Owner{UID: int(stat.Uid), GID: int(stat.Gid)}
+		if opts.ACL, err = engine.ReadACL(f.Like); err != nil {
+			return usagef("--like %s: read its ACL: %w", f.Like, cause(err))
+		}
 	}
 	if f.Mode != "" {
 		mode, err := strconv.ParseUint(f.Mode, 8, 32)
 		if err != nil || mode == 0 || mode > uint64(fs.ModePerm) {
 			return usagef("--mode %s: it must be an octal number, such as 0640", f.Mode)
 		}
-		opts.Mode = fs.FileMode(mode)
+		opts.Mode, opts.ACL = fs.FileMode(mode), nil
 	}
 	if f.Owner != "" {
 		owner, err := findOwner(f.Owner)

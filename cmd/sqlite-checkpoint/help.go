@@ -50,7 +50,7 @@ var longHelp = map[string]string{
 		"0 nor ''. Repeatable.",
 
 	"set_aside_help": "First rename an existing DB, with its -wal, -shm and -journal, to a dated name; " +
-		"fails if a process has it open. The new DB gets its owner and mode.",
+		"fails if a process has it open. The new DB gets its owner, mode and ACL.",
 	"restore_check_help": "SQLite's check of the image: auto, quick or full (default: auto).",
 
 	"state_help": "Remember in FILE, for one watch at a time, what CMD has succeeded for; without it, every " +

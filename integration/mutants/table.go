@@ -292,6 +292,12 @@ var table = []mutant{
 		"if err := sidecar.commit(sum.StreamSHA256); err != nil {\nj.unpublish()",
 		"if err := sidecar.commit(sum.StreamSHA256); err != nil {"},
 
+	{"a restored database lets in a group that the old one's access control list kept out", "./engine TestInstallACL",
+		`if opts.ACL, err = held.ACL(); err != nil {`, `if _, err = held.ACL(); err != nil {`},
+	{"a database has the access control list of its directory, not that of the old one", "./engine TestInstallACL",
+		`if s.acl != nil {`, `if len(s.acl) > 0 {`},
+	{"--like takes the mode without the access control list", "./cmd/sqlite-checkpoint TestLikeACL",
+		`if opts.ACL, err = engine.ReadACL(f.Like); err != nil {`, `if _, err = engine.ReadACL(f.Like); err != nil {`},
 	{"a failed restore does not move back the database that it has set aside",
 		"./integration/faults TestSetAsideAtEveryError/fsync",
 		`if undo := linkDatabase(place, aside, dst); undo != nil {`,
