@@ -31,7 +31,8 @@ func (*shadowCmd) Help() string {
 	return `CMD sees DIR as it is, but every SQLite database in it is a verified copy: at the same path, with the same
 owner, mode and times, and without -wal, -shm and -journal. CMD starts when every copy has passed its check. It runs in
 a mount namespace of its own (root's, or one in a user namespace), so no other process sees the copies at these paths.
-A directory that holds a database is shown as it was when CMD started.
+A directory that holds a database is shown as it was when CMD started. Have CMD write its output elsewhere: a file
+that it creates in such a directory is lost, with exit status 7.
 
 Without --stage the copies are in a private directory .sqlite-checkpoint-stage-*, in DIR's parent if it can be created
 there; it is removed at the end, and after SIGKILL by the next run. If this program is killed, CMD and everything it
@@ -122,7 +123,7 @@ func (cmd *shadowCmd) Run(ctx context.Context, con *console) error {
 	if err := s.runCommand(ctx); err != nil {
 		return err
 	}
-	wrong := cmp.Or(failed, s.appeared(ctx))
+	wrong := cmp.Or(failed, s.appeared(ctx), s.lost())
 	result := s.result(start)
 	result.whole = wrong == nil
 	shown := con.show(result.fit())

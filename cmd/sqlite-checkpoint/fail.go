@@ -55,6 +55,7 @@ const (
 	kindUnfinished  engine.Kind = "unfinished"
 	kindNamespace   engine.Kind = "no_namespace"
 	kindAppeared    engine.Kind = "database_appeared"
+	kindLost        engine.Kind = "output_lost"
 	kindShardsBusy  engine.Kind = "destination_busy"
 	kindNotShards   engine.Kind = "not_shards"
 
@@ -119,6 +120,7 @@ var kinds = []row{
 	{kindOutput, exitOutput, "redirect standard output to a file or a pipe, or with >/dev/null", stream.ErrClosed},
 	{kindOutput, exitOutput, "", stream.ErrBrokenPipe},
 	{kindEndedEarly, exitOutput, "use a command that reads its stdin to the end", guard.ErrEndedEarly},
+	{kindLost, exitOutput, "have CMD write to a directory that is not in DIR", nil},
 	{kindStalled, exitOutput, startReader, stream.ErrStalled},
 	{kindStalled, exitOutput, startReader, guard.ErrStalled},
 

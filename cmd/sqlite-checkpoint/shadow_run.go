@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/gob"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/view"
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
 // runCommand runs CMD in the view.
@@ -42,6 +44,33 @@ func (s *shadowRun) runCommand(ctx context.Context) error {
 		return commandFault(p.Explain(err))
 	}
 	return nil
+}
+
+// lost fails if CMD has created files in a directory that holds a database: they are in the stage,
+// which is removed. What SQLite creates beside the copies does not count.
+func (s *shadowRun) lost() error {
+	if s.bare {
+		return nil
+	}
+	layout := s.layout()
+	for _, database := range s.databases {
+		layout.Files = append(layout.Files, engine.DatabaseFiles(database)...)
+	}
+	created, err := s.stage.Strangers(layout)
+	if err != nil {
+		s.con.warn(err.Error())
+	}
+	if len(created) == 0 {
+		return nil
+	}
+	f := &fault{
+		kind: kindLost, err: fmt.Errorf("shadow %s: what CMD has created beside a database is lost: %d",
+			strings.Join(s.Dirs, " "), len(created)),
+	}
+	for _, path := range created {
+		f.findings = append(f.findings, s.typed(path)+": it is not in the live directory")
+	}
+	return f
 }
 
 // mountView is what the guard does before it starts CMD.

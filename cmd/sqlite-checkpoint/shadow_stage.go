@@ -167,11 +167,7 @@ func (s *shadowRun) checkDevice(place string) error {
 
 // copy brings the stage up to date.
 func (s *shadowRun) copy(ctx context.Context) (err error) {
-	layout := stage.Layout{Databases: s.databases, Points: !s.bare}
-	for _, root := range s.manifests() {
-		layout.Files = append(layout.Files, filepath.Join(root.path, manifestName))
-	}
-	if err := s.stage.Prune(layout); err != nil {
+	if err := s.stage.Prune(s.layout()); err != nil {
 		return err
 	}
 	s.copies, err = s.stage.Fill(ctx, s.databases, stage.Options{
@@ -192,6 +188,15 @@ func (s *shadowRun) copy(ctx context.Context) (err error) {
 		}
 	}
 	return s.stage.Save(s.copies)
+}
+
+// layout lists what belongs in the stage.
+func (s *shadowRun) layout() stage.Layout {
+	layout := stage.Layout{Databases: s.databases, Points: !s.bare}
+	for _, root := range s.manifests() {
+		layout.Files = append(layout.Files, filepath.Join(root.path, manifestName))
+	}
+	return layout
 }
 
 // directories returns the live directories that are staged: those with a database or a manifest.

@@ -260,6 +260,22 @@ func TestShadowAppeared(t *testing.T) {
 	s.Run("shadow", s.root, "--", "true").Exits(0)
 }
 
+// What CMD creates beside a database goes to the stage, so it is reported as lost. What SQLite
+// creates there is not, and elsewhere below DIR a new file stays.
+func TestShadowLost(t *testing.T) {
+	s := newShadowed(harness.NewBench(t), 2, 10)
+	const query = `cd "$0"; for db in dir*/*/*.db; do
+			sqlite3 "$db" "PRAGMA journal_mode=WAL; CREATE TABLE new(x)" '.shell kill -9 $PPID' || ls "$db-wal"
+		done; `
+	s.Run("shadow", s.root, "--", "bash", "-euc", query+`: >dir3/sub0/kept`, s.root).Exits(0)
+	s.Run("shadow", s.root, "--", "bash", "-euc", query+`echo 1 >dir0/sub0/out; mkdir new; echo 1 >new/file`, s.root).
+		Exits(7).Says("dir0/sub0/out: it is not in the live directory", "new: it is not",
+		"what CMD has created beside a database is lost: 2")
+	if harness.Size(s.path("dir3/sub0/kept")) < 0 {
+		t.Error("a file in a directory without a database is lost")
+	}
+}
+
 // A database that is mounted as a single file is copied like any other.
 func TestShadowMountedFile(t *testing.T) {
 	s := newShadowed(harness.NewBench(t), 2, 0)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // A Layout lists what belongs in a stage.
@@ -18,6 +19,29 @@ type Layout struct {
 
 // Prune removes what is not in the layout. It runs before Fill, so that nothing is in the way.
 func (s *Stage) Prune(layout Layout) error {
+	p := s.pruner(layout)
+	p.remove = os.RemoveAll
+	allowRemoval(s.dir)
+	if err := p.prune(s.dir); err != nil {
+		return failure("prune", s.dir, err)
+	}
+	return nil
+}
+
+// Strangers returns the live paths of what is not in the layout: Prune would remove it.
+func (s *Stage) Strangers(layout Layout) (live []string, err error) {
+	p := s.pruner(layout)
+	p.remove = func(path string) error {
+		live = append(live, strings.TrimPrefix(path, s.dir))
+		return nil
+	}
+	if err := p.prune(s.dir); err != nil {
+		return nil, failure("read", s.dir, err)
+	}
+	return live, nil
+}
+
+func (s *Stage) pruner(layout Layout) pruner {
 	p := pruner{keep: map[string]kind{s.dir: ancestor, s.meta(): keepWhole}, points: layout.Points}
 	for _, dir := range layout.Directories {
 		p.add(s.dir, s.Path(dir), staged)
@@ -26,11 +50,7 @@ func (s *Stage) Prune(layout Layout) error {
 		p.add(s.dir, filepath.Dir(s.Path(file)), staged)
 		p.keep[s.Path(file)] = keepFile
 	}
-	allowRemoval(s.dir)
-	if err := p.prune(s.dir); err != nil {
-		return failure("prune", s.dir, err)
-	}
-	return nil
+	return p
 }
 
 // A kind says why an entry is kept.
@@ -47,6 +67,7 @@ const (
 type pruner struct {
 	keep   map[string]kind
 	points bool
+	remove func(path string) error
 }
 
 // add keeps a directory and those above it.
@@ -72,7 +93,7 @@ func (p pruner) prune(dir string) error {
 		case entry.IsDir() && (as == ancestor || as == staged):
 			err = p.prune(path)
 		default:
-			err = os.RemoveAll(path)
+			err = p.remove(path)
 		}
 		if err != nil {
 			return err
