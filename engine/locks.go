@@ -92,14 +92,15 @@ type neighbours struct {
 	index  bool // a connection has the -shm beside the main file open
 	reader bool // a read mark is held, perhaps by a read-only connection like ours
 	blind  bool // the -shm cannot be read
+	other  bool // it is the index of another -wal than the one beside it
 }
 
-var errElsewhere = errors.New(
-	"a process has it open with another -wal than the one beside it: a deleted one, or one beside another name")
+var errElsewhere = errors.New("a process has it open with another -wal than the one beside it: " +
+	"a deleted or replaced one, or one beside another name")
 
 // elsewhere reports whether a connection uses a -wal other than the one beside the main file.
 func (n neighbours) elsewhere(s sourceState) bool {
-	return s.walHeader && n.main && !n.blind && (s.wal == missing || !n.index && !n.reader)
+	return n.other || s.walHeader && n.main && !n.blind && (s.wal == missing || !n.index && !n.reader)
 }
 
 // probeNeighbours probes the locks of other connections. It closes a descriptor of the -shm, which
@@ -114,7 +115,18 @@ func (s *sourceFile) probeNeighbours() (n neighbours) {
 		_, n.reader, _ = osfile.Conflict(shm.File, osfile.Exclusive, first, end-first)
 	}
 	n.blind = shm.Err != nil
+	n.other = n.index && s.indexesOther(shm)
 	return n
+}
+
+// indexesOther reports whether the -shm is not the index of the -wal beside it, as after another
+// -wal was put in its place: SQLite would read that one's frames by this index. A writer that
+// restarts the WAL changes first the index, which then has no frames, and then the -wal.
+func (s *sourceFile) indexesOther(shm sqlitefile.AuxFile) bool {
+	index := shm.WALIndex()
+	start := s.walStart()
+	header, ok := sqlitefile.ParseWALHeader(start[:])
+	return ok && index.Frames > 0 && index.Salt != header.Salt && index.Salt == shm.WALIndex().Salt
 }
 
 // walReader returns a process that holds a read mark of the -wal, 0 if none is known.

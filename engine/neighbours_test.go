@@ -46,6 +46,12 @@ func TestWALElsewhere(t *testing.T) {
 			}
 			return other
 		}},
+		{"WAL replaced", func(t *testing.T, db string) string {
+			if err := os.Rename(crashed(t, "-wal", "-shm")+"-wal", db+"-wal"); err != nil {
+				t.Fatal(err)
+			}
+			return db
+		}},
 		{"WAL deleted", func(t *testing.T, db string) string { os.Remove(db + "-wal"); return db }},
 		{"shared memory deleted", func(t *testing.T, db string) string { os.Remove(db + "-shm"); return db }},
 	}

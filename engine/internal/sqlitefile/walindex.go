@@ -21,6 +21,7 @@ const (
 // A WALIndex says how far a WAL has been checkpointed.
 type WALIndex struct {
 	Salt     [8]byte // of the WAL that it belongs to
+	Frames   int64   // of the WAL, committed; 0 while it is being restarted
 	Backfill int64   // frames already in the database file
 }
 
@@ -37,6 +38,7 @@ func ReadWALIndex(r io.ReaderAt) (WALIndex, bool) {
 	}
 	return WALIndex{
 		Salt:     [8]byte(header[32:40]),
+		Frames:   int64(binary.NativeEndian.Uint32(header[16:])),
 		Backfill: int64(binary.NativeEndian.Uint32(b[2*walIndexHeaderSize:])),
 	}, true
 }
