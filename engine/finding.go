@@ -23,6 +23,7 @@ const (
 	FindingNetwork    FindingCode = "network_filesystem" // locks may not reach other machines or containers
 	FindingHardLinks  FindingCode = "hard_links"         // each name has a -wal of its own
 	FindingMounted    FindingCode = "mounted_alone"      // a -wal elsewhere would not be seen
+	FindingReplaced   FindingCode = "main_replaced"      // its application has another file open
 	FindingForeignWAL FindingCode = "foreign_wal"        // the -wal seems to be another database's
 	FindingLargeWAL   FindingCode = "large_wal"          // many times the database
 	FindingLitestream FindingCode = "litestream"         // it replicates this database
@@ -40,6 +41,11 @@ func (s *sourceFile) surroundings() (found []Finding) {
 	if osfile.MountPoint(s.path) {
 		found = append(found, Finding{FindingMounted, fmt.Sprintf(
 			"%s is mounted on its own: a -wal or -journal that its application keeps elsewhere was not read", s.name)})
+	}
+	if s.seemsReplaced() {
+		found = append(found, Finding{FindingReplaced, fmt.Sprintf(
+			"a process has the -shm of %s open, but holds no lock on %s: if the file was replaced under it, "+
+				"its commits are in another one", s.name, s.name)})
 	}
 	if name, network, err := networkFilesystem(s.path); err == nil && network {
 		found = append(found, Finding{FindingNetwork, fmt.Sprintf(

@@ -129,6 +129,14 @@ func (s *sourceFile) indexesOther(shm sqlitefile.AuxFile) bool {
 	return ok && index.Frames > 0 && index.Salt != header.Salt && index.Salt == shm.WALIndex().Salt
 }
 
+// seemsReplaced reports whether a connection has the -shm open, but holds no lock on the main file:
+// it may have the one open that had this name before. A connection that is being opened locks the
+// main file first. A process that has closed another descriptor of the file has lost its locks.
+func (s *sourceFile) seemsReplaced() bool {
+	n := s.probeNeighbours()
+	return s.header.WAL() && n.index && !n.main && !s.probeNeighbours().main
+}
+
 // walReader returns a process that holds a read mark of the -wal, 0 if none is known.
 func (s *sourceFile) walReader() (pid int) {
 	const firstReader, readers = sqlitefile.WALIndexLocks + 3, 5

@@ -68,6 +68,23 @@ func TestWALElsewhere(t *testing.T) {
 	}
 }
 
+// TestMainReplaced: a database that was replaced under its application, by rename, is copied with a
+// warning: the application still writes to the old file.
+func TestMainReplaced(t *testing.T) {
+	db, other := newWAL(t), newWAL(t)
+	open(t, db, addRows)
+	for _, want := range []bool{false, true} {
+		_, info, err := snapshot(t, db, SnapshotOptions{BusyTimeout: brief, Check: CheckNone})
+		warned := strings.Contains(strings.Join(info.Warnings, "\n"), "holds no lock on "+db)
+		if err != nil || warned != want {
+			t.Errorf("%v, warned %v, want %v: %q", err, warned, want, info.Warnings)
+		}
+		if err := os.Rename(other, db); err != nil && !want {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestSnapshotsTogether: several runs of this program on one database do not take each other for an
 // application.
 func TestSnapshotsTogether(t *testing.T) {

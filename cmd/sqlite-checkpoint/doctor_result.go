@@ -32,6 +32,8 @@ var findings = map[engine.FindingCode]struct{ severity, remedy string }{
 	engine.FindingHardLinks: {severityWarning, otherPath},
 	engine.FindingMounted: {severityWarning,
 		"mount the directory that it is in, with its -wal, in place of the file"},
+	engine.FindingReplaced: {severityWarning,
+		"restart its application, and compare the copy with what it should hold"},
 	engine.FindingForeignWAL: {severityWarning,
 		"find out where the -wal came from before its application opens the database again"},
 	engine.FindingLargeWAL: {severityWarning,

@@ -238,6 +238,8 @@ var table = []mutant{
 		`margin = max(margin, min(size, 64<<20), size/20, source.wal.Size)`, ``},
 	{"a WAL is read by the index of another one", "./engine TestWALElsewhere",
 		`n.other = n.index && s.indexesOther(shm)`, `n.other = n.index && !s.indexesOther(shm) && n.blind`},
+	{"a database that was replaced under its application is copied without a word", "./engine TestMainReplaced",
+		`return s.header.WAL() && n.index && !n.main && !s.probeNeighbours().main`, `return n.blind && n.main`},
 	{"a checkpoint copies back a WAL that is not the application's", "./engine TestCheckpointElsewhere",
 		`if beside.elsewhere(state) {`, `if beside.elsewhere(state) && op != "checkpoint" {`},
 	{"a passive checkpoint beside another one is busy", "./engine TestCheckpointBesideAnother",
