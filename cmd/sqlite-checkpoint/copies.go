@@ -222,11 +222,6 @@ func (t *tally) Write(p []byte) (int, error) {
 
 // prove reads a copy to its end.
 func (c *datedCopy) prove(ctx context.Context, read io.Writer) {
-	sidecar := c.path + dated.SidecarSuffix
-	if info, err := os.Stat(sidecar); err == nil && !info.Mode().IsRegular() {
-		c.problem = fmt.Errorf("read %s: it is not a regular file", sidecar) // a pipe would never end
-		return
-	}
 	in, err := openInput(ctx, c.path, proofFlags{})
 	if err != nil {
 		c.problem = err

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
 )
 
@@ -32,6 +33,9 @@ func (p proofFlags) options(source string) (stream.ReaderOptions, error) {
 		if _, err := os.Stat(source + ".sha256"); err == nil {
 			sidecar, names = source+".sha256", []string{filepath.Base(source), "-"}
 		}
+		if err := checkRegular(sidecar); err != nil {
+			return opts, err
+		}
 	}
 	if sidecar == "" {
 		return opts, nil
@@ -39,6 +43,19 @@ func (p proofFlags) options(source string) (stream.ReaderOptions, error) {
 	digest, err := readSidecar(sidecar, names...)
 	opts.StreamSHA256 = &digest
 	return opts, err
+}
+
+// checkRegular fails if a file that the user has not named is not a regular one: a FIFO may never
+// end.
+func checkRegular(name string) error {
+	info, err := os.Stat(name)
+	if err != nil || info.Mode().IsRegular() {
+		return nil
+	}
+	return &fault{
+		kind: engine.KindUnreadable, err: fmt.Errorf("read %s: it is not a regular file", name),
+		hint: "find out which program put it there before you move it away",
+	}
 }
 
 // maxSidecar limits how much of a sidecar is read, which should be one line.

@@ -98,6 +98,9 @@ func holdsNothing(dir string) bool {
 // readManifest reads the manifest of a directory.
 func readManifest(dir string) (list []listing, err error) {
 	name := filepath.Join(dir, manifestName)
+	if err := checkRegular(name); err != nil {
+		return nil, err
+	}
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if holdsNothing(dir) {
