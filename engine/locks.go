@@ -125,8 +125,9 @@ func (s *sourceFile) probeNeighbours() (n neighbours) {
 func (s *sourceFile) indexesOther(shm sqlitefile.AuxFile) bool {
 	index := shm.WALIndex()
 	start := s.walStart()
-	header, ok := sqlitefile.ParseWALHeader(start[:])
-	return ok && index.Frames > 0 && index.Salt != header.Salt && index.Salt == shm.WALIndex().Salt
+	header, valid := sqlitefile.ParseWALHeader(start[:])
+	known := start != [sqlitefile.WALHeaderSize]byte{} // it could be read
+	return known && index.Frames > 0 && !(valid && index.Salt == header.Salt) && index.Salt == shm.WALIndex().Salt
 }
 
 // seemsReplaced reports whether a connection has the -shm open, but holds no lock on the main file:

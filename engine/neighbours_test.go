@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 	"os/exec"
@@ -48,6 +49,12 @@ func TestWALElsewhere(t *testing.T) {
 		}},
 		{"WAL replaced", func(t *testing.T, db string) string {
 			if err := os.Rename(crashed(t, "-wal", "-shm")+"-wal", db+"-wal"); err != nil {
+				t.Fatal(err)
+			}
+			return db
+		}},
+		{"WAL overwritten", func(t *testing.T, db string) string {
+			if err := os.WriteFile(db+"-wal", bytes.Repeat([]byte("no WAL"), 10_000), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			return db
