@@ -53,32 +53,26 @@ func TestSourceSwappedForFIFO(t *testing.T) {
 	})
 }
 
-// TestBriefFIFO: a FIFO has the name of a source for a moment, and then none.
+// TestBriefFIFO: a FIFO has the name of a source for moments, and then none.
 func TestBriefFIFO(t *testing.T) {
 	s := openForTest(t, newRollback(t))
 	fifo := s.path + ".fifo"
-	end, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for n := 0; ; n++ {
-			select {
-			case <-end:
-				return
-			case <-time.After(time.Millisecond):
+	for i := range 20 {
+		swapped := goFunc(nil).run(func() {
+			for n := range 25 {
+				mkfifo(fifo)
+				os.Link(fifo, fmt.Sprint(fifo, i, ".", n))
+				unix.Renameat2(unix.AT_FDCWD, s.path, unix.AT_FDCWD, fifo, unix.RENAME_EXCHANGE)
+				time.Sleep(time.Millisecond)
+				os.Rename(fifo, s.path)
+				time.Sleep(time.Millisecond)
 			}
-			mkfifo(fifo)
-			os.Link(fifo, fmt.Sprint(fifo, n))
-			unix.Renameat2(unix.AT_FDCWD, s.path, unix.AT_FDCWD, fifo, unix.RENAME_EXCHANGE)
-			time.Sleep(time.Millisecond)
-			os.Rename(fifo, s.path)
-		}
-	}()
-	defer func() { close(end); <-ended }()
-	for range 20 {
+		})
 		soon(t, fifo+"[0-9]*", func() {
 			if c, err := s.connect(nil, "mode=ro"); err == nil {
 				c.Close()
 			}
 		})
+		swapped()
 	}
 }
