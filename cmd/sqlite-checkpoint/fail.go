@@ -142,7 +142,7 @@ var kinds = []row{
 	{kindInputStalled, exitStream, "find out what the sender waits for, or allow more time with --timeout", nil},
 	{kindDiffers, exitStream, "allow for later commits with --at-most-behind, or verify a newer backup", nil},
 	{engine.KindQuery, exitStream,
-		"try the query on an earlier backup and on the live database; a slow one needs a longer --query-timeout", nil},
+		"try the query on an earlier copy and on the live database; a slow one needs a longer --query-timeout", nil},
 	{kindDamagedTree, exitStream, "restore the directory again, or from an earlier backup", nil},
 	{kindDamagedCopies, exitStream, "save what you need of them, then remove them by hand; make a new backup", nil},
 	{"stream_plain_zstd", exitStream,
