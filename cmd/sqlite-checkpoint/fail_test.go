@@ -172,7 +172,7 @@ func TestKinds(t *testing.T) {
 		exitBusy:    `destination_busy database_appeared busy exclusive`,
 		exitCorrupt: `corrupt check_incomplete`,
 		exitSpace:   `no_space temp_io`,
-		exitOutput:  `output command_ended_early stalled`,
+		exitOutput:  `output output_lost command_ended_early stalled`,
 		exitStream: `stream_truncated stream_incomplete stream_corrupt stream_unproven stream_version stream_empty
 			stream_format stream_trailing_data stream_mismatch stream_sidecar input_stalled differs query_failed
 			damaged_directory damaged_copies stream_plain_zstd`,
