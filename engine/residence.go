@@ -24,6 +24,10 @@ const (
 	// have been read.
 	partSize   = 4 << 20
 	sampleSize = 256 << 10
+
+	// mostAhead is how many parts on each side of one that is being read are read ahead, too: a
+	// check goes through some of them before the next look.
+	mostAhead = 32
 )
 
 // A residence bounds how much of a private copy is in the page cache where memory is short: the
@@ -101,12 +105,19 @@ func (r *residence) look() (cached int64) {
 	return cached
 }
 
-// readAhead has the kernel read the rest of each part in which much of the sample lies. SQLite
-// checks a b-tree from its end to its start, which the kernel takes for reads at random.
+// readAhead has the kernel read the rest of each part in which much of the sample lies, and of the
+// parts around it, but not so much that the bound is soon exceeded. SQLite checks a b-tree from its
+// end to its start, which the kernel takes for reads at random.
 func (r *residence) readAhead(now []int64, sample int64) {
+	around := min(mostAhead, int(r.bound/partSize/8))
 	for i := range now {
-		if now[i]-r.parts[i] >= sample/4 && now[i] < partSize {
-			osfile.ReadAhead(r.file, partAt(i))
+		if now[i]-r.parts[i] < sample/4 || now[i] == partSize {
+			continue
+		}
+		for j := max(0, i-around); j <= min(i+around, len(now)-1); j++ {
+			if j == i || now[j] < partSize/2 {
+				osfile.ReadAhead(r.file, partAt(j))
+			}
 		}
 	}
 }
@@ -121,6 +132,14 @@ func (r *residence) forReading() (pragmas []string) {
 	}
 	r.reading.Store(true)
 	return []string{"mmap_size=0"}
+}
+
+// endReading is called when what follows reads the file from its start to its end, which the kernel
+// reads ahead.
+func (r *residence) endReading() {
+	if r != nil {
+		r.reading.Store(false)
+	}
 }
 
 // exceeded reports whether the bound was exceeded at the last look.

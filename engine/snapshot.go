@@ -94,6 +94,7 @@ func (s *Snapshot) check(ctx context.Context, check Check, start goFunc) (err er
 		s.endResidence()
 	}
 	pragmas := s.residence.forReading()
+	defer s.residence.endReading()
 	start.run(func() {
 		s.info.Level, s.info.Reason, err = checkImage(ctx, s.file, s.source, check, start, pragmas...)
 	})()
