@@ -32,7 +32,7 @@ const (
 	KindBusy            Kind = "busy"             // locked, or changing too fast, until the busy timeout: try again
 	KindExclusive       Kind = "exclusive"        // one process held an exclusive lock until the busy timeout
 	KindUnlocked        Kind = "unlocked"         // written to while locked: locks do not reach the writer
-	KindElsewhere       Kind = "wal_elsewhere"    // the -wal is under another name, or was deleted
+	KindElsewhere       Kind = "wal_elsewhere"    // the application does not use the -wal beside it
 	KindCorrupt         Kind = "corrupt"          // SQLite's check found damage
 	KindCheckIncomplete Kind = "check_incomplete" // this build cannot run the check that was asked for
 	KindNoSpace         Kind = "no_space"         // the temporary or destination directory is full

@@ -95,8 +95,8 @@ type neighbours struct {
 	other  bool // it is the index of another -wal than the one beside it
 }
 
-var errElsewhere = errors.New("a process has it open with another -wal than the one beside it: " +
-	"a deleted or replaced one, or one beside another name")
+var errElsewhere = errors.New("a process has it open, but does not use the -wal beside it: " +
+	"that was replaced, truncated or deleted, or the process opened another name")
 
 // elsewhere reports whether a connection uses a -wal other than the one beside the main file.
 func (n neighbours) elsewhere(s sourceState) bool {
@@ -120,14 +120,22 @@ func (s *sourceFile) probeNeighbours() (n neighbours) {
 }
 
 // indexesOther reports whether the -shm is not the index of the -wal beside it, as after another
-// -wal was put in its place: SQLite would read that one's frames by this index. A writer that
-// restarts the WAL changes first the index, which then has no frames, and then the -wal.
+// -wal was put in its place, or it was truncated: SQLite would read its frames by this index. A
+// writer that restarts the WAL changes first the index, which then has no frames, and then the
+// -wal.
 func (s *sourceFile) indexesOther(shm sqlitefile.AuxFile) bool {
 	index := shm.WALIndex()
-	start := s.walStart()
+	wal := sqlitefile.OpenAux(s.path + "-wal")
+	defer wal.Close()
+	if index.Frames == 0 || wal.File == nil {
+		return false
+	}
+	var start [sqlitefile.WALHeaderSize]byte
+	wal.File.ReadAt(start[:], 0)
 	header, valid := sqlitefile.ParseWALHeader(start[:])
-	known := start != [sqlitefile.WALHeaderSize]byte{} // it could be read
-	return known && index.Frames > 0 && !(valid && index.Salt == header.Salt) && index.Salt == shm.WALIndex().Salt
+	end := sqlitefile.WALHeaderSize + index.Frames*int64(sqlitefile.FrameHeaderSize+header.PageSize)
+	indexed := valid && header.Salt == index.Salt && wal.Size >= end
+	return !indexed && index.Salt == shm.WALIndex().Salt
 }
 
 // seemsReplaced reports whether a connection has the -shm open, but holds no lock on the main file:

@@ -59,6 +59,11 @@ func TestWALElsewhere(t *testing.T) {
 			}
 			return db
 		}},
+		{"WAL truncated", func(t *testing.T, db string) string {
+			must(t, os.Truncate(db+"-wal", osfile.Stat(db+"-wal").Size-1))
+			return db
+		}},
+		{"WAL emptied", func(t *testing.T, db string) string { must(t, os.Truncate(db+"-wal", 0)); return db }},
 		{"WAL deleted", func(t *testing.T, db string) string { os.Remove(db + "-wal"); return db }},
 		{"shared memory deleted", func(t *testing.T, db string) string { os.Remove(db + "-shm"); return db }},
 	}

@@ -97,7 +97,7 @@ var kinds = []row{
 	{engine.KindHotJournal, exitSource, "open it once with its application, which rolls it back; then try again", nil},
 	{engine.KindChanged, exitSource, "try again once no program replaces or truncates the file", nil},
 	{engine.KindForeignFile, exitSource, "find out which program put it there before you move it away", nil},
-	{engine.KindElsewhere, exitSource, otherPath + "; if its -wal was deleted, stop the application first", nil},
+	{engine.KindElsewhere, exitSource, otherPath + "; if its -wal was deleted or replaced, stop the application first", nil},
 	{engine.KindInProcess, exitSource, "close the database in this process first", nil},
 	{engine.KindNotOwner, exitSource, runAsOwner, nil},
 	{engine.KindForeignFile, exitSource, "move it away: the directory is for shards alone", stream.ErrForeignFile},
