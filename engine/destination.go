@@ -52,7 +52,7 @@ func CheckDestination(source, dst string) error {
 func checkNoPart(place *atomicfile.Place, dst string) error {
 	for _, suffix := range auxSuffixes {
 		database, found := strings.CutSuffix(atomicfile.Base(dst), suffix)
-		if !found {
+		if !found || database == "" {
 			continue
 		}
 		if info, err := place.Lstat(database); err == nil && !info.IsDir() {
@@ -113,9 +113,30 @@ func linkImage(dir *atomicfile.Dir, dst string) error {
 	return nil
 }
 
-// sameDatabase reports whether both names lead to one file.
+// sameDatabase reports whether both names lead to one database, or dst is a file beside source.
 func sameDatabase(source, dst string) bool {
-	a, errA := os.Stat(source)
-	b, errB := os.Stat(dst)
-	return errA == nil && errB == nil && os.SameFile(a, b)
+	a, err := os.Stat(source)
+	if err != nil {
+		return false
+	}
+	if b, err := os.Stat(dst); err == nil && os.SameFile(a, b) {
+		return true
+	}
+	resolved, err := filepath.EvalSymlinks(source)
+	if err != nil {
+		return false
+	}
+	for _, suffix := range auxSuffixes {
+		if sameName(resolved+suffix, dst) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameName compares the names of files that need not exist, in directories that do.
+func sameName(a, b string) bool {
+	dirA, errA := os.Stat(filepath.Dir(a))
+	dirB, errB := os.Stat(filepath.Dir(b))
+	return errA == nil && errB == nil && filepath.Base(a) == filepath.Base(b) && os.SameFile(dirA, dirB)
 }
