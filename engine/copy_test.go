@@ -47,6 +47,26 @@ func TestCopyWithoutProgress(t *testing.T) {
 	}
 }
 
+// TestRoomForTheRest: each step of a copy asks for the room that the rest of it needs.
+func TestRoomForTheRest(t *testing.T) {
+	p := pinned(t, newRollback(t))
+	f, err := os.Create(filepath.Join(t.TempDir(), "image.db"))
+	must(t, err)
+	defer f.Close()
+	var rooms []int64
+	p.room = func(left int64) error { rooms = append(rooms, left); return nil }
+	_, err = copyPages(t.Context(), p, f, SnapshotOptions{PagesPerStep: 1})
+	must(t, err)
+	for i, room := range rooms {
+		if want := (p.pages - int64(i)) * p.pageSize; room != want {
+			t.Errorf("step %d asks for %d bytes, want %d", i, room, want)
+		}
+	}
+	if len(rooms) < 2 {
+		t.Errorf("%d steps", len(rooms))
+	}
+}
+
 // TestCheckCopy: a copy that is not exactly what should have been copied is refused, even if it
 // passes SQLite's check.
 func TestCheckCopy(t *testing.T) {

@@ -53,6 +53,30 @@ func TestSourceSwappedForFIFO(t *testing.T) {
 	})
 }
 
+// TestManyFIFOs: as many FIFOs as SQLite meets are opened.
+func TestManyFIFOs(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.db")
+	for _, suffix := range databaseSuffixes {
+		must(t, mkfifo(name+suffix))
+	}
+	start := time.Now()
+	soon(t, name+"*", func() {
+		err := withoutFIFOs(name, errReplaced, func() error {
+			for _, suffix := range databaseSuffixes {
+				if time.Since(start) < stalled/2 {
+					f, err := os.Open(name + suffix)
+					must(t, err)
+					f.Close()
+				}
+			}
+			return errDisturbed
+		})
+		if !errors.Is(err, errReplaced) {
+			t.Error(err)
+		}
+	})
+}
+
 // TestBriefFIFO: a FIFO has the name of a source for moments, and then none.
 func TestBriefFIFO(t *testing.T) {
 	s := openForTest(t, newRollback(t))

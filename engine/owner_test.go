@@ -89,6 +89,21 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
+// TestSharedFiles: whoever may write to a database may own a file beside it.
+func TestSharedFiles(t *testing.T) {
+	testkit.NeedsRoot(t)
+	for mode, foreign := range map[os.FileMode]bool{0o600: true, 0o644: true, 0o660: false, 0o606: false} {
+		db := newWAL(t)
+		give(t, db)
+		must(t, os.Chmod(db, mode))
+		writeFile(t, db+"-wal", nil)
+		must(t, os.Chown(db+"-wal", somebody+1, somebody))
+		if err := openForTest(t, db).checkAuxFiles(); errors.Is(err, KindForeignFile) != foreign {
+			t.Errorf("mode %v: %v", mode, err)
+		}
+	}
+}
+
 // in makes a file in a directory of its own.
 func in(t *testing.T, name string) string {
 	path := filepath.Join(t.TempDir(), name)

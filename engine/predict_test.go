@@ -31,6 +31,13 @@ func comesTrue(t *testing.T, db string) Prediction {
 			p.Level, p.Reason, len(image), info.Level, info.Reason)
 	}
 	in, inspectErr := Inspect(t.Context(), db)
+	space := p.Size
+	if in.Backup == ForecastPrivateCopy {
+		space += in.Size + in.WAL.Size
+	}
+	if p.Err == nil && p.Space != space {
+		t.Errorf("predicted that the copies need %d bytes, they need %d", p.Space, space)
+	}
 	fails := in.Backup == ForecastBusy || in.Backup == ForecastRefused
 	if inspectErr == nil && fails != (err != nil) && !errors.Is(err, KindCorrupt) {
 		t.Errorf("info says %s (%s), the snapshot %v", in.Backup, in.BackupDetail, err)

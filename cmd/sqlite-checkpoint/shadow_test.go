@@ -38,3 +38,14 @@ func TestEscapePattern(t *testing.T) {
 		}
 	}
 }
+
+// TestInside: a directory is not in its neighbour whose name begins its own.
+func TestInside(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/srv/app": true, "/srv/app/data": true, "/srv/app-stage": false, "/srv": false, "/srv/ap": false,
+	} {
+		if got := inside(path, "/srv/app"); got != want {
+			t.Errorf("inside(%s, /srv/app) = %t", path, got)
+		}
+	}
+}
