@@ -276,15 +276,6 @@ func TestShadowLost(t *testing.T) {
 	}
 }
 
-// A database that is mounted as a single file is copied like any other.
-func TestShadowMountedFile(t *testing.T) {
-	s := newShadowed(harness.NewBench(t), 2, 0)
-	s.add("mounted.db", nil)
-	s.Finish(s.Other("unshare", "-m", "bash", "-euc", `mount --bind DELETE srv/app/mounted.db
-		sqlite-checkpoint shadow srv/app -- bash -euc 'cd srv/app
-			grep mounted.db .sqlite-checkpoint.sha256; sha256sum -c .sqlite-checkpoint.sha256'`)).Exits(0)
-}
-
 // A corrupt database keeps CMD from being started. With --keep-going it is absent, and still
 // determines the exit status.
 func TestShadowCorrupt(t *testing.T) {
