@@ -142,8 +142,11 @@ func (s *sourceFile) indexesOther(shm sqlitefile.AuxFile) bool {
 // it may have the one open that had this name before. A connection that is being opened locks the
 // main file first. A process that has closed another descriptor of the file has lost its locks.
 func (s *sourceFile) seemsReplaced() bool {
+	if !s.header.WAL() {
+		return false
+	}
 	n := s.probeNeighbours()
-	return s.header.WAL() && n.index && !n.main && !s.probeNeighbours().main
+	return n.index && !n.main && !s.probeNeighbours().main
 }
 
 // walReader returns a process that holds a read mark of the -wal, 0 if none is known.

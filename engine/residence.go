@@ -46,7 +46,8 @@ type residence struct {
 // startResidence returns nil if size bytes fit into three quarters of the room that the page cache
 // has, if the file is not on a disk of this machine, or if the kernel does not say what is cached.
 func startResidence(file *os.File, size int64) *residence {
-	if fitsMemory(size) {
+	room, fits := roomFor(size)
+	if fits {
 		return nil
 	}
 	if _, known := osfile.Cached(file, osfile.Extent{}); !known {
@@ -55,11 +56,18 @@ func startResidence(file *os.File, size int64) *residence {
 	if kind, network, err := networkFilesystem(file.Name()); err != nil || network || kind == "tmpfs" {
 		return nil
 	}
-	return keepResidence(file, size, osfile.CacheRoom()/2)
+	return keepResidence(file, size, room/2)
 }
 
-// fitsMemory reports whether a file of this size, in bytes, can stay in the page cache.
-func fitsMemory(size int64) bool { return size <= smallImage || size <= osfile.CacheRoom()/4*3 }
+// roomFor reports whether a file of this size, in bytes, can stay in the page cache. If not, it
+// also returns the room that there is.
+func roomFor(size int64) (room int64, fits bool) {
+	if size <= smallImage {
+		return 0, true
+	}
+	room = osfile.CacheRoom()
+	return room, size <= room/4*3
+}
 
 func keepResidence(file *os.File, size, bound int64) *residence {
 	r := &residence{

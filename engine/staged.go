@@ -51,7 +51,7 @@ func (s *stagedImage) stage(ctx context.Context, r io.Reader) (Info, error) {
 		return Info{}, tempError("create a private directory in", s.where, err)
 	}
 	prover, apart := r.(Prover)
-	if apart = apart && s.check != CheckNone && runtime.GOMAXPROCS(0) > 1 && fitsMemory(s.size); apart {
+	if apart = apart && s.worthHashingApart(); apart {
 		prover.Defer()
 	}
 	size, err := s.receive(ctx, r)
@@ -62,6 +62,11 @@ func (s *stagedImage) stage(ctx context.Context, r io.Reader) (Info, error) {
 		return s.examineAndProve(ctx, size, prover)
 	}
 	return s.examine(ctx, size)
+}
+
+func (s *stagedImage) worthHashingApart() bool {
+	_, fits := roomFor(s.size)
+	return s.check != CheckNone && runtime.GOMAXPROCS(0) > 1 && fits
 }
 
 // examineAndProve stops the check if the image is not whole: that error comes first.
@@ -80,8 +85,7 @@ func (s *stagedImage) examineAndProve(ctx context.Context, size int64, prover Pr
 }
 
 func (s *stagedImage) prove(ctx context.Context, size int64, prover Prover) error {
-	digest := startDigest(ctx, s.file, size, nil)
-	h, err := digest.wait()
+	h, err := hashFile(ctx, s.file, size)
 	switch {
 	case err == nil:
 		return prover.Prove(h)
