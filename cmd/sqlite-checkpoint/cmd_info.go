@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/dustin/go-humanize"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 	"github.com/greyforgelabs/sqlite-checkpoint/stream"
@@ -59,9 +56,9 @@ func isTruncated(in engine.Inspection) bool {
 	return in.Size < in.PageCount*int64(in.PageSize)
 }
 
-// hasTrailer reports whether a file is a raw stream. It does not wait for the other end of a FIFO.
+// hasTrailer reports whether a file is a raw stream.
 func hasTrailer(name string, size int64) bool {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	f, err := openWithoutWaiting(name)
 	if err != nil {
 		return false
 	}

@@ -96,7 +96,7 @@ var kinds = []row{
 	{engine.KindUnreadable, exitSource, runAsOwner, nil},
 	{engine.KindHotJournal, exitSource, "open it once with its application, which rolls it back; then try again", nil},
 	{engine.KindChanged, exitSource, "try again once no program replaces or truncates the file", nil},
-	{engine.KindForeignFile, exitSource, "find out which program put it there before you move it away", nil},
+	{engine.KindForeignFile, exitSource, findCreator, nil},
 	{engine.KindElsewhere, exitSource,
 		otherPath + "; if its -wal was deleted or replaced, stop the application first", nil},
 	{engine.KindInProcess, exitSource, "close the database in this process first", nil},

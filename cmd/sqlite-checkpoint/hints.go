@@ -21,6 +21,7 @@ const (
 	notEvenUnchecked = "restore a backup; or copy it with cp while no program has it open, and run sqlite3's .recover"
 
 	readAsOwner   = "run as root or as a user who may read the copies"
+	findCreator   = "find out which program put it there before you move it away"
 	otherPath     = "name the file by the path that its application uses"
 	stopExclusive = "stop that program first: with locking_mode=EXCLUSIVE it never releases its lock"
 	startReader   = "start the reader, or allow more time with --timeout"

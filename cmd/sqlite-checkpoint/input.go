@@ -38,7 +38,7 @@ func openInput(ctx context.Context, source string, proof proofFlags) (*input, er
 			return nil, err
 		}
 		var err error
-		if file, err = os.OpenFile(source, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0); err != nil {
+		if file, err = openWithoutWaiting(source); err != nil {
 			return nil, inputFault(source, err)
 		}
 	}
@@ -100,11 +100,21 @@ func checkReadable(source string, file *os.File) error {
 	return nil
 }
 
-func inputFault(source string, err error) error {
-	kind := engine.KindUnreadable
+// openWithoutWaiting opens a file for reading, and does not wait for the other end of a FIFO.
+func openWithoutWaiting(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+}
+
+// unreadableKind is the kind of an error of opening something to read it.
+func unreadableKind(err error) engine.Kind {
 	if errors.Is(err, fs.ErrNotExist) {
-		kind = engine.KindMissing
+		return engine.KindMissing
 	}
+	return engine.KindUnreadable
+}
+
+func inputFault(source string, err error) error {
+	kind := unreadableKind(err)
 	return &fault{kind: kind, err: fmt.Errorf("read %s: %w", source, cause(err)), hint: inputHints[kind]}
 }
 

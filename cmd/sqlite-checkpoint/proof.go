@@ -54,7 +54,7 @@ func checkRegular(name string) error {
 	}
 	return &fault{
 		kind: engine.KindUnreadable, err: fmt.Errorf("read %s: it is not a regular file", name),
-		hint: "find out which program put it there before you move it away",
+		hint: findCreator,
 	}
 }
 

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/stage"
@@ -75,11 +73,7 @@ func openRoot(dir string) (shadowRoot, error) {
 
 // searchError is the error for a DIR that cannot be searched at all.
 func searchError(dir string, err error) error {
-	kind := engine.KindUnreadable
-	if errors.Is(err, fs.ErrNotExist) {
-		kind = engine.KindMissing
-	}
-	return &engine.Error{Kind: kind, Op: "search", Path: dir, Err: cause(err)}
+	return &engine.Error{Kind: unreadableKind(err), Op: "search", Path: dir, Err: cause(err)}
 }
 
 // withoutNamespace is the hint where there can be no view.
