@@ -155,7 +155,7 @@ func (s *scene) failing(tr trial, call, errno string, inject []string) *aftermat
 	tr.sends = true
 	// What cannot be removed stays, where the next run looks for it.
 	tr.litter = strings.Contains(call, "unlink") || call == "getdents64"
-	o := s.try(tr)
+	o := s.traced(tr)
 	// Nothing is promised about the durability of what goes to a pipe, and EINTR is no failure.
 	if o.code == codeDone && o.injected() > 0 && strings.Contains(call, "sync") && errno != "EINTR" &&
 		len(tr.makes) > 0 {
@@ -167,6 +167,24 @@ func (s *scene) failing(tr trial, call, errno string, inject []string) *aftermat
 	s.clearOut()
 	s.clearTemp()
 	return o
+}
+
+// traced is try, but tries again when strace fails: strace 6.1 exits with "PTRACE_LISTEN:
+// Input/output error" if a stopped process is killed at the wrong moment, and pipe stops the
+// descendants of CMD before it kills them.
+func (s *scene) traced(tr trial) *aftermath {
+	s.Helper()
+	const attempts = 5
+	for n := 1; ; n++ {
+		p := s.start(tr)
+		o := p.wait()
+		if n == attempts || !strings.Contains(o.stderr, "strace: ptrace(PTRACE_LISTEN") {
+			p.judge(o)
+			return o
+		}
+		s.clearOut()
+		s.clearTemp()
+	}
 }
 
 // mustBeWhole checks that what a run has made is whole.

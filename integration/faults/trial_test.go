@@ -175,6 +175,14 @@ func (s *scene) try(tr trial) *aftermath {
 // finish waits for the end and checks everything that the trial requires.
 func (p *running) finish() *aftermath {
 	p.Helper()
+	o := p.wait()
+	p.judge(o)
+	return o
+}
+
+// wait waits for the end, whatever it is.
+func (p *running) wait() *aftermath {
+	p.Helper()
 	late := time.AfterFunc(harness.Hang, p.kill)
 	ended, elapsed := p.process.Wait(), time.Since(p.started)
 	if !late.Stop() {
@@ -199,6 +207,5 @@ func (p *running) finish() *aftermath {
 		trace, _ := os.ReadFile(p.trial.under[i+1])
 		o.trace = testkit.WholeCalls(string(trace))
 	}
-	p.judge(o)
 	return o
 }
