@@ -222,6 +222,18 @@ func TestWatchTimeout(t *testing.T) {
 	})
 }
 
+// As PID 1 of a container, watch is the parent of what CMD leaves: zombies do not count as running.
+func TestWatchAsPID1(t *testing.T) {
+	w := newWatching(t, "a")
+	w.under = []string{"unshare", "--pid", "--fork", "--kill-child"}
+	w.start("echo >>log; (trap '' TERM; until test -e go; do sleep 0.02; done) & wait", "--each", "--timeout", "100ms",
+		"--grace", "1h")
+	w.until("CMD runs", func() bool { return w.exists("log") })
+	time.Sleep(time.Second) // CMD has had its TERM, and only what it has started is left
+	w.touch("go")
+	w.until("CMD was tried again", func() bool { log, _ := os.ReadFile(w.path("log")); return len(log) > 1 })
+}
+
 // Exit statuses 2 and 3 will not change by themselves, so each is reported once.
 func TestWatchRepeatedFailures(t *testing.T) {
 	w := newWatching(t, "a")

@@ -87,7 +87,7 @@ func (w *watcher) exit(end childEnd) {
 	if c.termed && c.status == 0 {
 		c.status = exitSignal + int(syscall.SIGTERM) // before it had done its work
 	}
-	if !c.termed || !c.alive() {
+	if alive := c.alive(); !c.termed || !alive {
 		w.ended(c, time.Now())
 	}
 }
@@ -115,8 +115,14 @@ func (w *watcher) enforce(now time.Time) {
 // signal sends a signal to CMD's process group.
 func (c *child) signal(s syscall.Signal) { syscall.Kill(-c.process.Pid, s) }
 
-// alive reports whether anything is left of CMD's process group.
-func (c *child) alive() bool { return syscall.Kill(-c.process.Pid, 0) == nil }
+// alive reports whether anything is left of CMD's process group, after CMD itself has exited. As
+// PID 1 of a container this process is the parent of all that is left, and must wait for it.
+func (c *child) alive() bool {
+	for reaped := 1; reaped > 0; {
+		reaped, _ = syscall.Wait4(-c.process.Pid, nil, syscall.WNOHANG, nil)
+	}
+	return syscall.Kill(-c.process.Pid, 0) == nil
+}
 
 // groupPoll is how often to look whether what CMD has started has ended, too.
 const groupPoll = 100 * time.Millisecond
