@@ -31,8 +31,8 @@ const (
 )
 
 // A residence bounds how much of a private copy is in the page cache where memory is short: the
-// kernel would make room for all of it, at the expense of pages that applications use. It has the
-// pages written early, and drops all of them when there are too many. A nil residence does nothing.
+// kernel would make room for all of it, at the expense of pages that applications use. It drops
+// all pages that a writeBack has written when there are too many. A nil residence does nothing.
 type residence struct {
 	file    *os.File
 	bound   int64
@@ -50,10 +50,7 @@ func startResidence(file *os.File, size int64) *residence {
 	if fits {
 		return nil
 	}
-	if _, known := osfile.Cached(file, osfile.Extent{}); !known {
-		return nil
-	}
-	if kind, network, err := networkFilesystem(file.Name()); err != nil || network || kind == "tmpfs" {
+	if _, known := osfile.Cached(file, osfile.Extent{}); !known || !onDisk(file) {
 		return nil
 	}
 	return keepResidence(file, size, room/2)
@@ -67,6 +64,12 @@ func roomFor(size int64) (room int64, fits bool) {
 	}
 	room = osfile.CacheRoom()
 	return room, size <= room/4*3
+}
+
+// onDisk reports whether the file is on a disk of this machine.
+func onDisk(file *os.File) bool {
+	kind, network, err := networkFilesystem(file.Name())
+	return err == nil && !network && kind != "tmpfs"
 }
 
 func keepResidence(file *os.File, size, bound int64) *residence {
@@ -84,7 +87,6 @@ func (r *residence) keep() {
 			return
 		case <-time.After(pause):
 		}
-		osfile.WriteBack(r.file)
 		begin := time.Now()
 		above := r.look() > r.bound
 		pause = min(max(shortestPause, 9*time.Since(begin)), longestPause)

@@ -24,13 +24,14 @@ func newResidence(t *testing.T) *residence {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	if kind, _, _ := networkFilesystem(f.Name()); kind == "tmpfs" {
+	if !onDisk(f) {
 		t.Skip("this file system keeps all files in memory")
 	} else if _, known := osfile.Cached(f, osfile.Extent{}); !known {
 		t.Skip("the kernel does not say what is cached")
 	}
 	r := keepResidence(f, testSize, testBound)
 	t.Cleanup(r.stop)
+	t.Cleanup(keepWriteBack(f, testSize).stop)
 	return r
 }
 

@@ -28,6 +28,7 @@ type Snapshot struct {
 	dir       *atomicfile.Dir
 	apart     bool // it is not in the directory of the destination
 	file      *os.File
+	written   *writeBack // of file
 	residence *residence // of file
 	digest    *digest
 	image     *io.SectionReader // of file
@@ -125,6 +126,7 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	if err := s.create(); err != nil {
 		return tempError("create a file in", s.dir.Path(), err)
 	}
+	s.written = startWriteBack(s.file, p.pages*p.pageSize)
 	s.residence = startResidence(s.file, p.pages*p.pageSize)
 	p.residence = s.residence
 	pages, err := copyPages(ctx, p, s.file, opts)
@@ -279,6 +281,8 @@ func (s *Snapshot) endResidence() {
 }
 
 func (s *Snapshot) closeFile() {
+	s.written.stop()
+	s.written = nil
 	s.endResidence()
 	if s.file != nil {
 		s.file.Close()

@@ -29,6 +29,7 @@ type stagedImage struct {
 	progress func(Progress)
 	dir      *atomicfile.Dir
 	file     *os.File // in dir
+	written  *writeBack
 }
 
 // A Prover is the reader of an image that need not hash it itself, as [stream.Reader] is.
@@ -115,6 +116,7 @@ func (s *stagedImage) receive(ctx context.Context, r io.Reader) (int64, error) {
 	if err := s.setOwnerAndMode(); err != nil {
 		return 0, tempError("set owner and mode of", s.name, err)
 	}
+	s.written = startWriteBack(s.file, s.size)
 	return copyContext(ctx, s.file, r, func(done int64) { s.report(Progress{PhaseCopy, done, s.size}) })
 }
 
@@ -145,6 +147,8 @@ func (s *stagedImage) report(p Progress) {
 
 // Close removes the private file. It is idempotent.
 func (s *stagedImage) Close() error {
+	s.written.stop()
+	s.written = nil
 	if s.file != nil {
 		s.file.Close()
 	}

@@ -62,9 +62,15 @@ func Cached(f *os.File, part Extent) (size int64, known bool) {
 	return int64(stat.Cache) * int64(os.Getpagesize()), err == nil
 }
 
-// WriteBack has the kernel begin to write the dirty pages of f. Clean ones can be dropped.
-func WriteBack(f *os.File) {
-	control(f, func(fd int) error { return unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) })
+// StartWriteBack has the kernel begin to write the dirty pages of a part of f. Clean ones can be
+// dropped.
+func StartWriteBack(f *os.File, part Extent) { syncRange(f, part, unix.SYNC_FILE_RANGE_WRITE) }
+
+// AwaitWriteBack waits until what has begun is done.
+func AwaitWriteBack(f *os.File, part Extent) { syncRange(f, part, unix.SYNC_FILE_RANGE_WAIT_BEFORE) }
+
+func syncRange(f *os.File, part Extent, flags int) {
+	control(f, func(fd int) error { return unix.SyncFileRange(fd, part.Offset, part.Length, flags) })
 }
 
 // ReadAhead has the kernel begin to read a part of f.

@@ -16,8 +16,11 @@ func Cached(*os.File, Extent) (size int64, known bool) { return 0, false }
 // ReadAhead does nothing.
 func ReadAhead(*os.File, Extent) {}
 
-// WriteBack does nothing.
-func WriteBack(*os.File) {}
+// StartWriteBack does nothing.
+func StartWriteBack(*os.File, Extent) {}
+
+// AwaitWriteBack does nothing.
+func AwaitWriteBack(*os.File, Extent) {}
 
 // Uncached is nil: this system does not tell.
 func Uncached(*os.File, int64, int64) []Extent { return nil }

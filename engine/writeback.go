@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"os"
+	"time"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
+)
+
+const (
+	// writeBackPart is how much of a file is handed to the disk at once, in bytes.
+	writeBackPart = 1 << 20
+
+	// writeBackPause is how long to wait for more of the file.
+	writeBackPause = 10 * time.Millisecond
+)
+
+// A writeBack writes a large private file to the disk while it grows, with at most two parts in
+// flight. The kernel would start when a tenth of its memory is dirty, and then queue so much that
+// an application's fsync waits behind it. A nil writeBack does nothing.
+type writeBack struct {
+	file  *os.File
+	size  int64
+	ended chan struct{}
+	wait  func()
+}
+
+// startWriteBack returns nil if the file, of size bytes, is so small that the kernel may never have
+// to write it, or if it is not on a disk of this machine.
+func startWriteBack(file *os.File, size int64) *writeBack {
+	if size <= smallImage || size <= osfile.CacheRoom()/16 || !onDisk(file) {
+		return nil
+	}
+	return keepWriteBack(file, size)
+}
+
+func keepWriteBack(file *os.File, size int64) *writeBack {
+	w := &writeBack{file: file, size: size, ended: make(chan struct{})}
+	w.wait = goFunc(nil).run(w.run)
+	return w
+}
+
+func (w *writeBack) run() {
+	part := func(at int64) osfile.Extent { return osfile.Extent{Offset: at, Length: writeBackPart} }
+	for at := int64(0); at < w.size && w.grown(min(at+writeBackPart, w.size)); at += writeBackPart {
+		osfile.StartWriteBack(w.file, part(at))
+		osfile.AwaitWriteBack(w.file, part(max(at-writeBackPart, 0)))
+	}
+}
+
+// grown waits until the file has this size. It reports false if stop was called.
+func (w *writeBack) grown(size int64) bool {
+	for pause := time.Duration(0); ; pause = writeBackPause {
+		select {
+		case <-w.ended:
+			return false
+		case <-time.After(pause):
+		}
+		if info, err := w.file.Stat(); err != nil || info.Size() >= size {
+			return err == nil
+		}
+	}
+}
+
+// stop leaves to the kernel what is not written yet.
+func (w *writeBack) stop() {
+	if w != nil {
+		close(w.ended)
+		w.wait()
+	}
+}
