@@ -283,6 +283,8 @@ var table = []mutant{
 	{"a power cut removes directories of shards, but not the trailer", "./integration/faults TestFaults/099",
 		"err = sub.Sync()\n}\nif err != nil {\nreturn err\n}\n}\nreturn s.dir.Sync()",
 		"err = sub.Sync()\n}\nif err != nil {\nreturn err\n}\n}\nreturn nil"},
+	{"a file that is not durable keeps its name", "./engine/atomicfile TestPublishUnsynced",
+		`d.parent.Remove(dst)`, ``},
 	{"a power cut removes the name of a new file", "./integration/faults TestFaults/099",
 		`err := dir.Sync()`, `err := error(nil)`},
 	{"a power cut removes the contents of a new file", "./integration/faults TestFaults/099",
