@@ -336,6 +336,9 @@ var table = []mutant{
 	{"a database is opened while it is set aside", "./integration/faults TestSetAsideKeepsOthersOut",
 		"defer held.Close()\nif err := linkDatabase(place, dst, aside); err != nil {",
 		"held.Close()\nif err := linkDatabase(place, dst, aside); err != nil {"},
+	{"a program that only reads is not noticed while its database is set aside",
+		"./engine/internal/osfile TestLeaseBroken",
+		`return err != nil || kind != unix.F_WRLCK`, `return err != nil || kind == unix.F_UNLCK`},
 
 	// Streams.
 	{"bytes are missing in the middle of a stream", "./stream TestWriterDestinationFails",

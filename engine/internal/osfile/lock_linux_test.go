@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func openTwice(t *testing.T) (a, b *os.File) {
@@ -64,5 +66,23 @@ func TestLease(t *testing.T) {
 	other, _ := os.Stat(os.DevNull)
 	if lease.Broken() || !lease.Is(same) || lease.Is(other) {
 		t.Error("an untouched lease is broken, or under another name")
+	}
+}
+
+// TestLeaseBroken: whoever opens the file breaks the lease, even if only to read.
+func TestLeaseBroken(t *testing.T) {
+	for name, flags := range map[string]int{"reader": unix.O_RDONLY, "writer": unix.O_RDWR} {
+		a, b := openTwice(t)
+		b.Close()
+		lease, err := TakeLease(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Open(a.Name(), flags|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err != unix.EWOULDBLOCK {
+			t.Errorf("%s: %v, want %v", name, err, unix.EWOULDBLOCK)
+		}
+		if !lease.Broken() {
+			t.Errorf("%s: the lease is not broken", name)
+		}
 	}
 }
