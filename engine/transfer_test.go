@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
@@ -119,6 +121,47 @@ func TestTransferHangs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTransferSync: without a timeout of the caller, a sync takes as long as it takes.
+func TestTransferSync(t *testing.T) {
+	const limit = 100 * time.Millisecond
+	for timeout, c := range map[time.Duration]struct {
+		takes time.Duration
+		want  error
+	}{
+		0:         {3 * limit, nil},
+		time.Hour: {time.Minute, atomicfile.ErrHangs},
+	} {
+		s, to := newApart(t, t.Context(), SnapshotOptions{Timeout: timeout})
+		var watch atomicfile.Watch
+		must(t, s.writeTo(t.Context(), to, &watch))
+		_, err := watch.Run(t.Context(), limit, func(ctx context.Context) error { // as if it were still syncing
+			select {
+			case <-ctx.Done():
+			case <-time.After(c.takes):
+			}
+			return nil
+		})
+		if !errors.Is(err, c.want) {
+			t.Errorf("timeout %v: %v, want %v", timeout, err, c.want)
+		}
+	}
+}
+
+// TestMakeDirApart: a copy that is made elsewhere is not in the directory of the destination,
+// although that is open.
+func TestMakeDirApart(t *testing.T) {
+	to, temp := filepath.Join(t.TempDir(), "copy.db"), t.TempDir()
+	s := Snapshot{opts: SnapshotOptions{Destination: to, Place: placeOf(t, to)}}
+	must(t, s.makeDir(temp))
+	defer closeDir(s.dir)
+	if filepath.Dir(s.dir.Path()) != temp || !s.apart {
+		t.Errorf("it is %s, apart %v", s.dir.Path(), s.apart)
+	}
+	if left := testkit.Names(t, filepath.Dir(to)); len(left) > 0 {
+		t.Errorf("beside the destination there are %v", left)
 	}
 }
 
