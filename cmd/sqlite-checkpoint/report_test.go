@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
 
 // TestReportLooksAgain: a file that takes the report's name during the run is not replaced either.
@@ -59,5 +62,26 @@ func TestReportStaysInItsDirectory(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(dir+".ours", "report")); !strings.Contains(string(got), `"ok":true`) {
 		t.Errorf("the report is %q, %v", got, err)
+	}
+}
+
+// TestReportFails: that the report cannot be written makes a failure of a success, and is told of a
+// failure, which keeps its exit status.
+func TestReportFails(t *testing.T) {
+	for want, err := range map[int]error{
+		exitExists:  nil,
+		exitCorrupt: &engine.Error{Kind: engine.KindCorrupt, Op: "check", Path: "a.db", Err: errors.New("damaged")},
+	} {
+		r := &report{path: filepath.Join(t.TempDir(), "report")}
+		code := 0
+		_, stderr := captured(t, func(c *console) {
+			if err := errors.Join(c.reportTo(r), os.WriteFile(r.path, nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			code = c.finish(t.Context(), err)
+		})
+		if code != want || !strings.Contains(stderr, "it exists and is not a report") {
+			t.Errorf("%v: exit status %d, want %d: %s", err, code, want, stderr)
+		}
 	}
 }

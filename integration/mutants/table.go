@@ -384,6 +384,8 @@ var table = []mutant{
 		`if err != nil || flags&unix.O_ACCMODE != unix.O_RDWR {`, `if true || flags&unix.O_ACCMODE != unix.O_RDWR {`},
 	{"the reader gets a part and the status is 0", "./integration/faults TestFaults/073",
 		`{kindOutput, exitOutput, "", nil},`, `{kindOutput, 0, "", nil},`},
+	{"a failure whose report cannot be written has the exit status of that", "./cmd/sqlite-checkpoint TestReportFails",
+		"if code == 0 {\ncode = f.Code\n}", `code = f.Code`},
 	{"the mode of stdout, which our parent shares, is changed", "./integration/faults TestFaults/081",
 		`if own := reopenPipe(f, fd); own != nil {`,
 		"unix.SetNonblock(fd, false)\nif own := reopenPipe(f, fd); own != nil {"},
