@@ -37,22 +37,10 @@ func TestSuspendedWhenTheSourceIsFree(t *testing.T) {
 func suspendedCopy(t *testing.T, command, schema string) {
 	t.Helper()
 	dir := t.TempDir()
-	writer, err := testkit.StartShell(exec.Command("sqlite3", filepath.Join(dir, "a.db")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(writer.Close)
-	if _, err := writer.Run(schema, "begin exclusive;"); err != nil {
-		t.Fatal(err)
-	}
+	writer := startWriter(t, dir, schema)
 	cmd := startInGroup(t, dir, command)
 	await(t, "the database is open", func() bool { return hasOpen(cmd.Process.Pid, "a.db") })
-	cmd.Process.Signal(syscall.SIGTSTP)
-	time.Sleep(300 * time.Millisecond)
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
-	if err != nil || strings.Contains(string(stat), ") T ") {
-		t.Errorf("%s: suspended while it holds the database: %v", command, err)
-	}
+	mustNotSuspend(t, cmd)
 	if _, err := writer.Run("commit;"); err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +59,64 @@ func suspendedCopy(t *testing.T, command, schema string) {
 	if err := cmd.Wait(); (err != nil) != slow {
 		t.Errorf("%s: %v", command, err)
 	}
+}
+
+// TestSuspendedAfterCheckpoint: Ctrl-Z does not suspend a checkpoint.
+func TestSuspendedAfterCheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	writer := startWriter(t, dir, "pragma journal_mode=wal; create table t(x);")
+	cmd := startInGroup(t, dir, "checkpoint --mode truncate --busy-timeout 1m a.db")
+	await(t, "SQLite has the database open", func() bool {
+		maps, _ := os.ReadFile(fmt.Sprintf("/proc/%d/maps", cmd.Process.Pid))
+		return strings.Contains(string(maps), "a.db-shm")
+	})
+	mustNotSuspend(t, cmd)
+	if _, err := writer.Run("commit;"); err != nil {
+		t.Fatal(err)
+	}
+	// The signal, which is due now, may or may not come before the end.
+	await(t, "it has ended", func() bool {
+		cmd.Process.Signal(syscall.SIGCONT)
+		return stateOf(t, cmd) == "Z"
+	})
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// startWriter starts an application that has a.db locked.
+func startWriter(t *testing.T, dir, schema string) *testkit.Shell {
+	t.Helper()
+	writer, err := testkit.StartShell(exec.Command("sqlite3", filepath.Join(dir, "a.db")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(writer.Close)
+	if _, err := writer.Run(schema, "begin exclusive;"); err != nil {
+		t.Fatal(err)
+	}
+	return writer
+}
+
+// mustNotSuspend sends the signal of Ctrl-Z to a command that holds a database.
+func mustNotSuspend(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	cmd.Process.Signal(syscall.SIGTSTP)
+	time.Sleep(300 * time.Millisecond)
+	if state := stateOf(t, cmd); state == "T" {
+		t.Errorf("%s: suspended while it holds the database", cmd)
+	}
+}
+
+// stateOf returns the letter for the state of a process, see proc_pid_stat(5).
+func stateOf(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return after[:1]
 }
 
 // startInGroup starts a command, in a process group of its own, that SIGTSTP can suspend.

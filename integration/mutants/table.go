@@ -433,6 +433,8 @@ var table = []mutant{
 		`return sync.OnceFunc(d.mu.RUnlock)`, "d.mu.RUnlock()\nreturn func() {}"},
 	{"Ctrl-Z waits for the check", "./cmd/sqlite-checkpoint TestSuspendedWhenTheSourceIsFree",
 		"if at.Phase == engine.PhaseCheck {\nrelease()\n}", ``},
+	{"Ctrl-Z suspends a checkpoint", "./cmd/sqlite-checkpoint TestSuspendedAfterCheckpoint",
+		`defer c.suspension.Hold()()`, `c.suspension.Hold()()`},
 
 	// Signals.
 	{"a program that hangs cannot be ended", "./cmd/sqlite-checkpoint TestSignalledWhileTheGuardHangs",
