@@ -31,7 +31,8 @@ func newResidence(t *testing.T) *residence {
 	}
 	r := keepResidence(f, testSize, testBound)
 	t.Cleanup(r.stop)
-	t.Cleanup(keepWriteBack(f, testSize).stop)
+	w := keepWriteBack(f, testSize)
+	t.Cleanup(func() { w.stop() })
 	return r
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -77,10 +78,13 @@ func (s *Snapshot) take(ctx context.Context, src *sourceFile, where string, opts
 		return databaseError("open", s.source, err)
 	}
 	s.warn(src)
+	if s.written == nil {
+		s.written = startWriteBack(s.file, s.info.Size)
+	}
 	s.digest = startDigest(ctx, s.file, s.info.Size, opts.Go)
 	opts.progress(Progress{Phase: PhaseCheck, Total: s.info.Size})
 	if err := s.check(ctx, opts.Check, opts.Go); err != nil {
-		return err
+		return cmp.Or(s.written.stop(), err)
 	}
 	s.image = io.NewSectionReader(imageReader{s.file}, 0, s.info.Size)
 	if (opts.Destination == "" || s.apart) && !opts.Queryable {
@@ -126,9 +130,10 @@ func (s *Snapshot) copy(ctx context.Context, src *sourceFile, where string, opts
 	if err := s.create(); err != nil {
 		return tempError("create a file in", s.dir.Path(), err)
 	}
-	s.written = startWriteBack(s.file, p.pages*p.pageSize)
 	s.residence = startResidence(s.file, p.pages*p.pageSize)
-	p.residence = s.residence
+	if p.residence = s.residence; src.header.WAL() || p.residence != nil { // else writers wait
+		s.written = startWriteBack(s.file, p.pages*p.pageSize)
+	}
 	pages, err := copyPages(ctx, p, s.file, opts)
 	if err != nil {
 		return p.explain(err)
@@ -220,6 +225,9 @@ func (r imageReader) ReadAt(p []byte, offset int64) (int, error) {
 // Hash waits for the digest of the image, and returns a SHA-256 that has consumed the whole image.
 // Each call returns another clone: the caller may write to it what follows the image.
 func (s *Snapshot) Hash() (hash.Hash, error) {
+	if err := s.written.stop(); err != nil {
+		return nil, err
+	}
 	h, err := s.digest.wait()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return nil, tempError("read", s.file.Name(), err)
@@ -244,8 +252,8 @@ func (s *Snapshot) Commit() error {
 		return &Error{Kind: KindInternal, Op: "create", Path: s.source,
 			Err: errors.New("SnapshotOptions.Destination is empty")}
 	}
-	if _, err := s.digest.wait(); err != nil {
-		return tempError("read", s.file.Name(), err)
+	if _, err := s.Hash(); err != nil {
+		return err
 	}
 	if s.apart {
 		return s.transfer(path)
@@ -263,16 +271,6 @@ func (s *Snapshot) Close() error {
 	}
 	s.closeFile()
 	return closeDir(s.dir)
-}
-
-// closeDir removes a private directory.
-func closeDir(dir *atomicfile.Dir) error {
-	err := dir.Close()
-	for tries := 0; errors.Is(err, fs.ErrExist) && tries < 100; tries++ {
-		time.Sleep(10 * time.Millisecond) // a FUSE server learns of the close of a file a moment later
-		err = dir.Close()
-	}
-	return err
 }
 
 func (s *Snapshot) endResidence() {

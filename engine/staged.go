@@ -59,10 +59,13 @@ func (s *stagedImage) stage(ctx context.Context, r io.Reader) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
+	var info Info
 	if apart {
-		return s.examineAndProve(ctx, size, prover)
+		info, err = s.examineAndProve(ctx, size, prover)
+	} else {
+		info, err = s.examine(ctx, size)
 	}
-	return s.examine(ctx, size)
+	return info, cmp.Or(s.written.stop(), err)
 }
 
 func (s *stagedImage) worthHashingApart() bool {
@@ -148,7 +151,6 @@ func (s *stagedImage) report(p Progress) {
 // Close removes the private file. It is idempotent.
 func (s *stagedImage) Close() error {
 	s.written.stop()
-	s.written = nil
 	if s.file != nil {
 		s.file.Close()
 	}

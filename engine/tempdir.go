@@ -2,9 +2,12 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -119,4 +122,14 @@ func checkSpace(dir string, size, margin int64) error {
 // memory of WAL mode may not reach from one of its clients to another.
 func networkFilesystem(path string) (name string, network bool, err error) {
 	return atomicfile.NetworkFilesystem(path)
+}
+
+// closeDir removes a private directory.
+func closeDir(dir *atomicfile.Dir) error {
+	err := dir.Close()
+	for tries := 0; errors.Is(err, fs.ErrExist) && tries < 100; tries++ {
+		time.Sleep(10 * time.Millisecond) // a FUSE server learns of the close of a file a moment later
+		err = dir.Close()
+	}
+	return err
 }

@@ -1,7 +1,11 @@
 package engine
 
 import (
+	"cmp"
+	"errors"
 	"os"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/osfile"
@@ -21,8 +25,10 @@ const (
 type writeBack struct {
 	file  *os.File
 	size  int64
+	end   func()
 	ended chan struct{}
 	wait  func()
+	err   error
 }
 
 // startWriteBack returns nil if the file, of size bytes, is so small that the kernel may never have
@@ -36,6 +42,7 @@ func startWriteBack(file *os.File, size int64) *writeBack {
 
 func keepWriteBack(file *os.File, size int64) *writeBack {
 	w := &writeBack{file: file, size: size, ended: make(chan struct{})}
+	w.end = sync.OnceFunc(func() { close(w.ended) })
 	w.wait = goFunc(nil).run(w.run)
 	return w
 }
@@ -43,8 +50,14 @@ func keepWriteBack(file *os.File, size int64) *writeBack {
 func (w *writeBack) run() {
 	part := func(at int64) osfile.Extent { return osfile.Extent{Offset: at, Length: writeBackPart} }
 	for at := int64(0); at < w.size && w.grown(min(at+writeBackPart, w.size)); at += writeBackPart {
-		osfile.StartWriteBack(w.file, part(at))
-		osfile.AwaitWriteBack(w.file, part(max(at-writeBackPart, 0)))
+		err := cmp.Or(osfile.StartWriteBack(w.file, part(at)),
+			osfile.AwaitWriteBack(w.file, part(max(at-writeBackPart, 0))))
+		if errors.Is(err, syscall.EIO) || noSpace(err) {
+			w.err = err
+		}
+		if err != nil { // others mean that this system does not offer it
+			return
+		}
 	}
 }
 
@@ -62,10 +75,16 @@ func (w *writeBack) grown(size int64) bool {
 	}
 }
 
-// stop leaves to the kernel what is not written yet.
-func (w *writeBack) stop() {
-	if w != nil {
-		close(w.ended)
-		w.wait()
+// stop leaves to the kernel what is not written yet, and fails if a part could not be written:
+// fsync(2) may not say so again, and what is read of the file may be wrong. It is idempotent.
+func (w *writeBack) stop() error {
+	if w == nil {
+		return nil
 	}
+	w.end()
+	w.wait()
+	if w.err != nil {
+		return tempError("write", w.file.Name(), w.err)
+	}
+	return nil
 }

@@ -42,7 +42,10 @@ var outputFaults = []matrixRow{
 				says: []string{s.Temp, "file too large", "ulimit -f"}})
 		}
 	}},
-	{row: 66, name: "fsync error", try: fsyncErrors},
+	{row: 66, name: "fsync error", try: func(s *scene) {
+		fsyncErrors(s)
+		s.part("before fsync", writeBackErrors)
+	}},
 	{row: 67, name: "temporary directory missing, read-only or full of traps", try: oddTemp},
 	{row: 68, name: "temporary directory removed meanwhile", try: func(s *scene) {
 		s.SQLite(s.db, rowsSQL(5000))

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
-
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/atomicfile"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/harness"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // mountedLeaving is like mounted, and exits with status 99 unless dir then contains only that file.
@@ -91,6 +91,32 @@ func fsyncErrors(s *scene) {
 			if o.code == codeDone {
 				s.Errorf("%s ignored a failed fsync", name)
 			}
+		}
+	}
+}
+
+// writeBackErrors fails what writes a large file to the disk before fsync, which may then not fail.
+func writeBackErrors(s *scene) {
+	s.big()
+	g, err := testkit.NewCgroup(200 << 20) // where 20 MB are large
+	s.Check(err)
+	s.Cleanup(g.Remove)
+	image := s.save(s.try(trial{}).stdout)
+	copied, restored := filepath.Join(s.out, "copy.db"), filepath.Join(s.out, "restored.db")
+	for name, tr := range map[string]trial{
+		"stdout":  {sends: true},
+		"backup":  {args: []string{"backup", s.db, copied}, makes: []string{"copy.db", "copy.db.sha256"}},
+		"restore": {args: []string{"restore", image, restored}, makes: []string{"restored.db"}},
+		"verify":  {args: []string{"verify", "--check", "quick", image}, prints: true},
+	} {
+		for errno, code := range map[string]int{"EIO": codeSpace, "ENOSYS": codeDone} {
+			const call = "sync_file_range"
+			tr.under = g.Command(s.strace("-e", "trace="+call, "-e", "inject="+call+":error="+errno)...)
+			tr.codes, tr.says = []int{code}, []string{"input/output error"}
+			if s.try(tr).injected() == 0 {
+				s.Errorf("%s was not written before fsync", name)
+			}
+			s.clearOut()
 		}
 	}
 }

@@ -64,13 +64,19 @@ func Cached(f *os.File, part Extent) (size int64, known bool) {
 
 // StartWriteBack has the kernel begin to write the dirty pages of a part of f. Clean ones can be
 // dropped.
-func StartWriteBack(f *os.File, part Extent) { syncRange(f, part, unix.SYNC_FILE_RANGE_WRITE) }
+func StartWriteBack(f *os.File, part Extent) error {
+	return syncRange(f, part, unix.SYNC_FILE_RANGE_WRITE)
+}
 
-// AwaitWriteBack waits until what has begun is done.
-func AwaitWriteBack(f *os.File, part Extent) { syncRange(f, part, unix.SYNC_FILE_RANGE_WAIT_BEFORE) }
+// AwaitWriteBack waits until what has begun is done. The kernel tells each error of f once: a later
+// Sync does not return one that this has returned.
+func AwaitWriteBack(f *os.File, part Extent) error {
+	return syncRange(f, part, unix.SYNC_FILE_RANGE_WAIT_BEFORE)
+}
 
-func syncRange(f *os.File, part Extent, flags int) {
-	control(f, func(fd int) error { return unix.SyncFileRange(fd, part.Offset, part.Length, flags) })
+func syncRange(f *os.File, part Extent, flags int) error {
+	err := control(f, func(fd int) error { return unix.SyncFileRange(fd, part.Offset, part.Length, flags) })
+	return os.NewSyscallError("sync_file_range", err)
 }
 
 // ReadAhead has the kernel begin to read a part of f.

@@ -17,10 +17,10 @@ func Cached(*os.File, Extent) (size int64, known bool) { return 0, false }
 func ReadAhead(*os.File, Extent) {}
 
 // StartWriteBack does nothing.
-func StartWriteBack(*os.File, Extent) {}
+func StartWriteBack(*os.File, Extent) error { return nil }
 
 // AwaitWriteBack does nothing.
-func AwaitWriteBack(*os.File, Extent) {}
+func AwaitWriteBack(*os.File, Extent) error { return nil }
 
 // Uncached is nil: this system does not tell.
 func Uncached(*os.File, int64, int64) []Extent { return nil }
