@@ -64,6 +64,19 @@ func TestSnapshotReplaced(t *testing.T) {
 	wantKind(t, err, KindChanged)
 }
 
+// TestSnapshotReplacedInUse: nothing else fails when a database is replaced that an application
+// uses.
+func TestSnapshotReplacedInUse(t *testing.T) {
+	db, other := newWAL(t), newWAL(t)
+	open(t, db, addRows)
+	_, _, err := snapshot(t, db, SnapshotOptions{PagesPerStep: 1, Progress: func(p Progress) {
+		if p.Phase == PhaseCopy {
+			os.Rename(other, db)
+		}
+	}})
+	wantKind(t, err, KindChanged)
+}
+
 // TestSnapshotGuard: what is read without locks is discarded if a process writes meanwhile.
 func TestSnapshotGuard(t *testing.T) {
 	db := newWAL(t)

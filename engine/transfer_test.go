@@ -79,6 +79,18 @@ func TestTransferFails(t *testing.T) {
 	}
 }
 
+// TestTransferIsDurable: what is written elsewhere is on its disk before it has its name.
+func TestTransferIsDurable(t *testing.T) {
+	s, to := newApart(t, t.Context(), SnapshotOptions{})
+	must(t, s.Commit())
+	f, err := os.Open(to)
+	must(t, err)
+	defer f.Close()
+	if n := unwritten(t, f, 0); n > 0 {
+		t.Errorf("%d pages are only in memory", n)
+	}
+}
+
 // TestTransferHangs: nobody waits for a destination that hangs, and what is late is not published.
 func TestTransferHangs(t *testing.T) {
 	t.Parallel()

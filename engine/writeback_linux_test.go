@@ -17,9 +17,6 @@ func TestWriteBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if !onDisk(f) {
-		t.Skip("this file system keeps all files in memory")
-	}
 	const size = 40<<20 + 4096
 	w := keepWriteBack(f, size+1)
 	for left := size; left > 0; left -= 64 << 10 {
@@ -28,17 +25,23 @@ func TestWriteBack(t *testing.T) {
 		}
 	}
 	const whole = size / writeBackPart * writeBackPart
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		var stat unix.Cachestat_t
-		if err := unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{Len: whole}, &stat, 0); err != nil {
-			t.Skip("the kernel does not say what is dirty")
-		}
-		if stat.Dirty == 0 && stat.Writeback == 0 {
-			break
-		}
+	for deadline := time.Now().Add(20 * time.Second); unwritten(t, f, whole) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d pages are dirty, %d are being written", stat.Dirty, stat.Writeback)
+			t.Fatalf("%d pages are not written", unwritten(t, f, whole))
 		}
 	}
 	w.stop()
+}
+
+// unwritten returns how many pages of a part of f the disk does not have yet.
+func unwritten(t *testing.T, f *os.File, size uint64) uint64 {
+	t.Helper()
+	if !onDisk(f) {
+		t.Skip("this file system keeps all files in memory")
+	}
+	var stat unix.Cachestat_t
+	if err := unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{Len: size}, &stat, 0); err != nil {
+		t.Skip("the kernel does not say what is dirty")
+	}
+	return stat.Dirty + stat.Writeback
 }
