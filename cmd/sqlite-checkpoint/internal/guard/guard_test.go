@@ -262,6 +262,8 @@ func TestOutcomes(t *testing.T) {
 		"slow at the end":    {call{Input: 1000, Timeout: time.Second, Script: `cat >/dev/null; sleep 2`}, 0, ""},
 		"slow": {call{Input: 65537, Timeout: patient,
 			Script: `for i in 1 2 3 4 5 6; do head -c 1000 >part; sleep 0.5; done; cat >part`}, 0, ""},
+		"slow, and the pipe full": {call{Input: 200_000, Timeout: patient,
+			Script: `for i in 1 2 3 4 5 6 7 8 9; do head -c 4096 >part; sleep 0.3; done; cat >part`}, 0, ""},
 		"setup refuses":      {call{Setup: []byte("no"), Script: `: >final`}, statusRefused, `refused: "no"`},
 		"setup without data": {call{Setup: []byte{}, Script: `: >final`}, statusRefused, `refused: ""`},
 	} {
