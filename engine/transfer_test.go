@@ -86,7 +86,7 @@ func TestTransferIsDurable(t *testing.T) {
 	f, err := os.Open(to)
 	must(t, err)
 	defer f.Close()
-	if n := unwritten(t, f, 0); n > 0 {
+	if n := testkit.Unwritten(t, f, 0); n > 0 {
 		t.Errorf("%d pages are only in memory", n)
 	}
 }

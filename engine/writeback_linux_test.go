@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // TestWriteBack: what is written to a file goes to the disk at once, not when the kernel writes it
@@ -25,23 +25,10 @@ func TestWriteBack(t *testing.T) {
 		}
 	}
 	const whole = size / writeBackPart * writeBackPart
-	for deadline := time.Now().Add(20 * time.Second); unwritten(t, f, whole) > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); testkit.Unwritten(t, f, whole) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d pages are not written", unwritten(t, f, whole))
+			t.Fatalf("%d pages are not written", testkit.Unwritten(t, f, whole))
 		}
 	}
 	w.stop()
-}
-
-// unwritten returns how many pages of a part of f the disk does not have yet.
-func unwritten(t *testing.T, f *os.File, size uint64) uint64 {
-	t.Helper()
-	if !onDisk(f) {
-		t.Skip("this file system keeps all files in memory")
-	}
-	var stat unix.Cachestat_t
-	if err := unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{Len: size}, &stat, 0); err != nil {
-		t.Skip("the kernel does not say what is dirty")
-	}
-	return stat.Dirty + stat.Writeback
 }

@@ -8,8 +8,14 @@ import (
 
 func TestReadTrailer(t *testing.T) {
 	t.Parallel()
-	for _, format := range []Format{Raw, Zstd} {
-		data, want := encode(t, smallImage(t), WriterOptions{Format: format, Check: "quick"})
+	grows := largeImage(t, 4<<20, noise) // if it is compressed
+	noise(grows[100:2*65536], 1)
+	for _, c := range []struct {
+		format Format
+		image  []byte
+	}{{Raw, smallImage(t)}, {Zstd, smallImage(t)}, {Zstd, grows}} {
+		format := c.format
+		data, want := encode(t, c.image, WriterOptions{Format: format, Check: "quick"})
 		got, err := ReadTrailer(bytes.NewReader(data), int64(len(data)))
 		want.StreamSHA256, want.Proven = Digest{}, false
 		if err != nil || got != want {

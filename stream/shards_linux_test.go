@@ -46,3 +46,23 @@ func TestShardsUnsynced(t *testing.T) {
 		}
 	}
 }
+
+// TestShardsTrailerUnsynced: no shard changes before it is durable that the old trailer is gone.
+func TestShardsTrailerUnsynced(t *testing.T) {
+	dir := t.TempDir()
+	place := must(atomicfile.OpenPlace(dir))
+	defer place.Close()
+	shards := must(OpenShards(place))
+	defer shards.Close()
+	sink := must(shards.NewSink(context.Background(), 1, testShard))
+	defer sink.Close()
+	trailer := filepath.Join(dir, shardTrailerDir, shardTrailerName)
+	err := errors.Join(os.Mkdir(filepath.Dir(trailer), 0o700), os.WriteFile(trailer, nil, 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.WhileUnreadable(t, filepath.Dir(trailer), func() { _, err = sink.begin(true) })
+	if !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("shards may change: %v", err)
+	}
+}

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // openPTY returns the two ends of a new pseudo-terminal.
@@ -89,5 +92,26 @@ func TestFullDevice(t *testing.T) {
 	}
 	if err := s.Commit(); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("Commit = %v", err)
+	}
+}
+
+// TestRedirectedStdout: a file that is standard output is durable when Commit returns.
+func TestRedirectedStdout(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	s, err := OpenSink(t.Context(), "-", SinkOptions{Stdout: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, err = s.Write(make([]byte, 1<<20))
+	if err = errors.Join(err, s.Commit()); err != nil {
+		t.Error(err)
+	}
+	if n := testkit.Unwritten(t, f, 0); n > 0 {
+		t.Errorf("%d pages are only in memory", n)
 	}
 }
