@@ -3,12 +3,15 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -113,5 +116,27 @@ func TestRedirectedStdout(t *testing.T) {
 	}
 	if n := testkit.Unwritten(t, f, 0); n > 0 {
 		t.Errorf("%d pages are only in memory", n)
+	}
+}
+
+// TestFIFOVerySlowReader: of a named pipe, any page that is read within the timeout is progress.
+func TestFIFOVerySlowReader(t *testing.T) {
+	const timeout, page = 2 * time.Second, 4096
+	s, r := openTestFIFO(t, t.Context(), timeout)
+	defer s.Close()
+	capacity, err := unix.FcntlInt(r.Fd(), unix.F_GETPIPE_SZ, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reader sync.WaitGroup
+	defer reader.Wait()
+	reader.Go(func() {
+		for total := 0; total < 10*page; total += page { // then there is room for all of it
+			time.Sleep(timeout / 7)
+			io.ReadFull(r, make([]byte, page))
+		}
+	})
+	if n, err := s.Write(make([]byte, capacity+10*page)); err != nil {
+		t.Errorf("Write = %d, %v", n, err)
 	}
 }
