@@ -52,13 +52,19 @@ func (w *writeBack) run() {
 	for at := int64(0); at < w.size && w.grown(min(at+writeBackPart, w.size)); at += writeBackPart {
 		err := cmp.Or(osfile.StartWriteBack(w.file, part(at)),
 			osfile.AwaitWriteBack(w.file, part(max(at-writeBackPart, 0))))
-		if errors.Is(err, syscall.EIO) || noSpace(err) {
-			w.err = err
-		}
-		if err != nil { // others mean that this system does not offer it
+		if err != nil {
+			if !forbidden(err) {
+				w.err = err
+			}
 			return
 		}
 	}
+}
+
+// forbidden reports whether a sandbox, not the disk, has refused a system call. A disk has many
+// ways to fail: a bad block is ENODATA, a lost connection ENOLINK or ETIMEDOUT.
+func forbidden(err error) bool {
+	return errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EPERM)
 }
 
 // grown waits until the file has this size. It reports false if stop was called.

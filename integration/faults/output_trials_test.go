@@ -109,10 +109,12 @@ func writeBackErrors(s *scene) {
 		"restore": {args: []string{"restore", image, restored}, makes: []string{"restored.db"}},
 		"verify":  {args: []string{"verify", "--check", "quick", image}, prints: true},
 	} {
-		for errno, code := range map[string]int{"EIO": codeSpace, "ENOSYS": codeDone} {
+		for errno, code := range map[string]int{
+			"EIO": codeSpace, "ENODATA": codeSpace, "ENOSYS": codeDone, "EPERM": codeDone,
+		} {
 			const call = "sync_file_range"
 			tr.under = g.Command(s.strace("-e", "trace="+call, "-e", "inject="+call+":error="+errno)...)
-			tr.codes, tr.says = []int{code}, []string{"input/output error"}
+			tr.codes, tr.says = []int{code}, []string{call}
 			if s.try(tr).injected() == 0 {
 				s.Errorf("%s was not written before fsync", name)
 			}

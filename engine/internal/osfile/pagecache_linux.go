@@ -2,6 +2,7 @@ package osfile
 
 import (
 	"cmp"
+	"errors"
 	"os"
 	"unsafe"
 
@@ -63,9 +64,13 @@ func Cached(f *os.File, part Extent) (size int64, known bool) {
 }
 
 // StartWriteBack has the kernel begin to write the dirty pages of a part of f. Clean ones can be
-// dropped.
+// dropped. Pages stay dirty, which is no error, while the kernel lacks memory to write them.
 func StartWriteBack(f *os.File, part Extent) error {
-	return syncRange(f, part, unix.SYNC_FILE_RANGE_WRITE)
+	err := syncRange(f, part, unix.SYNC_FILE_RANGE_WRITE)
+	if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.EAGAIN) {
+		return nil
+	}
+	return err
 }
 
 // AwaitWriteBack waits until what has begun is done. The kernel tells each error of f once: a later
