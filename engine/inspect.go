@@ -160,13 +160,14 @@ func (in *Inspection) read(ctx context.Context, s *sourceFile) (steady bool, err
 		in.JournalMode = "delete"
 	}
 	in.WALResetBug = in.JournalMode == "wal" && hasWALResetBug(newestHeader(before, contents).SQLiteVersion)
-	if in.foreignWAL = ""; wal.NonEmpty() {
-		in.foreignWAL = foreignLog(before, contents, wal.Size)
-	}
 	if err := s.readHeader(); err != nil {
 		return false, err
 	}
-	return s.header == before && !contents.Restarted(wal), nil
+	steady = s.header == before && !contents.Restarted(wal)
+	if in.foreignWAL = ""; steady && wal.NonEmpty() {
+		in.foreignWAL = foreignLog(before, contents, wal.Size)
+	}
+	return steady, nil
 }
 
 // readWAL reads the -shm first, so that every frame it counts is still found in the WAL.

@@ -184,12 +184,14 @@ func (w *walWalker) commit(pages uint32) {
 	}
 }
 
-// Restarted reports whether the header has changed since the WAL was read.
+// Restarted reports whether the header has changed since the WAL was read, or the file has become
+// shorter since it was opened.
 func (c *WAL) Restarted(wal AuxFile) bool {
 	if wal.File == nil {
 		return false
 	}
 	var now [WALHeaderSize]byte
 	_, err := wal.File.ReadAt(now[:], 0)
-	return ignoreEOF(err) != nil || now != c.Start
+	info, errStat := wal.File.Stat()
+	return ignoreEOF(err) != nil || now != c.Start || errStat != nil || info.Size() < wal.Size
 }

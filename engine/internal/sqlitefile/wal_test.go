@@ -118,6 +118,9 @@ func TestWALStartedOver(t *testing.T) {
 	if !c.Restarted(wal) {
 		t.Error("truncation is not seen")
 	}
+	if c, err = ReadWAL(t.Context(), wal.File, wal.Size, 512); err != nil || !c.Restarted(wal) {
+		t.Errorf("truncation before the WAL was read is not seen: %v", err)
+	}
 }
 
 func TestWALFlatMemory(t *testing.T) {
