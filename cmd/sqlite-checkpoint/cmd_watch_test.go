@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
 // A watching is a watch that runs in the background, on databases in a directory of its own. Its
@@ -232,6 +234,21 @@ func TestWatchAsPID1(t *testing.T) {
 	time.Sleep(time.Second) // CMD has had its TERM, and only what it has started is left
 	w.touch("go")
 	w.until("CMD was tried again", func() bool { log, _ := os.ReadFile(w.path("log")); return len(log) > 1 })
+}
+
+// As PID 1 of a container, watch waits for what CMD leaves, even in a session of its own, and still
+// learns how CMD itself has exited.
+func TestWatchWaitsForOrphans(t *testing.T) {
+	testkit.NeedsRoot(t)
+	w := newWatching(t, "a")
+	w.under = []string{"unshare", "--pid", "--fork", "--kill-child", "--mount-proc"}
+	w.start("grep -l ') Z 1 ' /proc/[0-9]*/stat >>zombies; setsid sleep 0.1 & echo >>log; exit 7", "--each", "--json")
+	w.until("CMD has failed three times", func() bool {
+		return strings.Count(strings.Join(w.said(), "\n"), `"status":7`) >= 3
+	})
+	if zombies, err := os.ReadFile(w.path("zombies")); err != nil || len(zombies) > 0 {
+		t.Errorf("%v, zombies: %s", err, zombies)
+	}
 }
 
 // Exit statuses 2 and 3 will not change by themselves, so each is reported once.

@@ -87,13 +87,35 @@ func (w *watcher) exit(end childEnd) {
 	if c.termed && c.status == 0 {
 		c.status = exitSignal + int(syscall.SIGTERM) // before it had done its work
 	}
-	if alive := c.alive(); !c.termed || !alive {
+	if w.reap(); !c.termed || !c.alive() {
 		w.ended(c, time.Now())
 	}
 }
 
-// enforce asks children to exit, and kills them, when it is time.
+// reap waits for the processes that CMDs have left, if this process is their parent, as PID 1 of a
+// container is. CMD itself is waited for where it was started.
+func (w *watcher) reap() {
+	if os.Getpid() != 1 {
+		return
+	}
+	for pid := exitedChild(); pid > 0 && !w.runs(pid); pid = exitedChild() {
+		syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+	}
+}
+
+// runs reports whether a CMD that is not known to have exited has this process ID.
+func (w *watcher) runs(pid int) bool {
+	for c := range w.children {
+		if c.process.Pid == pid && !c.exited {
+			return true
+		}
+	}
+	return false
+}
+
+// enforce asks children to exit, and kills them, when it is time. It waits for what they have left.
 func (w *watcher) enforce(now time.Time) {
+	w.reap()
 	for c := range w.children {
 		switch {
 		case c.exited:
@@ -115,14 +137,8 @@ func (w *watcher) enforce(now time.Time) {
 // signal sends a signal to CMD's process group.
 func (c *child) signal(s syscall.Signal) { syscall.Kill(-c.process.Pid, s) }
 
-// alive reports whether anything is left of CMD's process group, after CMD itself has exited. As
-// PID 1 of a container this process is the parent of all that is left, and must wait for it.
-func (c *child) alive() bool {
-	for reaped := 1; reaped > 0; {
-		reaped, _ = syscall.Wait4(-c.process.Pid, nil, syscall.WNOHANG, nil)
-	}
-	return syscall.Kill(-c.process.Pid, 0) == nil
-}
+// alive reports whether anything is left of CMD's process group, after CMD itself has exited.
+func (c *child) alive() bool { return syscall.Kill(-c.process.Pid, 0) == nil }
 
 // groupPoll is how often to look whether what CMD has started has ended, too.
 const groupPoll = 100 * time.Millisecond
