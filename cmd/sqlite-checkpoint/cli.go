@@ -218,20 +218,15 @@ func aliased(command *kong.Context) string {
 
 // plainUsage rewords messages of kong. commanded reports that a command was recognized.
 func plainUsage(message string, commanded bool) string {
-	if flag, value, found := strings.Cut(message, `: expected duration but got "`); found {
-		value, _, _ = strings.Cut(value, `"`)
-		if _, err := strconv.ParseFloat(value, 64); err == nil {
-			return flag + ": give a unit, as in " + value + "s"
-		}
+	if flag, problem, found := strings.Cut(message, ": expected "); found {
+		return flag + plainValue(problem)
 	}
-	if flag, got, found := strings.Cut(message, ": expected "); found && strings.Contains(got, `but got "EOL"`) {
-		return flag + " needs a value"
-	} else if _, value, found := strings.Cut(got, `but got "`); found && strings.Contains(value, `" (short flag)`) {
-		value, _, _ = strings.Cut(value, `"`)
-		return flag + " needs a value, and " + value + " is a flag"
+	if name, values, found := strings.Cut(message, ` must be one of "`); found {
+		values, _, _ = strings.Cut(values, " but got ")
+		return plainName(name) + ": must be one of " + strings.NewReplacer(`"`, "", ",", ", ").Replace(values)
 	}
 	if name, found := strings.CutPrefix(message, "expected "); found && commanded {
-		return "missing argument: " + strings.ToUpper(strings.NewReplacer(`"`, "", "<", "", ">", "").Replace(name))
+		return "missing argument: " + plainName(name)
 	}
 	if strings.HasPrefix(message, "expected one of ") {
 		return "no command given"
@@ -240,6 +235,34 @@ func plainUsage(message string, commanded bool) string {
 		return "no such command: " + name
 	}
 	return message
+}
+
+// plainName returns the name of a flag, or of arguments as the help writes them.
+func plainName(name string) string {
+	if strings.HasPrefix(name, "-") {
+		return name
+	}
+	return strings.ToUpper(strings.NewReplacer(`"`, "", "<", "", ">", "").Replace(name))
+}
+
+// plainValue rewords what kong says of a flag's value: what it expects, and what it got.
+func plainValue(problem string) string {
+	kind, got, _ := strings.Cut(problem, " but got ")
+	value, rest, _ := strings.Cut(strings.TrimPrefix(got, `"`), `"`)
+	_, notANumber := strconv.ParseFloat(value, 64)
+	switch {
+	case value == "EOL":
+		return " needs a value"
+	case kind != "string value" && len(value) > 1 && value[0] == '-' && strings.Contains(".0123456789", value[1:2]):
+		return ": must not be negative"
+	case strings.Contains(rest, "flag)"):
+		return " needs a value, and " + value + " looks like a flag"
+	case kind == "duration" && notANumber == nil:
+		return ": give a unit, as in " + value + "s"
+	case kind == "duration":
+		return ": must be a duration, such as 30s, 15m or 24h"
+	}
+	return ": expected " + problem
 }
 
 // parsed returns what kong had parsed of a command line before it failed. It may be nil.

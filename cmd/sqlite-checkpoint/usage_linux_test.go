@@ -20,6 +20,24 @@ DB and DEST must not be empty
 a timeout must not be negative
 	backup a.db b.db --busy-timeout=-1s
 	backup a.db b.db --timeout=-1s
+--busy-timeout: must be a duration, such as 30s, 15m or 24h
+	backup a.db b.db --busy-timeout soon
+	backup a.db b.db --busy-timeout 1d
+	backup a.db b.db --busy-timeout=
+	backup a.db b.db --busy-timeout -
+--busy-timeout: give a unit, as in 1.5s
+	backup a.db b.db --busy-timeout 1.5
+--busy-timeout: must not be negative
+	backup a.db b.db --busy-timeout -1s
+	backup a.db b.db --busy-timeout=-1
+--pages-per-step: must not be negative
+	backup a.db b.db --pages-per-step -1
+--busy-timeout needs a value, and --zstd looks like a flag
+	backup a.db b.db --busy-timeout --zstd
+--busy-timeout needs a value, and -q looks like a flag
+	backup a.db b.db --busy-timeout -q
+--sidecar needs a value, and -5 looks like a flag
+	backup a.db b.db --sidecar -5
 --level needs --zstd
 	backup a.db - --level 3
 --level 23: it must be 1 to 22, fastest, default, better or best
@@ -69,7 +87,7 @@ shards have a trailer and no sidecar: leave out --sidecar, --no-sidecar and --no
 	backup a.db dir --shards 4KiB --sidecar x
 	backup a.db dir --shards 4KiB --no-sidecar
 	backup a.db dir --shards 4KiB --no-trailer
---check must be one of "auto","quick","full","none" but got "some"
+--check: must be one of auto, quick, full, none
 	backup a.db b.db --check some
 --report none/r: its directory does not exist
 	backup a.db b.db --report none/r
@@ -177,7 +195,7 @@ restore: unexpected argument cat
 	restore a.db b.db --owner no-such-user
 --owner :no-such-group: there is no group no-such-group
 	restore a.db b.db --owner :no-such-group
---check must be one of "auto","quick","full" but got "none"
+--check: must be one of auto, quick, full
 	restore a.db b.db --check none
 --busy-timeout must not be negative
 	checkpoint a.db --busy-timeout=-1s
@@ -221,7 +239,7 @@ watch: --jobs needs --each
 	watch a.db --state none/state -- true
 --state a.db/state: its directory does not exist
 	watch a.db --state a.db/state -- true
-<shell> must be one of "bash","zsh","fish" but got "csh"
+SHELL: must be one of bash, zsh, fish
 	completion csh
 no such command: frobnicate
 	help frobnicate
