@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,8 +65,18 @@ func (o *operands) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
-// A jobCount is how many databases are copied at a time.
+// A jobCount is how many databases are copied, or commands run, at a time; 0 if it was not given.
 type jobCount int
+
+// UnmarshalText is called by kong.
+func (j *jobCount) UnmarshalText(b []byte) error {
+	n, err := strconv.Atoi(string(b))
+	if err != nil || n < 1 {
+		return errors.New("must be a number, at least 1")
+	}
+	*j = jobCount(n)
+	return nil
+}
 
 func (j jobCount) orDefault() int { return cmp.Or(int(j), min(runtime.NumCPU(), 4)) }
 
@@ -74,8 +85,6 @@ func (cmd *shadowCmd) Validate() error {
 	switch {
 	case cmd.BusyTimeout < 0 || cmd.Grace < 0:
 		return errors.New("a time must not be negative")
-	case cmd.Jobs < 0:
-		return errors.New("--jobs must be at least 1")
 	case cmd.Stage == "" && cmd.mentions(stageMark):
 		return errors.New(stageMark + " needs --stage DIR")
 	case cmd.mentions(excludeMark) && !cmd.mentions(stageMark):

@@ -18,7 +18,7 @@ type watchCmd struct {
 	Poll    time.Duration `default:"10s" help:"Time between looks at the databases (default: ${default})."`
 	AtLeast time.Duration `placeholder:"TIME" help:"Run CMD after this time even if nothing was committed."`
 	Each    bool          `help:"Run CMD for each changed database, with {db} and {name} in its arguments."`
-	Jobs    int           `short:"j" default:"1" placeholder:"N" help:"With --each: CMDs run at a time (default: 1)."`
+	Jobs    jobCount      `short:"j" default:"1" placeholder:"N" help:"With --each: CMDs run at a time (default: 1)."`
 	Once    bool          `help:"Look once, run CMD for what has changed, and exit: for cron and timers."`
 	State   string        `placeholder:"FILE" help:"${state_help}"`
 	Shard   string        `placeholder:"I/N" help:"${shard_help}"`
@@ -59,8 +59,6 @@ func (cmd *watchCmd) Validate() error {
 		return errors.New("a time must not be negative")
 	case cmd.Poll < 100*time.Millisecond:
 		return errors.New("--poll must be at least 100ms")
-	case cmd.Jobs < 1:
-		return errors.New("--jobs must be at least 1")
 	case cmd.Jobs > 1 && !cmd.Each:
 		return errors.New("--jobs needs --each")
 	}

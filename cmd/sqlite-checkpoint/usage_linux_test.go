@@ -120,8 +120,12 @@ a.db is not a directory: backup and pipe copy a single database
 shadow: a time must not be negative
 	shadow dir --busy-timeout=-1s -- true
 	shadow dir --grace=-1s -- true
-shadow: --jobs must be at least 1
+--jobs: must be a number, at least 1
+	shadow dir --jobs 0 -- true
 	shadow dir --jobs=-1 -- true
+	shadow dir --jobs many -- true
+	watch dir --each --jobs 0 -- true
+	watch dir --each --jobs many -- true
 shadow: {stage} needs --stage DIR
 	shadow dir -- cp {stage} x
 	shadow dir -- cp {exclude} {stage}
@@ -223,8 +227,6 @@ watch: a time must not be negative
 	watch dir --grace=-1s -- true
 watch: --poll must be at least 100ms
 	watch dir --poll 99ms -- true
-watch: --jobs must be at least 1
-	watch dir --each --jobs 0 -- true
 watch: --jobs needs --each
 	watch dir --jobs 2 -- true
 --shard: "0/0" is not I/N, with I from 0 to N-1

@@ -90,7 +90,7 @@ func (w *watcher) turn(ctx context.Context) {
 		w.look(ctx, now)
 	}
 	w.enforce(now)
-	for len(w.children) < w.Jobs {
+	for len(w.children) < int(w.Jobs) {
 		j := w.schedule.NextDue(now)
 		if j == nil {
 			break
@@ -173,7 +173,7 @@ func (w *watcher) wakeAt() time.Time {
 	if w.Once || w.looking {
 		next = time.Now().Add(time.Hour)
 	}
-	if len(w.children) < w.Jobs {
+	if len(w.children) < int(w.Jobs) {
 		if at, ok := w.schedule.Next(); ok {
 			consider(slices.MaxFunc([]time.Time{at, time.Now()}, time.Time.Compare))
 		}
@@ -253,7 +253,7 @@ func (w *watcher) notify(now time.Time) {
 		w.aliveAt = now.Add(w.alive)
 		daemon.SdNotify(false, daemon.SdNotifyWatchdog)
 	}
-	if w.result.Databases > countOften && len(w.children) == w.Jobs && now.Before(w.countAt) {
+	if w.result.Databases > countOften && len(w.children) == int(w.Jobs) && now.Before(w.countAt) {
 		return
 	}
 	w.countAt = now.Add(time.Second)

@@ -679,4 +679,7 @@ var table = []mutant{
 		`o.how = sourceState{walHeader: state.walHeader, wal: state.wal, shm: true}.access()`},
 	{"a fixed version of SQLite is blamed", "./engine TestWALResetBug",
 		`if version >= fixed && version/minor == fixed/minor {`, `if version == fixed {`},
+	{"--jobs 0 is taken for the default", "./cmd/sqlite-checkpoint TestUsageErrors",
+		"if err != nil || n < 1 {\nreturn errors.New(\"must be a number, at least 1\")",
+		"if err != nil || n < 0 {\nreturn errors.New(\"must be a number, at least 1\")"},
 }
