@@ -26,6 +26,7 @@ const (
 	stopExclusive = "stop that program first: with locking_mode=EXCLUSIVE it never releases its lock"
 	startReader   = "start the reader, or allow more time with --timeout"
 	fetchAgain    = "fetch it again, or take another backup"
+	keepGoing     = "--keep-going leaves it out; "
 )
 
 // commandHints replace the hints of the table for some commands, whose flags they can name.
@@ -38,8 +39,7 @@ var commandHints = []struct {
 	{"backup snapshot pipe shadow checkpoint", engine.KindExclusive,
 		stopExclusive + "; if it only commits often, raise --busy-timeout"},
 	{"backup snapshot pipe", engine.KindCorrupt, "--check none still copies what can be read, for sqlite3's .recover"},
-	{"shadow", engine.KindCorrupt,
-		"--keep-going leaves it out; backup --check none saves what can be read, for sqlite3's .recover"},
+	{"shadow", engine.KindCorrupt, keepGoing + "backup --check none saves what can be read, for sqlite3's .recover"},
 	{"shadow", engine.KindNoSpace, "make room there, or use another directory with --stage"},
 	{"shadow", engine.KindTemp, "use another directory with --stage"},
 	{"verify restore", engine.KindCorrupt, "use another backup; sqlite3's .recover may save a part of this one"},
@@ -64,7 +64,7 @@ func advice(command string, r row, err error) string {
 	}
 	if r.kind == engine.KindCorrupt && !isCheck(err) && command != "verify" && command != "restore" {
 		if command == "shadow" {
-			return "--keep-going leaves it out; " + notEvenUnchecked
+			return keepGoing + notEvenUnchecked
 		}
 		return notEvenUnchecked
 	}

@@ -121,6 +121,7 @@ func (r *shadowResult) lines() []string {
 // finding for each.
 func (s *shadowRun) failure() error {
 	var worst row
+	var hint string
 	var findings []string
 	for _, c := range s.copies {
 		if c.Err == nil {
@@ -128,7 +129,7 @@ func (s *shadowRun) failure() error {
 		}
 		findings = append(findings, c.Err.Error())
 		if r := classify(c.Err); worst.kind == "" || severity(r) > severity(worst) {
-			worst = r
+			worst, hint = r, advice("shadow", r, c.Err)
 		}
 	}
 	if len(findings) == 0 {
@@ -136,11 +137,11 @@ func (s *shadowRun) failure() error {
 	}
 	what := "CMD was not started"
 	if s.KeepGoing {
-		what = "CMD did not see them"
+		what, hint = "CMD did not see them", strings.TrimPrefix(hint, keepGoing)
 	}
 	err := fmt.Errorf("shadow %s: %d of %s could not be copied; %s",
 		strings.Join(s.Dirs, " "), len(findings), plural(len(s.copies), "database", "databases"), what)
-	return &fault{kind: worst.kind, err: err, findings: findings}
+	return &fault{kind: worst.kind, err: err, hint: hint, findings: findings}
 }
 
 // severity orders failures: those that another run cannot fix count most.
