@@ -26,6 +26,7 @@ const (
 	stopExclusive = "stop that program first: with locking_mode=EXCLUSIVE it never releases its lock"
 	startReader   = "start the reader, or allow more time with --timeout"
 	fetchAgain    = "fetch it again, or take another backup"
+	findMount     = "check the path, and whether its file system is mounted"
 	keepGoing     = "--keep-going leaves it out; "
 )
 
@@ -101,6 +102,8 @@ func caseHint(kind engine.Kind, err error) string {
 	case kind == engine.KindTemp && errors.Is(err, fs.ErrNotExist):
 		return "create the directory first"
 	case !errors.As(err, &known):
+	case kind == engine.KindMissing && (known.Op == "search" || known.Op == "watch"):
+		return findMount
 	case kind == engine.KindMissing && known.Path == "-":
 		return "name a file: restore turns a stream on stdin into a database"
 	case kind != engine.KindNotDatabase:

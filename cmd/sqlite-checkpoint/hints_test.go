@@ -98,6 +98,9 @@ func TestAdvice(t *testing.T) {
 		{"info", failed(engine.KindMissing, "open", "-", nil), "name a file: restore turns a stream on stdin " +
 			"into a database"},
 		{"info", failed(engine.KindMissing, "open", "x", nil), "check the path; a missing database is never created"},
+		{"shadow doctor", failed(engine.KindMissing, "search", "x", nil), findMount},
+		{"shadow doctor", failed(engine.KindMissing, "search", "-", nil), findMount},
+		{"watch", failed(engine.KindMissing, "watch", "x", nil), findMount},
 		{"backup", failed(engine.KindNoSpace, "copy", "x", syscall.EFBIG), "raise the limit of a file's size with " +
 			"ulimit -f, or LimitFSIZE in a systemd unit"},
 		{"restore", failed(engine.KindNoSpace, "copy", "x", syscall.ENOSPC), "make room there"},

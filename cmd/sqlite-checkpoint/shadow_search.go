@@ -38,7 +38,7 @@ func (s *shadowRun) search(ctx context.Context) error {
 func noDatabase(dirs string) error {
 	return &fault{
 		kind: engine.KindMissing, err: fmt.Errorf("search %s: no SQLite database", dirs),
-		hint: "check the path, and whether its file system is mounted",
+		hint: findMount,
 	}
 }
 
