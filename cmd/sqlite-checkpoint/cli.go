@@ -202,8 +202,12 @@ func parseFault(err error) error {
 	}
 	message := plainUsage(parse.Error(), name != "")
 	message = strings.TrimPrefix(message, aliased(parse.Context))
-	if message == "missing argument: CMD ..." {
+	switch {
+	case message == "missing argument: CMD ...":
 		return withoutCommand(parse.Context)
+	case strings.HasPrefix(message, "missing argument: ") && fromNothing(parse.Context.Args):
+		usage := map[string]string{"verify ": "verify --from-command", "restore ": "restore --from-command DB"}
+		return missingCommand(usage[name])
 	}
 	return &fault{kind: kindUsage, err: errors.New(message), hint: "see " + program + " " + name + "--help"}
 }

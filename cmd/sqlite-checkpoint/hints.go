@@ -163,6 +163,13 @@ func withoutCommand(parsed *kong.Context) error {
 	return missingCommand(command.Name + " " + operand)
 }
 
+// fromNothing reports whether a command line has --from-command, but no CMD: kong says then that SRC
+// or DB is missing.
+func fromNothing(args []string) bool {
+	at := slices.Index(args, "--")
+	return slices.Contains(args, "--from-command") && (at < 0 || at == len(args)-1)
+}
+
 // insteadOf returns a hint for a destination that is a symbolic link or a directory.
 func insteadOf(destination string) string {
 	if target, err := os.Readlink(destination); err == nil {

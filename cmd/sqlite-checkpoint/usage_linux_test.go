@@ -161,8 +161,16 @@ verify: unexpected argument cat
 	verify a.db --sha256 xyz
 verify .: it is a directory without .sqlite-checkpoint.sha256
 	verify .
-missing argument: SRC
+missing argument: CMD, after --
 	verify --from-command
+	verify --from-command --
+	restore --from-command
+	restore --from-command c.db
+	restore --from-command c.db --
+missing argument: DB
+	restore --from-command -- cat
+missing argument: SRC
+	verify
 DB is empty
 	restore a.db ''
 	checkpoint ''
