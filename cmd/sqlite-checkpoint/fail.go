@@ -154,7 +154,7 @@ var kinds = []row{
 
 	{kindNoGuard, exitOther, "write a file with backup, and let CMD read that", guard.ErrUnavailable},
 	{kindCommandFailed, exitOther, "", nil},
-	{kindNotExecutable, exitNotExecutable, "", nil},
+	{kindNotExecutable, exitNotExecutable, "name a program: a script needs chmod +x, and #! in its first line", nil},
 	{kindNotFound, exitNotFound, "give its path, or check PATH", nil},
 
 	{kindNamespace, exitOther, "", nil},
