@@ -38,7 +38,7 @@ func (f attributeFlags) apply(opts *engine.InstallOptions) error {
 	if f.Mode != "" {
 		mode, err := strconv.ParseUint(f.Mode, 8, 32)
 		if err != nil || mode == 0 || mode > uint64(fs.ModePerm) {
-			return usagef("--mode %s: it must be an octal number, such as 0640", f.Mode)
+			return usagef("--mode %s: it must be an octal number up to 0777, such as 0640", f.Mode)
 		}
 		opts.Mode, opts.ACL = fs.FileMode(mode), nil
 	}

@@ -197,11 +197,11 @@ restore: unexpected argument cat
 	restore a.db b.db --like none
 --like dir: it is not a regular file
 	restore a.db b.db --like dir
---mode 0: it must be an octal number, such as 0640
+--mode 0: it must be an octal number up to 0777, such as 0640
 	restore a.db b.db --mode 0
---mode 1000: it must be an octal number, such as 0640
+--mode 1000: it must be an octal number up to 0777, such as 0640
 	restore a.db b.db --mode 1000
---mode 8: it must be an octal number, such as 0640
+--mode 8: it must be an octal number up to 0777, such as 0640
 	restore a.db b.db --mode 8
 --owner no-such-user: there is no user no-such-user
 	restore a.db b.db --owner no-such-user
