@@ -111,7 +111,7 @@ func readManifest(dir string) (list []listing, err error) {
 		}
 		return nil, &fault{
 			kind: kindUsage, err: fmt.Errorf("verify %s: it is a directory without %s", dir, manifestName),
-			hint: "shadow makes one; name a file to verify that file",
+			hint: "shadow makes one; list --verify proves dated copies; name a file to verify that file",
 		}
 	}
 	if err != nil {
