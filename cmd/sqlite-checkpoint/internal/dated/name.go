@@ -108,5 +108,5 @@ func Choose(databases []string, name string) (string, error) {
 	case len(databases) == 0:
 		return "", errors.New("there is no dated copy")
 	}
-	return "", fmt.Errorf("no database of that name: there is %s", strings.Join(databases, ", "))
+	return "", fmt.Errorf("no copies of a database of that name, only of %s", strings.Join(databases, ", "))
 }
