@@ -122,7 +122,7 @@ func caseHint(kind engine.Kind, err error) string {
 // databaseOf is the database that a file belongs to by its name, empty if there is none.
 func databaseOf(path string) string {
 	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
-		if database, found := strings.CutSuffix(path, suffix); found && beginsWith(database, "SQLite format 3\x00") {
+		if database, found := strings.CutSuffix(path, suffix); found && beginsWith(database, databaseMagic) {
 			return database
 		}
 	}
@@ -170,19 +170,27 @@ func fromNothing(args []string) bool {
 	return slices.Contains(args, "--from-command") && (at < 0 || at == len(args)-1)
 }
 
-// insteadOf returns a hint for a destination that is a symbolic link or a directory.
+// insteadOf returns a hint for a destination that exists and is no regular file.
 func insteadOf(destination string) string {
 	if target, err := os.Readlink(destination); err == nil {
 		return "it is a symbolic link: name the file itself, " + target
 	}
-	if info, err := os.Stat(destination); err == nil && info.IsDir() {
+	info, err := os.Stat(destination)
+	switch {
+	case err != nil || info.Mode().IsRegular():
+		return ""
+	case info.IsDir():
 		return "it is a directory: name a file in it, such as " + filepath.Join(destination, "app.db")
 	}
-	return ""
+	return "it is a device, a pipe or a socket: name a new file"
 }
 
-// zstdMagic begins a compressed stream: RFC 8878, 3.1.1.
-const zstdMagic = "\x28\xb5\x2f\xfd"
+const (
+	// zstdMagic begins a compressed stream: RFC 8878, 3.1.1.
+	zstdMagic = "\x28\xb5\x2f\xfd"
+	// databaseMagic begins a database: https://sqlite.org/fileformat.html, 1.3.1.
+	databaseMagic = "SQLite format 3\x00"
+)
 
 func isEmpty(path string) bool {
 	info, err := os.Stat(path)

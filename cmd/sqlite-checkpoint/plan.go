@@ -72,20 +72,28 @@ func (j *job) probe() (err error) {
 	j.target, err = stream.ProbeTarget(j.dest, j.con.stdout)
 	if j.target == stream.NewFile || err != nil && j.dest != "-" {
 		if known := engine.CheckDestination(j.source, j.dest); known != nil {
-			missing := missingSource(j.source, "DB comes first, then DEST")
-			if missing != nil && errors.Is(known, engine.KindExists) {
-				return missing
-			}
-			if hint := insteadOf(j.dest); hint != "" && errors.Is(known, engine.KindExists) {
-				return &fault{kind: engine.KindExists, err: known, hint: hint}
-			}
-			return known
+			return j.inTheWay(known)
 		}
 	}
 	if err != nil {
 		return j.destinationFault(fmt.Errorf("open destination %s: %w", j.dest, err))
 	}
 	return nil
+}
+
+// inTheWay adds a hint to the error for a destination that cannot be created.
+func (j *job) inTheWay(err error) error {
+	if !errors.Is(err, engine.KindExists) {
+		return err
+	}
+	if missing := missingSource(j.source, "DB comes first, then DEST"); missing != nil {
+		return missing
+	}
+	hint := insteadOf(j.dest)
+	if hint == "" && beginsWith(j.dest, databaseMagic) { // it may be the live one
+		hint = "choose another name, and check the order: DB comes first, then DEST"
+	}
+	return &fault{kind: engine.KindExists, err: err, hint: hint}
 }
 
 // missingSource fails if source does not exist. If the destination does, the user may have swapped

@@ -87,7 +87,7 @@ func (s *shadowRun) outside(link string) (target string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	return target, info.IsDir() || info.Mode().IsRegular() && beginsWith(target, "SQLite format 3\x00")
+	return target, info.IsDir() || info.Mode().IsRegular() && beginsWith(target, databaseMagic)
 }
 
 // inside reports whether a clean path is dir or below it.
