@@ -155,6 +155,9 @@ func (p *plan) checkNames() error {
 	if p.sidecarPath == "" {
 		return nil
 	}
+	if p.sidecarPath == "-" {
+		return usagef("--sidecar writes a file, not stdout: name FILE (./- for a file of that name)")
+	}
 	for _, database := range []string{p.source, p.dest} {
 		if belongsTo(p.sidecarPath, database) {
 			return usagef("--sidecar %s: the name belongs to %s", p.sidecarPath, database)

@@ -71,6 +71,9 @@ func (r *report) check() error {
 	if r == nil {
 		return nil
 	}
+	if r.path == "-" {
+		return usagef("--report writes a file, not stdout: name FILE (./- for a file of that name)")
+	}
 	if info, err := os.Stat(filepath.Dir(r.path)); err != nil || !info.IsDir() {
 		err := fmt.Errorf("--report %s: its directory does not exist", r.path)
 		return &fault{kind: kindUsage, err: err, hint: "create the directory first"}

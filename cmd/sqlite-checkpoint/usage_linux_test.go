@@ -48,6 +48,10 @@ use --sidecar or --no-sidecar, not both
 	backup a.db b.zst --zstd --no-trailer
 	backup a.db - --no-trailer
 	pipe a.db --no-trailer -- cat
+--sidecar writes a file, not stdout: name FILE (./- for a file of that name)
+	backup a.db c.db --sidecar -
+	backup a.db - --sidecar -
+	pipe a.db --sidecar - -- cat
 --sidecar c.db: the name belongs to c.db
 	backup a.db c.db --sidecar c.db
 --sidecar a.db-wal: the name belongs to a.db
@@ -89,6 +93,9 @@ shards have a trailer and no sidecar: leave out --sidecar, --no-sidecar and --no
 	backup a.db dir --shards 4KiB --no-trailer
 --check: must be one of auto, quick, full, none
 	backup a.db b.db --check some
+--report writes a file, not stdout: name FILE (./- for a file of that name)
+	backup a.db c.db --report -
+	info a.db --report=-
 --report none/r: its directory does not exist
 	backup a.db b.db --report none/r
 --report a.db/r: its directory does not exist
