@@ -109,7 +109,7 @@ func (f *queryFlags) ask(ctx context.Context, image *engine.Image) (results []qu
 		result := queryResult{Query: text(sql), Row: cells(answer.Row), Elapsed: millis(answer.Elapsed)}
 		results = append(results, result)
 		if !answer.Holds() {
-			wrong = append(wrong, fmt.Sprintf("%s: %s", sql, rowText(result.Row)))
+			wrong = append(wrong, fmt.Sprintf("%s returned %s", sql, rowText(result.Row)))
 		}
 	}
 	if len(wrong) > 0 {
