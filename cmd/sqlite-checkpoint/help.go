@@ -46,8 +46,8 @@ var longHelp = map[string]string{
 
 	"verify_check_help": "Also run SQLite's check: none, auto, quick or full " +
 		"(default: none; auto with --query and --against).",
-	"query_help": "Query the image with one SELECT; the first value of its first row must be neither NULL, " +
-		"0 nor ''. Repeatable.",
+	"query_help": "Query the image with one SELECT; the first value of its first row must not be NULL, 0 or " +
+		"empty. Repeatable.",
 
 	"set_aside_help": "First rename an existing DB, with its -wal, -shm and -journal, to a dated name; " +
 		"fails if a process has it open. The new DB gets its owner, mode and ACL.",
