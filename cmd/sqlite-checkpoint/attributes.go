@@ -15,7 +15,7 @@ import (
 // attributeFlags are the owner and the mode of a restored database.
 type attributeFlags struct {
 	Like  string `placeholder:"FILE" help:"Give DB the owner, mode and ACL of FILE."`
-	Mode  string `placeholder:"MODE" help:"Give DB this mode, in octal; default 0600."`
+	Mode  string `placeholder:"MODE" help:"Give DB this mode, in octal (default: 0600)."`
 	Owner string `placeholder:"USER[:GROUP]" help:"Give DB this owner, by name or number (GROUP: the user's)."`
 }
 

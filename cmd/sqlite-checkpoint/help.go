@@ -37,7 +37,7 @@ var longHelp = map[string]string{
 
 	"keep_going_help": "Run CMD even if databases could not be copied: they are absent then, " +
 		"and the exit status is that of the worst of them.",
-	"modes":        "passive, full, restart or truncate (default: passive).",
+	"modes":        "Kind of checkpoint: passive, full, restart or truncate (default: passive).",
 	"metrics_help": "Update last success, status and size in FILE, which must end in .prom, for Prometheus.",
 	"shards_help":  "Keep the stream in DIR as files of SIZE, such as 64KiB: only those that change are written.",
 
