@@ -30,8 +30,9 @@ type watchCmd struct {
 
 func (*watchCmd) Help() string {
 	return `Looks at the databases from time to time, by stat(2) alone, and runs CMD when one of them has changed since
-CMD last succeeded. Directories are searched again at every look; a database is found by its content. On network file
-systems, where stat(2) cannot be relied on, databases count as changed at every look.
+CMD last succeeded: two seconds after the commit at the earliest. Directories are searched again at every look;
+a database is found by its content. On network file systems, where stat(2) cannot be relied on, databases count as
+changed at every look.
 
   sqlite-checkpoint watch --every 15m /srv/app -- sqlite-checkpoint shadow /srv/app -- restic backup /srv/app
   sqlite-checkpoint watch --every 1h --each --jobs 4 /srv/tenants -- \
