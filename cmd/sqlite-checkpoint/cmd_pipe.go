@@ -27,10 +27,10 @@ type pipeCmd struct {
 func (*pipeCmd) Help() string {
 	return `CMD starts once the copy of DB has passed its check, and reads the stream from its stdin. If the stream
 breaks, or this program is killed, CMD and everything it has started are killed before the pipe is closed: CMD cannot
-take a truncated stream for a whole one. CMD itself gets TERM first. Only if this program and its guard process
-("command-guard") get SIGKILL at the same instant may CMD, or what it has started, take the break for the end; verify
-and restore refuse that stream, which has no trailer. A program at the far end of a network connection is out of
-reach: it has to prove the stream itself.
+take a truncated stream for a whole one. CMD itself gets TERM first. There is one exception: if this program and its
+guard process ("command-guard") get SIGKILL at the same instant, CMD, or what it has started, may take the break for the
+end; verify and restore refuse that stream, which has no trailer. A program at the far end of a network connection is
+out of reach: it has to prove the stream itself.
 
 From then on the terminal shows CMD's output and progress. CMD cannot ask for a password there, and Ctrl-C and Ctrl-Z
 act on this program alone. If CMD fails, its exit status is also that of this program, and the error says so.

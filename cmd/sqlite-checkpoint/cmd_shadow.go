@@ -37,8 +37,8 @@ that it creates in such a directory is lost, with exit status 7.
 
 Without --stage the copies are in a private directory .sqlite-checkpoint-stage-*, in DIR's parent if it can be created
 there; it is removed at the end, and after SIGKILL by the next run. If this program is killed, CMD and everything it
-has started are killed. Only if its guard process ("command-guard") gets SIGKILL at the same instant does the kernel
-kill CMD alone.
+has started are killed. If its guard process ("command-guard") gets SIGKILL at the same instant, the kernel kills CMD
+alone.
 
   sqlite-checkpoint shadow /srv/app -- restic backup /srv/app
 
