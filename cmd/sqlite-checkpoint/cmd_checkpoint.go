@@ -80,7 +80,8 @@ func (c *console) caution(ctx context.Context, db string) {
 	switch {
 	case err != nil: // which the checkpoint will report
 	case in.Litestream != "":
-		c.note(db + " is replicated by Litestream, which other checkpoints disturb: use backup, which needs no checkpoint")
+		c.note(db + " is replicated by Litestream, which other checkpoints disturb: " +
+			"use backup, which needs no checkpoint")
 	case in.WALResetBug && in.InUse == engine.InUseYes:
 		c.note(fmt.Sprintf("%s is in use and was last written by SQLite %s, which can lose a commit when another "+
 			"process checkpoints (WAL-reset bug): use backup, which needs no checkpoint", db, in.SQLiteVersion))

@@ -163,8 +163,8 @@ func withoutCommand(parsed *kong.Context) error {
 	return missingCommand(command.Name + " " + operand)
 }
 
-// fromNothing reports whether a command line has --from-command, but no CMD: kong says then that SRC
-// or DB is missing.
+// fromNothing reports whether a command line has --from-command, but no CMD: kong then says that
+// SRC or DB is missing.
 func fromNothing(args []string) bool {
 	at := slices.Index(args, "--")
 	return slices.Contains(args, "--from-command") && (at < 0 || at == len(args)-1)

@@ -34,8 +34,6 @@ a timeout must not be negative
 	backup a.db b.db --pages-per-step -1
 --busy-timeout needs a value, and --zstd looks like a flag
 	backup a.db b.db --busy-timeout --zstd
---busy-timeout needs a value, and -q looks like a flag
-	backup a.db b.db --busy-timeout -q
 --sidecar needs a value, and -5 looks like a flag
 	backup a.db b.db --sidecar -5
 --level needs --zstd
@@ -51,7 +49,6 @@ use --sidecar or --no-sidecar, not both
 --sidecar writes a file, not stdout: name FILE (./- for a file of that name)
 	backup a.db c.db --sidecar -
 	backup a.db - --sidecar -
-	pipe a.db --sidecar - -- cat
 --sidecar c.db: the name belongs to c.db
 	backup a.db c.db --sidecar c.db
 --sidecar a.db-wal: the name belongs to a.db
@@ -130,7 +127,6 @@ shadow: a time must not be negative
 --jobs: must be a number, at least 1
 	shadow dir --jobs 0 -- true
 	shadow dir --jobs=-1 -- true
-	shadow dir --jobs many -- true
 	watch dir --each --jobs 0 -- true
 	watch dir --each --jobs many -- true
 shadow: {stage} needs --stage DIR
