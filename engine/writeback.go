@@ -34,7 +34,7 @@ type writeBack struct {
 // startWriteBack returns nil if the file, of size bytes, is so small that the kernel may never have
 // to write it, or if it is not on a disk of this machine.
 func startWriteBack(file *os.File, size int64) *writeBack {
-	if size <= smallImage || size <= osfile.CacheRoom()/16 || !onDisk(file) {
+	if size <= smallImage || size <= osfile.DirtyRoom()/16 || !onDisk(file) {
 		return nil
 	}
 	return keepWriteBack(file, size)

@@ -12,11 +12,21 @@ import (
 // that is in use: free memory, and pages of files that were read only once. It is the minimum over
 // the machine and each memory cgroup that contains this process; a figure that cannot be read
 // sets no limit.
-func CacheRoom() int64 {
+func CacheRoom() int64 { return roomBeside("Inactive(file):") }
+
+// DirtyRoom is CacheRoom, but with all pages of files on the machine: of these and free memory the
+// kernel lets a part be dirty (Documentation/admin-guide/sysctl/vm.rst, dirty_background_ratio).
+func DirtyRoom() int64 { return roomBeside("Inactive(file):", "Active(file):") }
+
+// roomBeside counts free memory and these figures of the machine.
+func roomBeside(figures ...string) int64 {
 	room := int64(math.MaxInt64)
 	machine := numbers("/proc/meminfo")
 	if free, ok := machine["MemFree:"]; ok {
-		room = (free + machine["Inactive(file):"]) << 10
+		for _, figure := range figures {
+			free += machine[figure]
+		}
+		room = free << 10
 	}
 	groups, _ := os.ReadFile("/proc/self/cgroup")
 	for line := range strings.Lines(string(groups)) {

@@ -51,4 +51,7 @@ func TestCacheRoom(t *testing.T) {
 	if room := CacheRoom(); room < 1<<20 || room > 1<<50 {
 		t.Errorf("there is room for %d bytes", room)
 	}
+	if room, dirty := CacheRoom(), DirtyRoom(); dirty < room/2 {
+		t.Errorf("there is room for %d MiB, of which %d MiB are counted", room>>20, dirty>>20)
+	}
 }

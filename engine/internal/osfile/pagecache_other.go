@@ -10,6 +10,9 @@ import (
 // CacheRoom returns no limit: this system does not report one.
 func CacheRoom() int64 { return math.MaxInt64 }
 
+// DirtyRoom returns no limit, either.
+func DirtyRoom() int64 { return math.MaxInt64 }
+
 // Cached does not know.
 func Cached(*os.File, Extent) (size int64, known bool) { return 0, false }
 
