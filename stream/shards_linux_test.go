@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -17,12 +16,7 @@ func TestShardsUnsynced(t *testing.T) {
 	numbers := []shardNumber{0, shardsPerDir}
 	for _, n := range numbers {
 		dir := t.TempDir()
-		place := must(atomicfile.OpenPlace(dir))
-		defer place.Close()
-		shards := must(OpenShards(place))
-		defer shards.Close()
-		sink := must(shards.NewSink(context.Background(), 1, testShard))
-		defer sink.Close()
+		sink := openShardSink(t, dir)
 		sink.changed = numbers
 		err := sink.makeDirs()
 		for _, n := range numbers {
@@ -50,12 +44,7 @@ func TestShardsUnsynced(t *testing.T) {
 // TestShardsTrailerUnsynced: no shard changes before it is durable that the old trailer is gone.
 func TestShardsTrailerUnsynced(t *testing.T) {
 	dir := t.TempDir()
-	place := must(atomicfile.OpenPlace(dir))
-	defer place.Close()
-	shards := must(OpenShards(place))
-	defer shards.Close()
-	sink := must(shards.NewSink(context.Background(), 1, testShard))
-	defer sink.Close()
+	sink := openShardSink(t, dir)
 	trailer := filepath.Join(dir, shardTrailerDir, shardTrailerName)
 	err := errors.Join(os.Mkdir(filepath.Dir(trailer), 0o700), os.WriteFile(trailer, nil, 0o600))
 	if err != nil {

@@ -257,15 +257,22 @@ func TestShardsForeign(t *testing.T) {
 	}
 }
 
+// openShardSink returns a sink that no shard was written to. It is closed at the end of the test.
+func openShardSink(t *testing.T, dir string) *ShardSink {
+	t.Helper()
+	place := must(atomicfile.OpenPlace(dir))
+	t.Cleanup(func() { place.Close() })
+	shards := must(OpenShards(place))
+	t.Cleanup(func() { shards.Close() })
+	sink := must(shards.NewSink(context.Background(), 1, testShard))
+	t.Cleanup(func() { sink.Close() })
+	return sink
+}
+
 // TestShardsDirectories: either all directories of new shards are created, or none.
 func TestShardsDirectories(t *testing.T) {
 	dir := t.TempDir()
-	place := must(atomicfile.OpenPlace(dir))
-	defer place.Close()
-	shards := must(OpenShards(place))
-	defer shards.Close()
-	sink := must(shards.NewSink(context.Background(), 1, testShard))
-	defer sink.Close()
+	sink := openShardSink(t, dir)
 	sink.changed = []shardNumber{0, 1, shardsPerDir, 2 * shardsPerDir}
 	if err := os.WriteFile(dir+"/000000002", nil, 0); err != nil {
 		t.Fatal(err)
