@@ -2,9 +2,9 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -23,12 +23,11 @@ const (
 // flight. The kernel would start when a tenth of its memory is dirty, and then queue so much that
 // an application's fsync waits behind it. A nil writeBack does nothing.
 type writeBack struct {
-	file  *os.File
-	size  int64
-	end   func()
-	ended chan struct{}
-	wait  func()
-	err   error
+	file   *os.File
+	size   int64
+	cancel context.CancelFunc
+	wait   func()
+	err    error
 }
 
 // startWriteBack returns nil if the file, of size bytes, is so small that the kernel may never have
@@ -41,15 +40,15 @@ func startWriteBack(file *os.File, size int64) *writeBack {
 }
 
 func keepWriteBack(file *os.File, size int64) *writeBack {
-	w := &writeBack{file: file, size: size, ended: make(chan struct{})}
-	w.end = sync.OnceFunc(func() { close(w.ended) })
-	w.wait = goFunc(nil).run(w.run)
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &writeBack{file: file, size: size, cancel: cancel}
+	w.wait = goFunc(nil).run(func() { w.run(ctx) })
 	return w
 }
 
-func (w *writeBack) run() {
+func (w *writeBack) run(ctx context.Context) {
 	part := func(at int64) osfile.Extent { return osfile.Extent{Offset: at, Length: writeBackPart} }
-	for at := int64(0); at < w.size && w.grown(min(at+writeBackPart, w.size)); at += writeBackPart {
+	for at := int64(0); at < w.size && w.grown(ctx, min(at+writeBackPart, w.size)); at += writeBackPart {
 		err := cmp.Or(osfile.StartWriteBack(w.file, part(at)),
 			osfile.AwaitWriteBack(w.file, part(max(at-writeBackPart, 0))))
 		if err != nil {
@@ -68,10 +67,10 @@ func forbidden(err error) bool {
 }
 
 // grown waits until the file has this size. It reports false if stop was called.
-func (w *writeBack) grown(size int64) bool {
+func (w *writeBack) grown(ctx context.Context, size int64) bool {
 	for pause := time.Duration(0); ; pause = writeBackPause {
 		select {
-		case <-w.ended:
+		case <-ctx.Done():
 			return false
 		case <-time.After(pause):
 		}
@@ -87,7 +86,7 @@ func (w *writeBack) stop() error {
 	if w == nil {
 		return nil
 	}
-	w.end()
+	w.cancel()
 	w.wait()
 	if w.err != nil {
 		return tempError("write", w.file.Name(), w.err)
