@@ -23,7 +23,7 @@ func openStdout(ctx context.Context, f *os.File, timeout time.Duration) (outlet,
 		return nil, err
 	}
 	if own := reopenPipe(f, fd); own != nil {
-		return newPipeOutlet(ctx, own, f.Name(), timeout), nil
+		return newPipeOutlet(ctx, own, timeout), nil
 	}
 	return newSharedOutlet(ctx, f, fd, timeout), nil
 }
@@ -96,15 +96,14 @@ func writeError(name string, err error) error {
 type pipeOutlet struct {
 	ctx     context.Context
 	file    *os.File
-	name    string // for messages
 	timeout time.Duration
 	unwatch func() bool
 	widened bool // as far as it can be
 	wide    bool
 }
 
-func newPipeOutlet(ctx context.Context, f *os.File, name string, timeout time.Duration) *pipeOutlet {
-	o := &pipeOutlet{ctx: ctx, file: f, name: name, timeout: timeout}
+func newPipeOutlet(ctx context.Context, f *os.File, timeout time.Duration) *pipeOutlet {
+	o := &pipeOutlet{ctx: ctx, file: f, timeout: timeout}
 	o.unwatch = context.AfterFunc(ctx, func() { f.SetWriteDeadline(time.Unix(1, 0)) })
 	return o
 }
@@ -118,7 +117,7 @@ func openFIFO(ctx context.Context, name string, timeout time.Duration) (*pipeOut
 		f.Close()
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 	}
-	return newPipeOutlet(ctx, f, name, timeout), nil
+	return newPipeOutlet(ctx, f, timeout), nil
 }
 
 // reopenPipe opens the pipe behind f again, so that the mode of f itself, which is shared, does not
@@ -129,10 +128,11 @@ func reopenPipe(f *os.File, fd int) *os.File {
 		return nil
 	}
 	name := fmt.Sprintf("/proc/self/fd/%d", fd)
-	own, err := os.OpenFile(name, os.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	again, err := unix.Open(name, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
+	own := os.NewFile(uintptr(again), f.Name()) // messages name f
 	if !sameFile(f, own) {
 		own.Close()
 		return nil
@@ -196,7 +196,7 @@ func (o *pipeOutlet) Write(p []byte) (n int, err error) {
 func (o *pipeOutlet) explain(err error) error {
 	switch {
 	case !errors.Is(err, os.ErrDeadlineExceeded):
-		return writeError(o.name, err)
+		return writeError(o.file.Name(), err)
 	case o.ctx.Err() != nil:
 		return context.Cause(o.ctx)
 	default:

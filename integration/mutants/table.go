@@ -694,6 +694,5 @@ var table = []mutant{
 	{"a hint names --keep-going, which was given", "./cmd/sqlite-checkpoint TestScripts/shadow-outcomes",
 		`what, hint = "CMD did not see them", strings.TrimPrefix(hint, keepGoing)`, `what = "CMD did not see them"`},
 	{"a pipe on stdout is called /proc/self/fd/1", "./cmd/sqlite-checkpoint TestScripts/exit-output",
-		`return newPipeOutlet(ctx, own, f.Name(), timeout), nil`,
-		`return newPipeOutlet(ctx, own, own.Name(), timeout), nil`},
+		`own := os.NewFile(uintptr(again), f.Name()) // messages name f`, `own := os.NewFile(uintptr(again), name)`},
 }
