@@ -26,11 +26,7 @@ func channels() []channel {
 		*os.File) {
 		return func(t *testing.T, ctx context.Context, timeout time.Duration) (*Sink, *os.File) {
 			r, w := pair(t)
-			s, err := OpenSink(ctx, "-", SinkOptions{Timeout: timeout, Stdout: w})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return s, r
+			return openStdoutSink(t, ctx, w, timeout), r
 		}
 	}
 	return []channel{
@@ -40,6 +36,15 @@ func channels() []channel {
 		{"socket", stdout(func(t *testing.T) (r, w *os.File) { return socketPair(t, false) }), false},
 		{"non-blocking socket", stdout(func(t *testing.T) (r, w *os.File) { return socketPair(t, true) }), false},
 	}
+}
+
+func openStdoutSink(t *testing.T, ctx context.Context, stdout *os.File, timeout time.Duration) *Sink {
+	t.Helper()
+	s, err := OpenSink(ctx, "-", SinkOptions{Timeout: timeout, Stdout: stdout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // openTestFIFO opens a named pipe.

@@ -85,10 +85,7 @@ func TestFullDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	s, err := OpenSink(t.Context(), "-", SinkOptions{Stdout: f})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openStdoutSink(t, t.Context(), f, 0)
 	defer s.Close()
 	if _, err := s.Write([]byte("stream")); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("Write = %v", err)
@@ -105,10 +102,7 @@ func TestRedirectedStdout(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	s, err := OpenSink(t.Context(), "-", SinkOptions{Stdout: f})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openStdoutSink(t, t.Context(), f, 0)
 	defer s.Close()
 	_, err = s.Write(make([]byte, 1<<20))
 	if err = errors.Join(err, s.Commit()); err != nil {

@@ -20,10 +20,7 @@ func TestStdoutFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	s, err := OpenSink(t.Context(), "-", SinkOptions{Stdout: f, Timeout: soon})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openStdoutSink(t, t.Context(), f, soon)
 	want := bytes.Repeat([]byte("stream "), 50_000)
 	if _, err := s.Write(want); err != nil {
 		t.Error(err)
@@ -43,10 +40,7 @@ func TestStdoutFileShrinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	s, err := OpenSink(t.Context(), "-", SinkOptions{Stdout: f})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openStdoutSink(t, t.Context(), f, 0)
 	s.Write(make([]byte, 1000))
 	if err := f.Truncate(999); err != nil {
 		t.Fatal(err)

@@ -226,6 +226,7 @@ func TestWatchTimeout(t *testing.T) {
 
 // As PID 1 of a container, watch is the parent of what CMD leaves: zombies do not count as running.
 func TestWatchAsPID1(t *testing.T) {
+	testkit.NeedsRoot(t)
 	w := newWatching(t, "a")
 	w.under = []string{"unshare", "--pid", "--fork", "--kill-child"}
 	w.start("echo >>log; (trap '' TERM; until test -e go; do sleep 0.02; done) & wait", "--each", "--timeout", "100ms",
