@@ -10,6 +10,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
@@ -25,10 +26,24 @@ func main() {
 	case view.ProbeName:
 		os.Exit(view.ProbeMain())
 	}
-	catchPipe()
-	code := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
-	bounded(stepLimit, atomicfile.RemoveAll) // of copies that were abandoned
-	os.Exit(code)
+	os.Exit(besideSignals(func() int {
+		catchPipe()
+		code := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
+		bounded(stepLimit, atomicfile.RemoveAll) // of copies that were abandoned
+		return code
+	}))
+}
+
+// The main goroutine stays on the main thread.
+func init() { runtime.LockOSThread() }
+
+// besideSignals calls f on another thread. Linux hands a signal to the main thread if it can, even
+// while that is in a system call that no handler interrupts, such as one on a FUSE file system that
+// hangs: no other thread would then take it, and TERM would have no effect.
+func besideSignals(f func() int) int {
+	result := make(chan int)
+	go func() { result <- f() }()
+	return <-result
 }
 
 // catchPipe turns a write to a closed pipe into an error, so that the run can clean up. Programs

@@ -26,7 +26,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(testkit.LeakChecked(m), map[string]func(){program: main, guard.Name: main, view.ProbeName: main})
+	testscript.Main(testkit.LeakChecked(m), map[string]func(){
+		program: main, guard.Name: main, view.ProbeName: main, threadRole: playThread})
 }
 
 // TestScripts runs testdata/script: what users see of the program, one file for each subject. A

@@ -437,6 +437,8 @@ var table = []mutant{
 		`defer c.suspension.Hold()()`, `c.suspension.Hold()()`},
 
 	// Signals.
+	{"TERM waits for a system call that hangs", "./cmd/sqlite-checkpoint TestBesideSignals",
+		`func init() { runtime.LockOSThread() }`, `func init() { _ = runtime.LockOSThread }`},
 	{"a program that hangs cannot be ended", "./cmd/sqlite-checkpoint TestSignalledWhileTheGuardHangs",
 		`con.abandon(ctx)`, ``},
 	{"a program that hangs leaves its copy behind", "./cmd/sqlite-checkpoint TestSignalledWhileItHangs",
