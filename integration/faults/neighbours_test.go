@@ -113,8 +113,7 @@ var neighbourFaults = []matrixRow{
 		for _, cut := range []int64{1, 3000, 4096} {
 			s.part(fmt.Sprint(cut), func(s *scene) {
 				s.crashedOf("PRAGMA journal_mode=WAL; "+rowsSQL(500)+" CREATE TABLE blob(b); INSERT INTO blob "+
-					"VALUES(zeroblob(100000)); PRAGMA wal_checkpoint(TRUNCATE); "+
-					"UPDATE t SET v='x' WHERE id=1;", "-wal", "-shm")
+					"VALUES(zeroblob(100000));", "-wal", "-shm") // the last pages are not in the -wal
 				info, err := os.Stat(s.db)
 				s.Check(err)
 				s.Check(os.Truncate(s.db, info.Size()-cut))

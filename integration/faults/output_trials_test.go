@@ -117,11 +117,15 @@ func writeBackErrors(s *scene) {
 		} {
 			const call = "sync_file_range"
 			tr.under = g.Command(s.strace("-e", "trace="+call, "-e", "inject="+call+":error="+errno)...)
-			tr.codes, tr.says = []int{code}, []string{call}
-			if s.try(tr).injected() == 0 {
-				s.Errorf("%s was not written before fsync", name)
+			tr.codes, tr.says = []int{codeDone, code}, []string{call}
+			o := s.try(tr)
+			for tries := 1; o.injected() == 0 && tries < 20; tries++ { // fsync may come first
+				s.clearOut()
+				o = s.try(tr)
 			}
-			s.clearOut()
+			if s.clearOut(); o.injected() == 0 || o.code != code {
+				s.Errorf("%s with %s: exit status %d after %d injected errors", name, errno, o.code, o.injected())
+			}
 		}
 	}
 }
