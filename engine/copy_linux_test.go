@@ -2,12 +2,17 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/batchvfs"
 )
 
 // writtenCopy makes a copy as snapshots do, and returns how often this thread has called write(2)
@@ -119,6 +124,29 @@ WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<11) INSERT 
 	p := pinned(t, db)
 	copied, _ := writtenCopy(t, p)
 	mustEqual(t, copied, plainCopy(t, p))
+}
+
+// TestFailedBatch: a transaction fails if a batch could not be written.
+func TestFailedBatch(t *testing.T) {
+	dir := t.TempDir()
+	var failed, full error
+	goFunc(nil).run(func() {
+		runtime.LockOSThread() // and the thread ends with its mounts
+		failed = errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+			unix.Mount("none", dir, "tmpfs", 0, "size=64k"), os.WriteFile(filepath.Join(dir, imageName), nil, 0o600))
+		c, err := openConn(filepath.Join(dir, imageName), "mode=rw", "vfs="+batchvfs.Name())
+		if failed = errors.Join(failed, err); err == nil {
+			defer c.Close()
+			full = c.exec(t.Context(), "PRAGMA journal_mode=OFF; CREATE TABLE t AS SELECT zeroblob(200000);")
+		}
+	})()
+	if errors.Is(failed, unix.EPERM) {
+		t.Skip("no mount namespace")
+	}
+	must(t, failed)
+	if primary, _ := resultCode(full); primary != codeFull {
+		t.Error(full)
+	}
 }
 
 // TestPinned: SQLite opens a private file through its directory, whatever that is called meanwhile.

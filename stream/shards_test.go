@@ -282,6 +282,26 @@ func TestShardsDirectories(t *testing.T) {
 	}
 }
 
+// TestShardsRemove: a directory goes with its last shard.
+func TestShardsRemove(t *testing.T) {
+	dir := t.TempDir()
+	sink := openShardSink(t, dir)
+	sink.stats.Count = shardsPerDir
+	last := shardNumber(shardsPerDir)
+	for _, err := range []error{
+		os.Mkdir(filepath.Join(dir, last.dir()), 0o700),
+		os.WriteFile(filepath.Join(dir, last.dir(), last.file()), nil, 0o600),
+		sink.remove([]shardNumber{last}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := must(os.ReadDir(dir)); len(left) != 0 {
+		t.Errorf("%v is left", left)
+	}
+}
+
 // TestShardsLocked: there is one writer at a time.
 func TestShardsLocked(t *testing.T) {
 	place := must(atomicfile.OpenPlace(t.TempDir()))

@@ -626,7 +626,14 @@ var table = []mutant{
 		"./cmd/sqlite-checkpoint TestScripts/dated-backup",
 		`if !newest.proven || newest.digest != digest {`, `if newest.digest = digest; false {`},
 
+	{"restore --at stops at a copy that is corrupt", "./cmd/sqlite-checkpoint TestScripts/dated-restore",
+		`return f.Code == exitStream || f.Code == exitSource || f.Kind == string(engine.KindCorrupt)`,
+		`return f.Code == exitStream || f.Code == exitSource`},
+
 	// Shards.
+	{"a directory stays when its last shard is removed", "./stream TestShardsRemove",
+		`if first := int64(n) / shardsPerDir * shardsPerDir; last && first >= s.stats.Count {`,
+		`if first := int64(n) / shardsPerDir * shardsPerDir; last && first > s.stats.Count {`},
 	{"a shard that has not changed is written", "./stream TestShardsUntouched",
 		`return bytes.Equal(old, data), nil`, `return bytes.Equal(old, nil), nil`},
 	{"shards of two streams have a trailer", "./integration/faults TestShardsKilledEverywhere/update/renameat$",
