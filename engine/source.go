@@ -44,6 +44,9 @@ func openSource(op, name string) (*sourceFile, error) {
 	if err := checkFileType(info); err != nil {
 		return nil, &Error{Kind: KindNotDatabase, Op: op, Path: name, Err: err}
 	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrPermission) { // a directory above the current one
+		return nil, sourceError(op, path, err)
+	}
 	opening.Lock()
 	defer opening.Unlock()
 	if processHolds(info) {

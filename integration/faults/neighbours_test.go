@@ -227,7 +227,7 @@ func (s *scene) hanging(file string) (under []string, dir, stopped string, end f
 	script := []string{
 		fmt.Sprintf("%s -f %s %s & server=$!", harness.Tool(s.TB, "bindfs"), real, dir),
 		fmt.Sprintf("until mountpoint -q %s; do sleep 0.01; done", dir),
-		fmt.Sprintf("(until [ -s %s ]; do sleep 0.001; done; kill -STOP $server; : >%s", file, stopped),
+		fmt.Sprintf("(until [ -s %s ]; do :; done; kill -STOP $server; : >%s", file, stopped),
 		fmt.Sprintf("until [ -e %s ]; do sleep 0.01; done; kill -KILL $server) &", over),
 	}
 	return s.alone(strings.Join(script, "\n")), dir, stopped, func() { s.Write(over, nil) }
