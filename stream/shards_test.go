@@ -348,6 +348,31 @@ func TestShardsUnfinished(t *testing.T) {
 	}
 }
 
+// TestShardsInterrupted: what is half replaced has no trailer.
+func TestShardsInterrupted(t *testing.T) {
+	dir, image := t.TempDir(), pagesImage(t, 28)
+	must(put(t, dir, image, testShard))
+	place := must(atomicfile.OpenPlace(dir))
+	defer place.Close()
+	shards := must(OpenShards(place))
+	defer shards.Close()
+	sink := must(shards.NewSink(context.Background(), int64(len(image)), testShard))
+	defer sink.Close()
+	image[len(image)-1]++
+	stream, _ := encode(t, image, WriterOptions{})
+	for len(stream) > 0 {
+		stream = stream[must(sink.Write(stream)):]
+	}
+	first := filepath.Join(dir, sink.changed[0].String())
+	if err := errors.Join(os.Remove(first), os.Mkdir(first, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	err := sink.Commit()
+	if _, exists := os.Lstat(filepath.Join(dir, shardTrailerDir, shardTrailerName)); err == nil || exists == nil {
+		t.Errorf("%v, and the trailer: %v", err, exists)
+	}
+}
+
 // TestShardSizes: powers of two, not too small, not too large, and not more shards than there are
 // names.
 func TestShardSizes(t *testing.T) {
