@@ -83,7 +83,7 @@ func TestWatchMetricsOfOddNames(t *testing.T) {
 		w.until("all is saved", func() bool {
 			data, _ := os.ReadFile(w.path("m.prom"))
 			saved := string(data)
-			if len(w.runs()) != 3+round || saved == before || strings.Contains(saved, "\"} 1\n") ||
+			if len(w.runs()) < 3+round || saved == before || strings.Contains(saved, "\"} 1\n") ||
 				strings.Count(saved, success) != 3 || !strings.Contains(saved, `/a\\xff"}`) {
 				return false
 			}
