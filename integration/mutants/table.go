@@ -224,6 +224,14 @@ var table = []mutant{
 		`if source != "" && sameDatabase(source, dst) {`, `if false {`},
 
 	// Checkpoints.
+	{"a -shm is created that the application cannot write", "./cmd/sqlite-checkpoint TestScripts/checkpoint-owner",
+		`for _, suffix := range []string{"-wal", "-shm"} {
+if _, err := os.Stat(s.path + suffix); errors.Is(err, fs.ErrNotExist) {`,
+		`for _, suffix := range []string{"-wal"} {
+if _, err := os.Stat(s.path + suffix); errors.Is(err, fs.ErrNotExist) {`},
+	{"a directory that may not be searched is not the reason", "./cmd/sqlite-checkpoint TestScripts/checkpoint-owner",
+		`if _, err := os.Stat(path); errors.Is(err, fs.ErrPermission) { // a directory above the current one`,
+		`if err := error(nil); err != nil {`},
 	{"a checkpoint that left frames behind is complete", "./engine TestCheckpoint",
 		`complete := !busy && pages == checkpointed`,
 		`complete := !busy`},
@@ -631,6 +639,11 @@ var table = []mutant{
 		`return f.Code == exitStream || f.Code == exitSource`},
 
 	// Shards.
+	{"shards that are half replaced have a trailer", "./stream TestShardsInterrupted",
+		`trailerDir, err := s.begin(len(s.changed)+len(surplus) > 0)`, `trailerDir, err := s.begin(len(surplus) > 0)`},
+	{"a new trailer does not count as a change", "./cmd/sqlite-checkpoint TestScripts/shards",
+		`s.Unchanged = s.Shards != nil && s.Shards.WrittenBytes == 0`,
+		`s.Unchanged = s.Shards != nil && s.Shards.Written == 0`},
 	{"a directory stays when its last shard is removed", "./stream TestShardsRemove",
 		`if first := int64(n) / shardsPerDir * shardsPerDir; last && first >= s.stats.Count {`,
 		`if first := int64(n) / shardsPerDir * shardsPerDir; last && first > s.stats.Count {`},
