@@ -2,7 +2,9 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/engine/internal/sqlitefile"
 
@@ -89,18 +91,28 @@ func inUseInWAL(shm *os.File) InUse {
 // SHARED on the main file and a lock on its -shm until it closes.
 type neighbours struct {
 	main   bool // SHARED or more is held
+	holder int  // the process that has held it for longest, 0 if unknown
 	index  bool // a connection has the -shm beside the main file open
 	reader bool // a read mark is held, perhaps by a read-only connection like ours
 	blind  bool // the -shm cannot be read
 	other  bool // it is the index of another -wal than the one beside it
+	lost   bool // the holder has the main file open, and a -shm that was deleted
 }
 
-var errElsewhere = errors.New("a process has it open, but does not use the -wal beside it: " +
-	"that was replaced, truncated or deleted, or the process opened another name")
+var errElsewhere = errors.New("does not use the -wal and -shm beside it: " +
+	"they were replaced, truncated or deleted, or the process opened another name")
 
-// elsewhere reports whether a connection uses a -wal other than the one beside the main file.
-func (n neighbours) elsewhere(s sourceState) bool {
-	return n.other || s.walHeader && n.main && !n.blind && (s.wal == missing || !n.index && !n.reader)
+// elsewhere returns an error if a connection uses a -wal or -shm other than the one beside the main
+// file.
+func (n neighbours) elsewhere(s sourceState) error {
+	apart := s.walHeader && n.main && !n.blind && (s.wal == missing || !n.index && !n.reader)
+	switch {
+	case !n.other && !n.lost && !apart:
+		return nil
+	case n.holder == 0:
+		return fmt.Errorf("a process has it open, but %w", errElsewhere)
+	}
+	return fmt.Errorf("process %d%s has it open, but %w", n.holder, commandOf(n.holder), errElsewhere)
 }
 
 // probeNeighbours probes the locks of other connections. It closes a descriptor of the -shm, which
@@ -108,15 +120,40 @@ func (n neighbours) elsewhere(s sourceState) bool {
 func (s *sourceFile) probeNeighbours() (n neighbours) {
 	shm := sqlitefile.OpenAux(s.path + "-shm")
 	defer shm.Close()
-	_, n.main, _ = osfile.Conflict(s.file, osfile.Exclusive, sharedFirst+1, sharedSize-1)
+	n.holder, n.main, _ = osfile.Conflict(s.file, osfile.Exclusive, sharedFirst+1, sharedSize-1)
 	if shm.File != nil {
-		_, n.index, _ = osfile.Conflict(shm.File, osfile.Exclusive, sqlitefile.WALIndexOpenLock, 1)
+		oldest := 0
+		oldest, n.index, _ = osfile.Conflict(shm.File, osfile.Exclusive, sqlitefile.WALIndexOpenLock, 1)
+		n.lost = n.main && n.index && n.holder != oldest && s.lostIndex(n.holder, shm.File)
 		const first, end = sqlitefile.WALIndexLocks, sqlitefile.WALIndexOpenLock
 		_, n.reader, _ = osfile.Conflict(shm.File, osfile.Exclusive, first, end-first)
 	}
 	n.blind = shm.Err != nil
 	n.other = n.index && s.indexesOther(shm)
 	return n
+}
+
+// lostIndex reports whether a process has a deleted -shm of the database open, and not the one
+// beside it. Linux names the process that has held a lock for longest: if that one uses this -shm,
+// so does every process that came after it.
+func (s *sourceFile) lostIndex(pid int, shm *os.File) (lost bool) {
+	name := filepath.Base(s.path) + "-shm"
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	beside, err := shm.Stat()
+	fds, _ := os.ReadDir(dir)
+	for _, fd := range fds {
+		link, _ := os.Readlink(filepath.Join(dir, fd.Name()))
+		switch filepath.Base(link) {
+		case name:
+			info, statErr := os.Stat(filepath.Join(dir, fd.Name()))
+			if err != nil || statErr != nil || os.SameFile(info, beside) {
+				return false
+			}
+		case name + " (deleted)":
+			lost = true
+		}
+	}
+	return lost
 }
 
 // indexesOther reports whether the -shm is not the index of the -wal beside it, as after another

@@ -5,6 +5,7 @@ package engine
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,6 +67,8 @@ func TestWALElsewhere(t *testing.T) {
 		{"WAL emptied", func(t *testing.T, db string) string { must(t, os.Truncate(db+"-wal", 0)); return db }},
 		{"WAL deleted", func(t *testing.T, db string) string { os.Remove(db + "-wal"); return db }},
 		{"shared memory deleted", func(t *testing.T, db string) string { os.Remove(db + "-shm"); return db }},
+		{"shared memory made again", func(t *testing.T, db string) string { return openAgain(t, db, "-shm") }},
+		{"both made again", func(t *testing.T, db string) string { return openAgain(t, db, "-shm", "-wal") }},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -77,6 +80,35 @@ func TestWALElsewhere(t *testing.T) {
 			wantKind(t, err, KindElsewhere)
 			comesTrue(t, source)
 		})
+	}
+}
+
+// openAgain deletes files under an application, and starts another one.
+func openAgain(t *testing.T, db string, suffixes ...string) string {
+	for _, suffix := range suffixes {
+		must(t, os.Remove(db+suffix))
+	}
+	open(t, db, "UPDATE t SET v=v;")
+	return db
+}
+
+// TestLostIndex: a process that uses the -shm of this database may have lost that of another one
+// with the same name.
+func TestLostIndex(t *testing.T) {
+	db, other := newWAL(t), newWAL(t)
+	app := open(t, db, addRows, fmt.Sprintf("ATTACH '%s' AS other;", other), "SELECT * FROM other.t;")
+	must(t, os.Remove(other+"-shm"))
+	open(t, other, addRows)
+	for path, want := range map[string]bool{db: false, other: true} {
+		s, err := openSource("open", path)
+		must(t, err)
+		defer s.Close()
+		shm, err := os.Open(path + "-shm")
+		must(t, err)
+		defer shm.Close()
+		if got := s.lostIndex(app.Pid(), shm); got != want {
+			t.Errorf("%s: lost %v, want %v", path, got, want)
+		}
 	}
 }
 

@@ -79,8 +79,8 @@ func (s *sourceFile) survey(op string) (sourceState, neighbours, error) {
 		return state, neighbours{}, sourceError(op, s.name, err)
 	}
 	beside := s.probeNeighbours()
-	if beside.elsewhere(state) {
-		return state, beside, errElsewhere
+	if err := beside.elsewhere(state); err != nil {
+		return state, beside, err
 	}
 	if state.shm && !beside.index {
 		if state.shm, err = s.indexRebuildable(state); err != nil {

@@ -98,7 +98,7 @@ var kinds = []row{
 	{engine.KindChanged, exitSource, "try again once no program replaces or truncates the file", nil},
 	{engine.KindForeignFile, exitSource, findCreator, nil},
 	{engine.KindElsewhere, exitSource,
-		otherPath + "; if its -wal was deleted or replaced, stop the application first", nil},
+		otherPath + "; if its -wal or -shm was deleted or replaced, stop the application first", nil},
 	{engine.KindInProcess, exitSource, "close the database in this process first", nil},
 	{engine.KindNotOwner, exitSource, runAsOwner, nil},
 	{engine.KindForeignFile, exitSource, "move it away: the directory is for shards alone", stream.ErrForeignFile},
