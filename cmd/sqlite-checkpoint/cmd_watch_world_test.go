@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/watch"
 	"github.com/greyforgelabs/sqlite-checkpoint/engine"
 )
@@ -135,5 +137,25 @@ func TestWatchForeignState(t *testing.T) {
 	}
 	if out := once("their/own"); !strings.Contains(out, " 0 runs,") {
 		t.Errorf("in its owner's directory: %s", out)
+	}
+}
+
+// An idle database is not opened.
+func TestWatchOpensNothing(t *testing.T) {
+	w := newWatching(t, "a", "b")
+	w.start(watchLog, "--each")
+	w.untilRuns("a", "b")
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.InotifyAddWatch(fd, w.path("data/a"), unix.IN_ALL_EVENTS); err != nil {
+		t.Fatal(err)
+	}
+	w.commit("b")
+	w.untilRuns("a", "b", "b")
+	if n, err := unix.Read(fd, make([]byte, 4096)); err != unix.EAGAIN {
+		t.Errorf("%d bytes of events, error %v", n, err)
 	}
 }

@@ -15,7 +15,7 @@ func (p *running) judge(o *aftermath) {
 	p.Helper()
 	p.tally.add(codeName(o.code), 1)
 	if !slices.Contains(p.trial.codes, o.code) {
-		p.Errorf("exit status %d, want one of %d: %s", o.code, p.trial.codes, o.stderr)
+		p.Errorf("%v, want one of %d: %s", p.process.Cmd.ProcessState, p.trial.codes, o.stderr)
 	}
 	p.judgeWords(o)
 	p.judgeDirectories(o)

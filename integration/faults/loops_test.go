@@ -155,7 +155,7 @@ func (s *scene) failing(tr trial, call, errno string, inject []string) *aftermat
 	tr.sends = true
 	// What cannot be removed stays, where the next run looks for it.
 	tr.litter = strings.Contains(call, "unlink") || call == "getdents64"
-	o := s.traced(tr)
+	o := s.traced(func() { s.clearOut(); s.clearTemp() }, tr)
 	// Nothing is promised about the durability of what goes to a pipe, and EINTR is no failure.
 	if o.code == codeDone && o.injected() > 0 && strings.Contains(call, "sync") && errno != "EINTR" &&
 		len(tr.makes) > 0 {
@@ -169,21 +169,19 @@ func (s *scene) failing(tr trial, call, errno string, inject []string) *aftermat
 	return o
 }
 
-// traced is try, but tries again when strace fails: strace 6.1 exits with "PTRACE_LISTEN:
-// Input/output error" if a stopped process is killed at the wrong moment, and pipe stops the
-// descendants of CMD before it kills them.
-func (s *scene) traced(tr trial) *aftermath {
+// traced is try after begin, and tries again when strace fails: strace 6.1 exits with
+// "PTRACE_LISTEN: Input/output error" if a stopped process is killed at the wrong moment.
+func (s *scene) traced(begin func(), tr trial) *aftermath {
 	s.Helper()
 	const attempts = 5
 	for n := 1; ; n++ {
+		begin()
 		p := s.start(tr)
 		o := p.wait()
 		if n == attempts || !strings.Contains(o.stderr, "strace: ptrace(PTRACE_LISTEN") {
 			p.judge(o)
 			return o
 		}
-		s.clearOut()
-		s.clearTemp()
 	}
 }
 

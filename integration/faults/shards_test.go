@@ -82,10 +82,9 @@ func (u *shardsUpdate) list() (names []string) {
 // one of the two streams, or refused; the second run leaves a whole stream and nothing else.
 func (u *shardsUpdate) disturbed(under []string, codes ...int) *aftermath {
 	u.Helper()
-	u.begin()
 	tr := u.backup(u.dir)
 	tr.under, tr.codes, tr.litter, tr.silent = under, codes, true, true
-	o := u.try(tr)
+	o := u.traced(u.begin, tr)
 	wanted := append([]string{""}, u.images...)
 	if o.code == codeDone {
 		wanted = u.images[len(u.images)-1:]
