@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,19 +128,17 @@ func dispatch(ctx context.Context, con *console, args []string) error {
 		flags := commonFlagsOf(args)
 		con.configure(flags)
 		con.reportTo(newReport(flags.Report, parsed(err)))
+		con.measureBy(newMeasurement(parsed(err)))
 		return parseFault(err)
 	}
 	con.configure(grammar.commonFlags)
 	con.command = command.Selected().Name
-	if err := con.reportTo(newReport(grammar.Report, command)); err != nil {
+	reportErr := con.reportTo(newReport(grammar.Report, command))
+	metricsErr := con.measureBy(newMeasurement(command))
+	if err := cmp.Or(reportErr, metricsErr); err != nil {
 		return err
 	}
 	con.report.begin()
-	measured := newMeasurement(command)
-	if err := measured.begin(); err != nil {
-		return err
-	}
-	con.measured = measured
 	return command.Run()
 }
 

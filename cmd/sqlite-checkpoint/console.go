@@ -33,7 +33,7 @@ type console struct {
 	stdout, stderr *os.File
 	endDelay       atomic.Int64                  // nanoseconds, see allow
 	hangups        atomic.Pointer[chan struct{}] // see takeHangups
-	mu             sync.Mutex                    // guards what configure and reportTo set, for abandon
+	mu             sync.Mutex                    // guards what configure, reportTo and measureBy set, for abandon
 	json           bool
 	quiet          bool
 	command        string
@@ -66,6 +66,17 @@ func (c *console) reportTo(r *report) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.report = r
+	return nil
+}
+
+// measureBy makes m the metrics that finish writes, unless m would replace another file.
+func (c *console) measureBy(m *measurement) error {
+	if err := m.begin(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.measured = m
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/greyforgelabs/sqlite-checkpoint/cmd/sqlite-checkpoint/internal/guard"
@@ -197,9 +198,11 @@ func fileFault(err error) error {
 
 // statusFault is a failure to write --report or --metrics. The hints of commands name other
 // directories, so the table's hint stands.
-func statusFault(err error) error {
+func statusFault(path string, err error) error {
 	f := fileFault(err).(*fault)
-	if f.kind == engine.KindTemp && !errors.Is(err, atomicfile.ErrForeignLink) {
+	_, statErr := os.Stat(filepath.Dir(path))
+	special := errors.Is(err, atomicfile.ErrForeignLink) || errors.Is(statErr, fs.ErrNotExist)
+	if f.kind == engine.KindTemp && !special {
 		f.hint = rowOf(f.kind).hint
 	}
 	return f

@@ -27,6 +27,8 @@ const (
 	startReader   = "start the reader, or allow more time with --timeout"
 	fetchAgain    = "fetch it again, or take another backup"
 	findMount     = "check the path, and whether its file system is mounted"
+	removeDamaged = "move the damaged copy away or make a new backup, then prune again"
+	createDir     = "create the directory first"
 	keepGoing     = "--keep-going leaves it out; "
 )
 
@@ -43,6 +45,7 @@ var commandHints = []struct {
 	{"shadow", engine.KindCorrupt, keepGoing + "backup --check none saves what can be read, for sqlite3's .recover"},
 	{"shadow", engine.KindNoSpace, "make room there, or use another directory with --stage"},
 	{"shadow", engine.KindTemp, "use another directory with --stage"},
+	{"shadow", engine.KindNotOwner, "run as root, or as the owner and in the group of the database"},
 	{"verify restore", engine.KindCorrupt, "use another backup; sqlite3's .recover may save a part of this one"},
 	{"backup snapshot", engine.KindNoSpace,
 		"make room there, or use another directory: --tmpdir for a stream or a network, DEST for a file"},
@@ -93,6 +96,8 @@ func caseHint(kind engine.Kind, err error) string {
 		return "name the database itself: root does not follow the link for a user who may not read it"
 	case errors.Is(err, atomicfile.ErrForeignLink):
 		return "name the directory itself: root does not follow another user's symbolic link"
+	case errors.Is(err, syscall.ELOOP):
+		return "name the file itself: its symbolic links lead in a circle"
 	case kind == engine.KindUnreadable && errors.Is(err, engine.ErrPathTooLong):
 		return "bind-mount its directory where the path is shorter (mount --bind)"
 	case kind == engine.KindTemp && errors.Is(err, engine.ErrPathTooLong):
@@ -100,7 +105,7 @@ func caseHint(kind engine.Kind, err error) string {
 	case kind == engine.KindNoSpace && errors.Is(err, syscall.EFBIG):
 		return "raise the limit of a file's size with ulimit -f, or LimitFSIZE in a systemd unit"
 	case kind == engine.KindTemp && errors.Is(err, fs.ErrNotExist):
-		return "create the directory first"
+		return createDir
 	case !errors.As(err, &known):
 	case kind == engine.KindMissing && (known.Op == "search" || known.Op == "watch"):
 		return findMount
@@ -172,7 +177,8 @@ func fromNothing(args []string) bool {
 
 // insteadOf returns a hint for a destination that exists and is no regular file.
 func insteadOf(destination string) string {
-	if target, err := os.Readlink(destination); err == nil {
+	_, statErr := os.Stat(destination)
+	if target, err := os.Readlink(destination); err == nil && !errors.Is(statErr, syscall.ELOOP) {
 		return "it is a symbolic link: name the file itself, " + target
 	}
 	info, err := os.Stat(destination)

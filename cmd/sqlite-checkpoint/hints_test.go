@@ -154,7 +154,7 @@ func TestFileFaults(t *testing.T) {
 		{syscall.EIO, engine.KindTemp, "", "check the directory's permissions and the disk"},
 		{atomicfile.ErrForeignLink, engine.KindTemp, "", ""},
 	} {
-		file, status := fileFault(c.err).(*fault), statusFault(c.err).(*fault)
+		file, status := fileFault(c.err).(*fault), statusFault("status", c.err).(*fault)
 		if file.kind != c.kind || status.kind != c.kind || file.hint != c.hint || status.hint != c.status {
 			t.Errorf("%v: %s, %q, %q", c.err, file.kind, file.hint, status.hint)
 		}

@@ -32,8 +32,11 @@ type measurement struct {
 	started  time.Time
 }
 
-// newMeasurement is nil if the command has no --metrics. watch writes its own.
+// newMeasurement is nil if the command has no --metrics. watch writes its own. command may be nil.
 func newMeasurement(command *kong.Context) *measurement {
+	if command == nil || command.Selected() == nil {
+		return nil
+	}
 	node := command.Selected()
 	flagged, ok := node.Target.Addr().Interface().(interface{ metricsFile() string })
 	if !ok || flagged.metricsFile() == "" || node.Name == "watch" || len(node.Positional) == 0 {
@@ -65,9 +68,6 @@ func checkMetrics(file string, operands []string) error {
 	if !strings.HasSuffix(file, ".prom") {
 		return usagef("--metrics %s: the name must end in .prom: node_exporter reads no other files", file)
 	}
-	if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
-		return usagef("--metrics %s: its directory does not exist", file)
-	}
 	for _, operand := range operands {
 		if operand != "-" && belongsTo(file, operand) {
 			return usagef("--metrics %s: the name belongs to %s", file, operand)
@@ -83,7 +83,7 @@ func metricsFault(file string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return statusFault(fmt.Errorf("write metrics %s: %w", file, cause(err)))
+	return statusFault(file, fmt.Errorf("write metrics %s: %w", file, cause(err)))
 }
 
 // begin records that a run has begun, and keeps what is known of earlier ones. A write error is

@@ -74,17 +74,13 @@ func (r *report) check() error {
 	if r.path == "-" {
 		return usagef("--report writes a file, not stdout: name FILE (./- for a file of that name)")
 	}
-	if info, err := os.Stat(filepath.Dir(r.path)); err != nil || !info.IsDir() {
-		err := fmt.Errorf("--report %s: its directory does not exist", r.path)
-		return &fault{kind: kindUsage, err: err, hint: "create the directory first"}
-	}
 	for _, operand := range r.operands {
 		if operand != "" && operand != "-" && belongsTo(r.path, operand) {
 			return usagef("--report %s: the name belongs to %s", r.path, operand)
 		}
 	}
-	if err := r.openDir(); err != nil {
-		return err
+	if r.openDir() != nil {
+		return nil // end reports it: a backup is worth more than its report
 	}
 	if err := r.checkReplaceable(); err != nil {
 		return err
@@ -99,7 +95,7 @@ func (r *report) openDir() (err error) {
 		return nil
 	}
 	if r.dir, err = atomicfile.OpenPlace(filepath.Dir(r.path)); err != nil {
-		return statusFault(fmt.Errorf("write --report %s: %w", r.path, cause(err)))
+		return statusFault(r.path, fmt.Errorf("write --report %s: %w", r.path, cause(err)))
 	}
 	return nil
 }
@@ -181,7 +177,7 @@ func startsWith(f io.ReaderAt, prefix string) bool {
 }
 
 // begin replaces the report of an earlier run, which could pass for this run's if this run is
-// killed. An error is ignored: end will report it, and a backup is worth more than its report.
+// killed. An error is ignored: end will report it.
 func (r *report) begin() {
 	if r == nil {
 		return
@@ -204,11 +200,14 @@ func (r *report) end(code int, outcome any) error {
 }
 
 func (r *report) write(line string) error {
+	if err := r.openDir(); err != nil {
+		return err
+	}
 	if err := r.checkReplaceable(); err != nil {
 		return err
 	}
 	if err := r.dir.Replace(r.name(), []byte(line), 0o644); err != nil {
-		return statusFault(fmt.Errorf("write --report %s: %w", r.path, cause(err)))
+		return statusFault(r.path, fmt.Errorf("write --report %s: %w", r.path, cause(err)))
 	}
 	return nil
 }

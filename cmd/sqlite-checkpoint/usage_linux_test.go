@@ -67,10 +67,6 @@ a dated copy has its digest beside it: leave out --sidecar, --no-sidecar and --n
 --metrics noise: the name must end in .prom: node_exporter reads no other files
 	backup a.db b.db --metrics noise
 	watch a.db --metrics noise -- true
---metrics none/a.prom: its directory does not exist
-	backup a.db b.db --metrics none/a.prom
---metrics a.db/a.prom: its directory does not exist
-	backup a.db b.db --metrics a.db/a.prom
 --metrics b.db: the name must end in .prom: node_exporter reads no other files
 	backup b.db c.db --metrics b.db
 --shards: must be a power of two from 4KiB to 16MiB, such as 64KiB
@@ -93,10 +89,6 @@ shards have a trailer and no sidecar: leave out --sidecar, --no-sidecar and --no
 --report writes a file, not stdout: name FILE (./- for a file of that name)
 	backup a.db c.db --report -
 	info a.db --report=-
---report none/r: its directory does not exist
-	backup a.db b.db --report none/r
---report a.db/r: its directory does not exist
-	backup a.db b.db --report a.db/r
 --report b.db: the name belongs to b.db
 	backup a.db b.db --report b.db
 --report a.db-wal: the name belongs to a.db

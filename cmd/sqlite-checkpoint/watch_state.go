@@ -38,7 +38,8 @@ func (cmd *watchCmd) checkState(paths []string) error {
 		}
 	}
 	if info, err := os.Stat(filepath.Dir(cmd.State)); err != nil || !info.IsDir() {
-		return usagef("--state %s: its directory does not exist", cmd.State)
+		err := fmt.Errorf("--state %s: its directory does not exist", cmd.State)
+		return &fault{kind: kindUsage, err: err, hint: createDir}
 	}
 	return nil
 }
