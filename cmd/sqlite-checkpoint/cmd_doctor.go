@@ -66,6 +66,12 @@ type doctorSource struct {
 
 // search finds the databases of all paths. A path that cannot be searched counts as one that fails.
 func (cmd *doctorCmd) search(ctx context.Context, con *console) (sources []doctorSource, err error) {
+	var searched []string
+	for _, root := range cmd.Paths {
+		if dir, err := engine.Resolve(root); err == nil {
+			searched = append(searched, dir)
+		}
+	}
 	for _, root := range cmd.Paths {
 		found, err := engine.FindDatabases(ctx, root, engine.FindOptions{Exclude: cmd.Exclude})
 		switch {
@@ -83,7 +89,7 @@ func (cmd *doctorCmd) search(ctx context.Context, con *console) (sources []docto
 			if mayBeDatabase(entry) {
 				sources = append(sources, doctorSource{path: entry.Path})
 			} else {
-				noteSkipped(con, entry)
+				noteSkipped(con, entry, searched)
 			}
 		}
 		if len(sources) == count {
@@ -106,8 +112,10 @@ func mayBeDatabase(entry engine.Skipped) bool {
 }
 
 // noteSkipped reports what was not searched, if it may hold databases.
-func noteSkipped(con *console, entry engine.Skipped) {
+func noteSkipped(con *console, entry engine.Skipped, searched []string) {
 	switch entry.Reason {
+	case engine.SkipSymlink:
+		noteLink(con, entry.Path, entry.Path, searched)
 	case engine.SkipMount:
 		con.warn(entry.Path + ": another file system was not searched; name it as a PATH if it holds databases")
 	case engine.SkipUnreadable, engine.SkipInProcess:

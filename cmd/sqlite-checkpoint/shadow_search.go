@@ -20,9 +20,6 @@ func (s *shadowRun) search(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(found) == 0 {
-		return noDatabase(strings.Join(s.Dirs, ", "))
-	}
 	s.databases = found
 	for _, entry := range skipped {
 		s.note(entry)
@@ -30,6 +27,9 @@ func (s *shadowRun) search(ctx context.Context) error {
 			dir, name := filepath.Split(entry.Path)
 			s.live[filepath.Clean(dir)] = append(s.live[filepath.Clean(dir)], name)
 		}
+	}
+	if len(found) == 0 {
+		return noDatabase(strings.Join(s.Dirs, ", "))
 	}
 	return nil
 }
@@ -68,26 +68,30 @@ func (s *shadowRun) note(entry engine.Skipped) {
 	case engine.SkipMount:
 		s.con.warn(name + ": another file system was not searched; name it as a DIR of its own if it holds databases")
 	case engine.SkipSymlink:
-		if target, ok := s.outside(entry.Path); ok {
-			s.con.note(fmt.Sprintf("%s: a symbolic link to %s was not followed", name, target))
-		}
+		noteLink(s.con, name, entry.Path, s.paths())
 	case engine.SkipUnreadable, engine.SkipInProcess:
 		s.con.warn(fmt.Sprintf("%s: not searched: %v", name, cmp.Or(entry.Err, errors.New(string(entry.Reason)))))
 	}
 }
 
-// outside reports whether a symbolic link leads to a directory or a database outside all
-// directories.
-func (s *shadowRun) outside(link string) (target string, ok bool) {
-	target, err := filepath.EvalSymlinks(link)
-	if err != nil || slices.ContainsFunc(s.roots, func(root shadowRoot) bool { return inside(target, root.path) }) {
-		return "", false
+func (s *shadowRun) paths() (paths []string) {
+	for _, root := range s.roots {
+		paths = append(paths, root.path)
+	}
+	return paths
+}
+
+// noteLink reports a symbolic link that leads to a directory or a database outside the directories
+// searched. These are absolute, without symbolic links.
+func noteLink(con *console, name, link string, searched []string) {
+	target, err := engine.Resolve(link)
+	if err != nil || slices.ContainsFunc(searched, func(dir string) bool { return inside(target, dir) }) {
+		return
 	}
 	info, err := os.Stat(target)
-	if err != nil {
-		return "", false
+	if err == nil && (info.IsDir() || info.Mode().IsRegular() && beginsWith(target, databaseMagic)) {
+		con.note(fmt.Sprintf("%s: a symbolic link to %s was not followed", name, target))
 	}
-	return target, info.IsDir() || info.Mode().IsRegular() && beginsWith(target, databaseMagic)
 }
 
 // inside reports whether a clean path is dir or below it.
