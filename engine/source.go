@@ -33,11 +33,11 @@ type sourceFile struct {
 // openSource checks the type of the file before it opens it: a FIFO would block, a device may
 // react.
 func openSource(op, name string) (*sourceFile, error) {
-	path, err := Resolve(name)
+	info, err := os.Stat(name) // the kernel follows at most 40 links, EvalSymlinks more
 	if err != nil {
 		return nil, sourceError(op, name, err)
 	}
-	info, err := os.Stat(name) // the kernel follows at most 40 links, EvalSymlinks more
+	path, err := Resolve(name)
 	if err != nil {
 		return nil, sourceError(op, name, err)
 	}

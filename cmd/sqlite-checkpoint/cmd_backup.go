@@ -19,9 +19,10 @@ func (*backupCmd) Help() string {
 	return `DB may be in use, and is not changed. The copy is the database at one moment, including commits that are
 still only in its write-ahead log. SQLite checks the copy before its first byte is sent.
 
-A plain file DEST is the database itself, with its SHA-256 in DEST.sha256. A stream ends with a trailer that proves it
-complete: verify and restore require it, SQLite ignores it. In a directory the copy gets a dated name, such as
-app-20261123T101500Z.db, which list, prune and restore --at understand; DIR/ is created if its parent exists.
+A plain file DEST is the database itself, with its SHA-256 in DEST.sha256; with --zstd it is a compressed stream. A
+stream ends with a trailer that proves it complete: verify and restore require it, SQLite ignores it. In a directory the
+copy gets a dated name, such as app-20261123T101500Z.db, which list, prune and restore --at understand; DIR/ is created
+if its parent exists.
 
 --shards is for a large database that changes little, and for programs that read or send only the files that have
 changed, such as restic, rsync and rclone. verify DIR and restore DIR read the shards.

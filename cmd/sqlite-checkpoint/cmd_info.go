@@ -39,6 +39,7 @@ func (cmd *infoCmd) Run(ctx context.Context, con *console) error {
 	}
 	r := inspected(in)
 	if r.Truncated {
+		r.Backup, r.BackupDetail = string(engine.ForecastRefused), "would be refused: the file is truncated"
 		has, needs := humanize.Comma(in.Size), humanize.Comma(r.BackupBytes)
 		con.warn(fmt.Sprintf("%s is truncated: %s of %s bytes", cmd.DB, has, needs))
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -79,7 +78,6 @@ func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
 // verify reads one image to its end. live is what it is compared with, or nil.
 func (cmd *verifyCmd) verify(ctx context.Context, con *console, in *input, src string, live *engine.Snapshot) (
 	*verifyResult, error) {
-	start := time.Now()
 	size, err := in.ImageSize()
 	if err != nil {
 		return nil, readFault("verify", src, err)
@@ -98,7 +96,7 @@ func (cmd *verifyCmd) verify(ctx context.Context, con *console, in *input, src s
 	result := &verifyResult{
 		Command: "verify", Source: path(src),
 		verifyFields: verifyFieldsOf(in.Summary(), info.Level, info.WAL),
-		CheckReason:  text(info.Reason), evidence: proof, Elapsed: since(start),
+		CheckReason:  text(info.Reason), evidence: proof, Elapsed: since(in.opened),
 	}
 	con.warnOfCheck(src, info)
 	result.warn(con)

@@ -44,8 +44,8 @@ of /. CMD's environment has both: SQLITE_CHECKPOINT_DB and SQLITE_CHECKPOINT_NAM
 Have CMD make its copies outside PATH, or leave them out with --exclude: they are databases, too. A copy that has a
 .sha256 is left out as long as nobody uses it.
 
-A CMD that fails is run again after 1, 2, 4 ... minutes, at most --every. A failure with exit status 2 or 3 (usage,
-source missing) is printed once and not repeated until the status changes. HUP runs CMD for everything now. After TERM
+A CMD that fails is run again after 1, 2, 4 ... minutes, at most --every. If it fails again with exit status 2 or 3
+(usage, source missing), that is not printed again. HUP runs CMD for everything now. After TERM
 no CMD starts, and one that is running may finish within --grace. After --timeout, CMD and what it has started get TERM,
 and after --grace KILL. Under systemd with Type=notify, watch reports READY, STATUS and STOPPING, and serves the
 watchdog.

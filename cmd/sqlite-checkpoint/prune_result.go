@@ -55,7 +55,7 @@ func (r *pruneResult) refusal() (refusal error) {
 			continue
 		}
 		err := fmt.Errorf("prune %s: no copy of %s was removed: %s", r.Directory, database.Database, database.Refused)
-		f := &fault{kind: kindDamagedCopies, err: err, hint: "make a new backup, then prune again"}
+		f := &fault{kind: kindDamagedCopies, err: err, hint: removeDamaged}
 		if database.newest.forbidden() {
 			f.kind, f.hint = engine.KindUnreadable, readAsOwner
 		}

@@ -153,11 +153,11 @@ func (s *lookResult) skipped(root string, skipped []engine.Skipped) {
 			first[entry.Reason] = entry.Path
 		}
 	}
-	kinds := map[engine.SkipReason]string{engine.SkipSymlink: "symbolic links", engine.SkipMount: "mounts"}
+	kinds := map[engine.SkipReason]string{engine.SkipSymlink: "symbolic link", engine.SkipMount: "mount"}
 	for reason, what := range kinds {
 		if n := count[reason]; n > 0 {
-			text := fmt.Sprintf("%s: %d %s are not searched, such as %s: to watch what is there, make it a PATH",
-				root, n, what, first[reason])
+			text := fmt.Sprintf("%s: %s not searched, such as %s: to watch what is there, make it a PATH",
+				root, plural(n, what+" is", what+"s are"), first[reason])
 			s.notes = append(s.notes, problem{string(reason) + root, text})
 		}
 	}

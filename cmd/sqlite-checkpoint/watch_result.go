@@ -68,7 +68,7 @@ func (w *watcher) label(c *child) string {
 	if c.job.Name != "" {
 		return c.job.Name
 	}
-	return fmt.Sprintf("%d of %d databases changed", c.changed, len(c.job.Paths()))
+	return fmt.Sprintf("%d of %s changed", c.changed, plural(len(c.job.Paths()), "database", "databases"))
 }
 
 // sayOnce warns, unless it has done so before.
@@ -114,7 +114,7 @@ func (w *watcher) conclude() error {
 	case !w.Once:
 		return nil
 	case w.result.Failed > 0:
-		err := fmt.Errorf("%d of %d runs of %s failed", w.result.Failed, w.result.Runs, w.argv[0])
+		err := fmt.Errorf("%d of %s of %s failed", w.result.Failed, plural(w.result.Runs, "run", "runs"), w.argv[0])
 		return &fault{kind: kindCommandFailed, err: err, code: w.result.worst}
 	case len(w.seen.problems) > 0:
 		err := errors.New(w.seen.problems[0].text)
