@@ -77,8 +77,9 @@ func signalName(s syscall.Signal) string {
 
 // interruptible returns a context that INT, TERM, HUP or QUIT cancels, except HUP if the command
 // takes it. The first signal asks for a clean end; con.abandon ends the process if that takes too
-// long. A second signal, no longer caught, ends the process at once. Signals that our parent had us
-// ignore (nohup) stay ignored.
+// long. A second INT, TERM or QUIT, no longer caught, ends the process at once; a second HUP does
+// not: the kernel and the shell may each send one when a terminal is closed. An INT or a HUP that
+// our parent had us ignore (nohup) stays ignored.
 func interruptible(parent context.Context, con *console) context.Context {
 	signals, hangups := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	var caught []os.Signal
@@ -86,15 +87,12 @@ func interruptible(parent context.Context, con *console) context.Context {
 		if signal.Ignored(s) {
 			continue
 		}
-		caught = append(caught, s)
 		if s == syscall.SIGHUP {
 			signal.Notify(hangups, s) // however many there are, the others must get through
 		} else {
 			signal.Notify(signals, s)
+			caught = append(caught, s)
 		}
-	}
-	if len(caught) == 0 {
-		return parent
 	}
 	ctx, cancel := context.WithCancelCause(parent)
 	go func() {
