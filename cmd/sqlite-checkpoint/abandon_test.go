@@ -123,6 +123,19 @@ func TestSignalledWhileTheGuardHangs(t *testing.T) {
 	}
 }
 
+// A signalled run has the time of --grace only while CMD runs.
+func TestGraceWithoutCommand(t *testing.T) {
+	db := smallDatabase(t)
+	for _, args := range []string{"pipe none", "pipe " + db, "watch --once none", "watch --once " + db} {
+		captured(t, func(con *console) {
+			dispatch(t.Context(), con, append(strings.Fields(args), "--", "sh", "-c", "cat >/dev/null"))
+			if grace := con.endDelay.Load(); grace != 0 {
+				t.Errorf("%s: %v", args, time.Duration(grace))
+			}
+		})
+	}
+}
+
 // When the guard is killed, everything that CMD has started is killed, too, and nothing is left
 // behind.
 func TestGuardOfFromCommandKilled(t *testing.T) {

@@ -65,7 +65,6 @@ func (cmd *pipeCmd) argv() []string {
 func (cmd *pipeCmd) Run(ctx context.Context, con *console) error {
 	start := time.Now()
 	con.streaming = true
-	con.allow(cmd.Grace)
 	argv := cmd.argv()
 	if len(argv) == 0 || argv[0] == "" {
 		return missingCommand("pipe DB")
@@ -95,6 +94,8 @@ func (j *job) sendToCommand(ctx context.Context, snap *engine.Snapshot) (stream.
 	cmd, facts := j.command, streamFacts{imageSize: snap.Size(), sha256: stream.Digest(digest).String()}
 	facts.size, _ = j.writerOptions(snap).StreamSize()
 	j.con.yieldTerminal()
+	j.con.allow(cmd.Grace)
+	defer j.con.allow(0)
 	p, err := guard.Start(ctx, guard.Command{
 		Argv: facts.expand(cmd.argv()), Env: append(slices.DeleteFunc(os.Environ(), isFact), facts.environment()...),
 		Stdout: j.con.stdout, Stderr: j.con.stderr, Grace: cmd.Grace, Timeout: cmd.Timeout,

@@ -69,7 +69,6 @@ func (cmd *watchCmd) Validate() error {
 // Run is the command.
 func (cmd *watchCmd) Run(ctx context.Context, con *console) error {
 	con.streaming = true // stdout is CMD's
-	con.allow(cmd.Grace)
 	hangups := con.takeHangups()
 	w, err := cmd.prepare(ctx, con)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 // runCommand runs CMD in the view.
 func (s *shadowRun) runCommand(ctx context.Context) error {
 	s.con.allow(s.Grace)
+	defer s.con.allow(0)
 	s.con.yieldTerminal()
 	argv := expand(s.argv, stageMark, s.stage.Dir(), excludeMark, s.stage.Aside(excludeName))
 	command := guard.Command{

@@ -40,6 +40,7 @@ func (w *watcher) start(j *watch.Job, now time.Time) {
 	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = w.con.stdout, w.con.stderr
 	cmd.SysProcAttr = childAttributes()
+	w.measureBegin(c)
 	if err := cmd.Start(); err != nil {
 		w.sayOnce(err.Error(), "start "+argv[0]+": "+cause(err).Error())
 		w.finish(c, time.Now(), explain(context.Background(), "watch", startFault(argv[0], err)).Code)
@@ -50,7 +51,7 @@ func (w *watcher) start(j *watch.Job, now time.Time) {
 		c.termAt, c.killAt = now.Add(w.Timeout), now.Add(w.Timeout+w.Grace)
 	}
 	w.children[c], w.dirty = true, true
-	w.measureBegin(c)
+	w.con.allow(w.Grace)
 	go func() {
 		cmd.Wait()
 		w.ends <- childEnd{c, exitStatus(cmd.ProcessState)}

@@ -69,13 +69,19 @@ func TestExitOfChild(t *testing.T) {
 	} {
 		w, ended := running(t)
 		ended.termed, w.stopping = c.termed, c.stopping
+		var grace int64
 		_, said := captured(t, func(con *console) {
 			con.json, w.con = true, con
+			con.allow(time.Minute)
 			w.exit(childEnd{ended, c.status})
+			grace = con.endDelay.Load()
 		})
 		if ended.status != c.want || len(w.children) > 0 || ended.job.Failures() != c.failed || !w.dirty ||
 			w.result.Runs != c.runs || w.result.Failed != c.failed || w.cut != (c.runs == 0) {
 			t.Errorf("%+v: status %d, %d failures, cut %v", c, ended.status, ended.job.Failures(), w.cut)
+		}
+		if grace != 0 {
+			t.Errorf("%+v: a signal leaves %v although no CMD runs", c, time.Duration(grace))
 		}
 		if strings.Count(said, "\n") != 1 || !strings.Contains(said, c.says) || w.schedule.Count().Running != 0 {
 			t.Errorf("%+v: %q, %+v", c, said, w.schedule.Count())
@@ -87,6 +93,21 @@ func TestExitOfChild(t *testing.T) {
 			counted && status != float64(c.want) || success != (counted && c.want == 0) {
 			t.Errorf("%+v: measured %v", c, measured)
 		}
+	}
+}
+
+// TestCommandCannotStart: that is an attempt, too.
+func TestCommandCannotStart(t *testing.T) {
+	w, c := running(t)
+	captured(t, func(con *console) {
+		w.con, w.argv = con, []string{"/none"}
+		w.exit(childEnd{c, 0})
+		clear(w.measured)
+		w.start(c.job, time.Now())
+	})
+	measured := w.measured[metrics.Series{Command: "watch", Database: "/srv/a.db"}]
+	if measured[metrics.LastAttempt] == 0 || measured[metrics.ExitStatus] != 127 || measured[metrics.Running] != 0 {
+		t.Errorf("measured %v", measured)
 	}
 }
 

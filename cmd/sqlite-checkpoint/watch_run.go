@@ -193,6 +193,9 @@ func (w *watcher) wakeAt() time.Time {
 // ended records the end of a child.
 func (w *watcher) ended(c *child, now time.Time) {
 	delete(w.children, c)
+	if len(w.children) == 0 {
+		w.con.allow(0)
+	}
 	if !w.stopping || !c.termed {
 		w.finish(c, now, c.status)
 		return
