@@ -80,9 +80,11 @@ func (s *Stage) begin() error {
 	if err := checkUnmounted(s.dir); err != nil {
 		return err
 	}
-	unfinished, err := filepath.Glob(filepath.Join(s.meta(), "*.db"))
-	for _, file := range unfinished {
-		err = errors.Join(err, os.Remove(file))
+	entries, err := os.ReadDir(s.meta())
+	for _, entry := range entries {
+		if filepath.Ext(entry.Name()) == ".db" {
+			err = errors.Join(err, os.Remove(filepath.Join(s.meta(), entry.Name())))
+		}
 	}
 	if err != nil {
 		return failure("clear", s.meta(), err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -77,6 +78,27 @@ func TestKept(t *testing.T) {
 	want("one fewer", f.round("full", b))
 	if _, err := os.Lstat(filepath.Join(f.path("stage"), a)); !os.IsNotExist(err) {
 		t.Errorf("its copy is left: %v", err)
+	}
+}
+
+// What a killed run has left in a stage is removed from that stage alone, whatever its name.
+func TestLeftOfKilledRun(t *testing.T) {
+	f := newFixture(t)
+	for _, name := range []string{"a[1]", "a[1", "a1"} {
+		s, err := Open(f.path(name))
+		f.must(err)
+		f.must(os.WriteFile(filepath.Join(s.meta(), "7.db"), nil, 0o600))
+		f.must(s.Close())
+	}
+	for _, name := range []string{"a[1]", "a[1"} {
+		s, err := Open(f.path(name))
+		f.must(err)
+		f.must(s.Close())
+	}
+	left, err := filepath.Glob(f.path("*/*/7.db"))
+	f.must(err)
+	if want := []string{filepath.Join(f.path("a1"), MetaName, "7.db")}; !slices.Equal(left, want) {
+		t.Errorf("left: %q, want %q", left, want)
 	}
 }
 
