@@ -52,7 +52,7 @@ func (cmd *restoreCmd) Run(ctx context.Context, con *console, parsed *kong.Conte
 	if cmd.DB == "-" {
 		return usagef("restore writes a database file, not stdout: name DB (./- for a file of that name)")
 	}
-	if err := cmd.check(cmd.Src, cmd.proofFlags); err != nil {
+	if err := cmd.check(cmd.file(), cmd.proofFlags); err != nil {
 		return err
 	}
 	opts, err := cmd.options(start)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,10 @@ func newReport(path string, command *kong.Context) *report {
 		case operands:
 			r.operands = append(r.operands, value...)
 		}
+	}
+	restore, ok := command.Selected().Target.Addr().Interface().(*restoreCmd)
+	if ok && restore.FromCommand { // DB comes first, then CMD
+		slices.Reverse(r.operands)
 	}
 	return r
 }
