@@ -69,7 +69,7 @@ func (f *watchFinder) answering(ctx context.Context) (paths []string, err error)
 		case err == nil:
 			paths = append(paths, p.path)
 		case !errors.Is(err, atomicfile.ErrHangs):
-			return nil, &engine.Error{Kind: engine.KindMissing, Op: "watch", Path: p.path, Err: cause(err)}
+			return nil, &engine.Error{Kind: unreadableKind(err), Op: "watch", Path: p.path, Err: cause(err)}
 		}
 	}
 	return paths, nil

@@ -37,9 +37,13 @@ func (cmd *watchCmd) checkState(paths []string) error {
 			return usagef("--state %s: the name belongs to %s", cmd.State, path)
 		}
 	}
-	if info, err := os.Stat(filepath.Dir(cmd.State)); err != nil || !info.IsDir() {
+	info, err := os.Stat(filepath.Dir(cmd.State))
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && !info.IsDir():
 		err := fmt.Errorf("--state %s: its directory does not exist", cmd.State)
 		return &fault{kind: kindUsage, err: err, hint: createDir}
+	case err != nil:
+		return usagef("--state %s: %w", cmd.State, cause(err))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -48,12 +49,19 @@ func Probe() error {
 	probe.SysProcAttr = &syscall.SysProcAttr{}
 	Isolate(probe.SysProcAttr)
 	out, err := probe.Output()
+	return refusal(string(out), err)
+}
+
+// refusal says why the probe failed. It prints the reason, unless it could not even start.
+func refusal(printed string, err error) error {
 	var failed *exec.ExitError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &failed):
-		return fmt.Errorf("%w: %s", ErrRefused, out)
+		return fmt.Errorf("%w: %s", ErrRefused, cmp.Or(printed, failed.Error()))
+	case errors.Is(err, unix.EAGAIN):
+		err = errors.New("this user may start no more processes (ulimit -u)")
 	case errors.Is(err, unix.ENOSPC):
 		err = errors.New("user.max_mnt_namespaces or user.max_user_namespaces allows no more")
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/greyforgelabs/sqlite-checkpoint/integration/testkit"
 )
 
@@ -51,5 +53,21 @@ func TestRefused(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if err == nil || strings.Contains(string(out), "started") || !strings.Contains(string(out), ErrRefused.Error()) {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestRefusal: a probe that could not start gives a reason, too.
+func TestRefusal(t *testing.T) {
+	ended := exec.Command("sh", "-c", "exit 3").Run()
+	for want, err := range map[string]error{
+		"mount: no":               refusal("mount: no", ended),
+		"exit status 3":           refusal("", ended),
+		"may start no more proc":  refusal("", unix.EAGAIN),
+		"max_mnt_namespaces":      refusal("", unix.ENOSPC),
+		"operation not permitted": refusal("", unix.EPERM),
+	} {
+		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }
