@@ -13,7 +13,7 @@ import (
 func TestState(t *testing.T) {
 	state := State{Jobs: map[string]JobState{
 		"": {Began: start, Ended: start.Add(time.Minute),
-			Done: map[string]engine.Token{"/a": token(t, 1, "")}},
+			Done: map[string]engine.Token{"/a": token(t, 1, ""), "/\xfc\n": token(t, 2, "")}},
 		"/\"odd\"\n\xff": {Failures: 3, Status: 5, Done: map[string]engine.Token{}},
 	}}
 	encoded := state.Encode()
