@@ -140,6 +140,16 @@ func TestWatchForeignState(t *testing.T) {
 	}
 }
 
+// With --at-least CMD runs again although nothing was committed.
+func TestWatchAtLeast(t *testing.T) {
+	w := newWatching(t, "a", "b")
+	w.start(watchLog, "--each", "--at-least", "300ms")
+	w.until("both run twice", func() bool {
+		runs := strings.Join(w.runs(), " ")
+		return strings.Contains(runs, "a a") && strings.Contains(runs, "b b")
+	})
+}
+
 // An idle database is not opened.
 func TestWatchOpensNothing(t *testing.T) {
 	w := newWatching(t, "a", "b")
