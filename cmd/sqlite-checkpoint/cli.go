@@ -208,7 +208,11 @@ func parseFault(err error) error {
 		usage := map[string]string{"verify ": "verify --from-command", "restore ": "restore --from-command DB"}
 		return missingCommand(usage[name])
 	}
-	return &fault{kind: kindUsage, err: errors.New(message), hint: "see " + program + " " + name + "--help"}
+	hint := "see " + program + " " + name + "--help"
+	if file := dashedFile(parse.Context); file != "" && strings.HasPrefix(message, "unknown flag") {
+		hint = "name the file ./" + file
+	}
+	return &fault{kind: kindUsage, err: errors.New(message), hint: hint}
 }
 
 // aliased returns what kong puts before an error of a command that has aliases.

@@ -116,6 +116,8 @@ func caseHint(kind engine.Kind, err error) string {
 		return "name its database, " + databaseOf(known.Path)
 	case isDirectory(known.Path):
 		return "name a database in it, or use shadow or doctor, which search directories"
+	case isSpecial(known.Path):
+		return "name a file: a pipe, a device or a socket holds no database"
 	case beginsWith(known.Path, zstdMagic):
 		return "read a compressed stream with verify or restore"
 	case isEmpty(known.Path):
@@ -168,6 +170,21 @@ func withoutCommand(parsed *kong.Context) error {
 	return missingCommand(command.Name + " " + operand)
 }
 
+// dashedFile returns an argument that looks like a flag and is the name of a file.
+func dashedFile(command *kong.Context) string {
+	if command == nil {
+		return ""
+	}
+	i := slices.IndexFunc(command.Args, func(arg string) bool {
+		_, err := os.Lstat(arg)
+		return strings.HasPrefix(arg, "-") && err == nil
+	})
+	if i < 0 {
+		return ""
+	}
+	return command.Args[i]
+}
+
 // fromNothing reports whether a command line has --from-command, but no CMD: kong then says that
 // SRC or DB is missing.
 func fromNothing(args []string) bool {
@@ -197,6 +214,11 @@ const (
 	// databaseMagic begins a database: https://sqlite.org/fileformat.html, 1.3.1.
 	databaseMagic = "SQLite format 3\x00"
 )
+
+func isSpecial(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
+}
 
 func isEmpty(path string) bool {
 	info, err := os.Stat(path)
