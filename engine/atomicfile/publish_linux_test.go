@@ -25,3 +25,18 @@ func TestPublishUnsynced(t *testing.T) {
 		t.Errorf("left %s", names(t, dir))
 	}
 }
+
+// TestContentUnsynced: nor does a file whose content cannot be made durable get it.
+func TestContentUnsynced(t *testing.T) {
+	dir := t.TempDir()
+	f, err := Create(filepath.Join(dir, "new"))
+	must(t, err)
+	must(t, f.f.Close())
+	if err := f.Commit(); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("committed: %v", err)
+	}
+	f.Close()
+	if names(t, dir) != "" {
+		t.Errorf("left %s", names(t, dir))
+	}
+}
