@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,11 +45,21 @@ var neighbourFaults = []matrixRow{
 			s.try(trial{under: under, args: args, codes: []int{codeSource}, says: []string{alone, "-wal"}})
 		}
 	}},
-	{row: 115, name: "-wal deleted under its application", try: func(s *scene) {
-		s.wal()
-		s.Open(s.db, moreRows)
-		s.Check(os.Remove(s.db + "-wal"))
-		s.try(trial{args: s.waiting(), codes: []int{codeSource}, says: []string{"app.db", "deleted"}})
+	{row: 115, name: "-wal deleted under its application, and made again by another", try: func(s *scene) {
+		s.part("deleted", func(s *scene) {
+			s.wal()
+			s.Open(s.db, moreRows)
+			s.Check(os.Remove(s.db + "-wal"))
+			s.try(trial{args: s.waiting(), codes: []int{codeSource}, says: []string{"app.db", "deleted"}})
+		})
+		s.part("made again", func(s *scene) {
+			s.wal()
+			app := s.Open(s.db, moreRows)
+			s.Check(errors.Join(os.Remove(s.db+"-wal"), os.Remove(s.db+"-shm")))
+			s.Open(s.db, moreRows)
+			s.try(trial{args: s.waiting(), codes: []int{codeSource},
+				says: []string{"app.db", fmt.Sprintf("process %d (sqlite3)", app.Pid()), "deleted"}})
+		})
 	}},
 	{row: 116, name: "checkpoint through FUSE", try: func(s *scene) {
 		s.crashed("-wal", "-shm")
