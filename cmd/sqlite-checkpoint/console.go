@@ -156,10 +156,12 @@ func (c *console) finish(ctx context.Context, err error) int {
 			continue
 		}
 		f := explain(context.Background(), c.command, err)
-		c.printFailure(f)
-		if code == 0 {
-			code = f.Code
+		if code != 0 { // there is one error, and one JSON object
+			c.warn(string(f.Message))
+			continue
 		}
+		c.printFailure(f)
+		code = f.Code
 	}
 	return code
 }
