@@ -113,7 +113,7 @@ func databaseError(op, name string, err error) error {
 		kind, err = KindHotJournal, errHotJournal
 	case errors.Is(err, errElsewhere):
 		kind = KindElsewhere
-	case errors.Is(err, errUnlocked):
+	case errors.Is(err, errUnlocked), errors.Is(err, errLayered):
 		kind = KindUnlocked
 	case isTransient(err):
 		kind = KindBusy
@@ -179,7 +179,8 @@ func isTransient(err error) bool {
 		errors.Is(err, osfile.ErrLocked) ||
 		errors.Is(err, errHotJournal) || // or a change of the journal mode
 		errors.Is(err, KindForeignFile) || // root's sqlite3 creates files and then gives them to their owner
-		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errElsewhere)
+		errors.Is(err, errDisturbed) || errors.Is(err, errUnlocked) || errors.Is(err, errLayered) ||
+		errors.Is(err, errElsewhere)
 }
 
 // describe adds the extended result code, which the driver leaves out of its message.

@@ -57,7 +57,7 @@ func TestKindsOfErrors(t *testing.T) {
 		{"read", KindChanged, []error{&Error{Kind: KindChanged, Err: osfile.ErrLocked}}},
 		{"read", KindHotJournal, []error{errHotJournal, sqliteError(codeReadonlyRollback, 0)}},
 		{"read", KindElsewhere, []error{errElsewhere}},
-		{"read", KindUnlocked, []error{errUnlocked}},
+		{"read", KindUnlocked, []error{errUnlocked, errLayered}},
 		{"read", KindBusy, []error{osfile.ErrLocked, errDisturbed, sqliteError(codeBusy, 0), sqliteError(codeLocked, 0),
 			sqliteError(codeProtocol, 0), sqliteError(codeReadonlyRecovery, 0), sqliteError(codeReadonlyCantLock, 0),
 			sqliteError(codeReadonlyCantInit, 0)}},
@@ -100,8 +100,8 @@ func TestKindsOfErrors(t *testing.T) {
 // TestTransient: these errors pass, so a backup tries again until its timeout.
 func TestTransient(t *testing.T) {
 	for want, errs := range map[bool][]error{
-		true: {osfile.ErrLocked, errHotJournal, errDisturbed, errUnlocked, errElsewhere, &Error{Kind: KindForeignFile},
-			sqliteError(codeBusy, 0), sqliteError(codeReadonlyRollback, 0)},
+		true: {osfile.ErrLocked, errHotJournal, errDisturbed, errUnlocked, errLayered, errElsewhere,
+			&Error{Kind: KindForeignFile}, sqliteError(codeBusy, 0), sqliteError(codeReadonlyRollback, 0)},
 		false: {errReplaced, errNoProgress, &Error{Kind: KindNotOwner}, unix.EACCES, sqliteError(codeReadonly, 0),
 			sqliteError(codeIORead, 0), sqliteError(codeCorrupt, 0)},
 	} {

@@ -80,6 +80,9 @@ func (p *readTx) awaitGrain(ctx context.Context) error {
 // the main file or the start of the WAL cannot, because a read mark other than 0 forbids the
 // second, and mark 0 the first.
 func (p *readTx) checkUndisturbed() error {
+	if err := p.source.checkLayers(); err != nil { // first: a -journal that it hides ends with its commit
+		return err
+	}
 	now := p.source.fileStates()
 	switch {
 	case p.how == accessReadOnly:

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -71,7 +72,7 @@ func (s *sourceFile) survey(op string) (sourceState, neighbours, error) {
 	if err := checkPathLength(s.path); err != nil {
 		return sourceState{}, neighbours{}, sourceError(op, s.name, err)
 	}
-	if err := s.checkAuxFiles(); err != nil {
+	if err := cmp.Or(s.checkAuxFiles(), s.checkLayers()); err != nil {
 		return sourceState{}, neighbours{}, err
 	}
 	state, err := s.readState()
@@ -115,14 +116,6 @@ func (s *sourceFile) indexRebuildable(state sourceState) (bool, error) {
 	}
 	_, valid := sqlitefile.ParseWALHeader(start[:n])
 	return n < sqlitefile.WALHeaderSize || valid && n > sqlitefile.WALHeaderSize, nil
-}
-
-// onOverlay reports whether the source is on overlayfs. There SQLite, which opens a -wal for
-// writing even if it only reads, would copy it up: from then on it is not the file that an
-// application writes in the lower layer.
-func (s *sourceFile) onOverlay() bool {
-	name, _, err := networkFilesystem(s.path)
-	return err == nil && name == "overlayfs"
 }
 
 // readState reads the state. The SHARED lock must be held, so that no connection can change the

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,9 +28,23 @@ var neighbourFaults = []matrixRow{
 	}},
 	{row: 113, name: "overlayfs between the application and the backup", try: func(s *scene) {
 		for _, mode := range []string{"DELETE", "WAL"} {
-			s.part(mode+", above", func(s *scene) { s.besideStranger(mode, s.overlay(s.dir("lower"), s.source)) })
-			s.part(mode+", below", func(s *scene) { s.besideStranger(mode, s.overlay(s.source, s.dir("upper"))) })
+			s.part(mode+", above", func(s *scene) { s.besideStranger(mode, s.overlay(s.dir("lower"), s.source, "")) })
+			s.part(mode+", below", func(s *scene) { s.besideStranger(mode, s.overlay(s.source, s.dir("upper"), "")) })
 		}
+	}},
+	{row: 128, name: "change in a layer of overlayfs that the mount does not show", try: func(s *scene) {
+		for _, c := range hiddenChanges {
+			s.part(c.name+", above", func(s *scene) { s.tryHidden(c, s.dir("lower"), s.source) })
+			s.part(c.name+", below", func(s *scene) { s.tryHidden(c, s.source, s.dir("upper")) })
+		}
+		s.part("doctor", func(s *scene) {
+			s.rollback()
+			look := "test -e " + filepath.Join(s.dir("merged"), "app.db")
+			change := fmt.Sprintf("cp %s %[1]s.new; mv %[1]s.new %[1]s", s.db)
+			under, db := s.overlay(s.source, s.dir("upper"), look+"; "+change)()
+			s.try(trial{moves: true, prints: true, under: under, args: []string{"doctor", db}, codes: []int{codeSource},
+				says: []string{db}})
+		})
 	}},
 	{row: 114, name: "file that is mounted on its own", try: func(s *scene) {
 		alone := filepath.Join(s.dir("alone"), "app.db")
@@ -176,11 +191,39 @@ func (s *scene) fuse() func() (under []string, db string) {
 	}
 }
 
-// overlay leads to the source by way of overlayfs.
-func (s *scene) overlay(lower, upper string) func() (under []string, db string) {
+// A hiddenChange is made to a file in its layer, after it has been looked up through overlayfs.
+type hiddenChange struct {
+	name, file   string
+	make         func(s *scene)
+	hide, change string // shell commands in the layer, before the mount and after it
+}
+
+var hiddenChanges = []hiddenChange{
+	{"new -journal", "app.db-journal", (*scene).hot, "mv app.db-journal j", "mv j app.db-journal"},
+	{"new -journal during the copy", "app.db-journal", (*scene).hot, "mv app.db-journal j",
+		"(sleep 0.5; mv j app.db-journal) &"},
+	{"new -wal", "app.db-wal", func(s *scene) { s.crashed("-wal") }, "mv app.db-wal w", "mv w app.db-wal"},
+	{"deleted -wal", "app.db-wal", func(s *scene) { s.crashed("-wal") }, "", "rm app.db-wal"},
+	{"database replaced", "app.db", (*scene).rollback, "cp app.db new", "mv new app.db"},
+}
+
+// tryHidden wants a backup through overlayfs to be refused, with the name of the file.
+func (s *scene) tryHidden(c hiddenChange, lower, upper string) {
+	s.Helper()
+	c.make(s)
+	s.Check(exec.Command("sh", "-ec", "cd "+s.source+"; "+c.hide).Run())
+	file := filepath.Join(s.dir("merged"), c.file)
+	under, db := s.overlay(lower, upper, fmt.Sprintf("test ! -e %s || true; cd %s; %s", file, s.source, c.change))()
+	s.try(trial{moves: true, under: slices.Concat(under, s.slowly(db, 100)),
+		args: []string{"backup", "--busy-timeout", "300ms", db, "-"}, codes: []int{codeSource},
+		says: []string{file, "overlayfs"}})
+}
+
+// overlay leads to the source by way of overlayfs. The script then runs once that is mounted.
+func (s *scene) overlay(lower, upper, then string) func() (under []string, db string) {
 	through := s.dir("merged")
-	script := fmt.Sprintf("mount -t overlay overlay -o lowerdir=%s,upperdir=%s,workdir=%s %s", lower, upper,
-		s.dir("work"), through)
+	script := fmt.Sprintf("mount -t overlay overlay -o lowerdir=%s,upperdir=%s,workdir=%s %s\n%s", lower, upper,
+		s.dir("work"), through, then)
 	return func() ([]string, string) { return s.alone(script), filepath.Join(through, "app.db") }
 }
 
