@@ -44,10 +44,8 @@ func withoutFIFOs(name string, swapped error, f func() error) error {
 	}()
 	err := f()
 	close(ended)
-	if err == nil {
-		return nil
-	}
-	if <-over; found {
+	<-over // it may have a descriptor of the file, which would count as another user of it
+	if err != nil && found {
 		return swapped
 	}
 	return err

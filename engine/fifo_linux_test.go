@@ -53,6 +53,19 @@ func TestSourceSwappedForFIFO(t *testing.T) {
 	})
 }
 
+// TestLookEnds: the look for FIFOs has no descriptor of the file any more, which would count as
+// another user of it.
+func TestLookEnds(t *testing.T) {
+	db := newRollback(t)
+	file := osfile.Stat(db).Inode()
+	for range 100 {
+		must(t, withoutFIFOs(db, errReplaced, func() error { time.Sleep(lookInterval); return nil }))
+		if n := osfile.OpenInodes()[file]; n > 0 {
+			t.Fatalf("%d descriptors", n)
+		}
+	}
+}
+
 // TestManyFIFOs: as many FIFOs as SQLite meets are opened.
 func TestManyFIFOs(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "a.db")
