@@ -144,7 +144,7 @@ func (cmd *restoreCmd) options(now time.Time) (engine.InstallOptions, error) {
 // same second.
 func unusedName(name string) string {
 	for i, candidate := 2, name; ; i++ {
-		if engine.CheckDestination("", candidate) == nil {
+		if err := engine.CheckDestination("", candidate); !errors.Is(err, engine.KindExists) {
 			return candidate
 		}
 		candidate = fmt.Sprintf("%s-%d", name, i)
