@@ -22,7 +22,8 @@ func (c *console) allow(more time.Duration) { c.endDelay.Store(int64(more)) }
 // a system call on a file system that does not answer, one long step of SQLite, a terminal that is
 // paused. CMD's guard outlives it.
 func (c *console) abandon(ctx context.Context) {
-	time.Sleep(endDelay + time.Duration(c.endDelay.Load()))
+	time.Sleep(endDelay)
+	time.Sleep(time.Duration(c.endDelay.Load())) // of a CMD that had just been started, too
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f := explain(ctx, "", ctx.Err())
