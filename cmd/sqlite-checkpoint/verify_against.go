@@ -47,7 +47,7 @@ func (a *allowance) UnmarshalText(b []byte) (err error) {
 }
 
 func (a allowance) allows(behind, of int64) bool {
-	return behind <= max(a.rows, int64(math.Floor(a.percent/100*float64(of))))
+	return behind <= max(a.rows, int64(math.Floor(a.percent*float64(of)/100)))
 }
 
 // againstResult is the result of the comparison.

@@ -55,7 +55,7 @@ func TestAllowance(t *testing.T) {
 	}{
 		{"0", 0, 10, true}, {"0", 1, 10, false}, {"3", 3, 10, true}, {"3", 4, 10, false}, {"1%", 1, 199, true},
 		{"1%", 2, 199, false}, {"1%", 2, 200, true}, {"0.5%", 1, 199, false}, {"0.5%", 1, 200, true},
-		{"100%", 10, 10, true},
+		{"29%", 29, 100, true}, {"29%", 30, 100, false}, {"100%", 10, 10, true},
 	} {
 		var a allowance
 		if err := a.UnmarshalText([]byte(c.allowed)); err != nil || a.allows(c.behind, c.of) != c.want {
