@@ -51,6 +51,10 @@ func (cmd *verifyCmd) Run(ctx context.Context, con *console) error {
 		if len(cmd.Query) > 0 || cmd.Against != "" {
 			return usagef("verify %s: it is a directory; --query and --against are for one database", cmd.Src)
 		}
+		if cmd.proofFlags != (proofFlags{}) {
+			return usagef("verify %s: it is a directory; --sha256, --sidecar and --unproven are for one database",
+				cmd.Src)
+		}
 		return cmd.verifyDirectory(ctx, con)
 	}
 	if cmd.Tmpdir != "" {

@@ -134,6 +134,9 @@ verify: unexpected argument b.db
 verify dir: it is a directory; --query and --against are for one database
 	verify dir --query SELECT_1
 	verify dir --against a.db
+verify dir: it is a directory; --sha256, --sidecar and --unproven are for one database
+	verify dir --unproven
+	verify dir --sidecar a.sha256
 --query-timeout must be positive
 	verify a.db --query-timeout 0s
 	verify a.db --query-timeout=-1s
