@@ -141,8 +141,9 @@ func TestListIsFast(t *testing.T) {
 		b.Check(os.Truncate(b.Path(name), 1<<30))
 		b.Write(name+".sha256", nil)
 	}
+	const limit = 3 * time.Second
 	fastest := time.Hour
-	for tries := 0; fastest > time.Second && tries < 10; tries++ { // the machine may be busy
+	for tries := 0; fastest > limit && tries < 10; tries++ { // the machine may be busy
 		o := b.Run("list", "dir").Exits(0)
 		if !strings.Contains(o.Stdout, "dir: 10,000 copies") {
 			t.Errorf("%s", o.Stdout[max(0, len(o.Stdout)-200):])
@@ -150,7 +151,7 @@ func TestListIsFast(t *testing.T) {
 		fastest = min(fastest, o.Took)
 	}
 	t.Logf("%v", fastest)
-	if fastest > time.Second {
+	if fastest > limit {
 		t.Errorf("took %v", fastest)
 	}
 }
