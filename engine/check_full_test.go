@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -19,4 +21,19 @@ func TestFullCheckOfUnusedPages(t *testing.T) {
 		_, _, err := snapshot(t, db, SnapshotOptions{Check: check})
 		wantKind(t, err, KindCorrupt)
 	}
+}
+
+// TestFullCheckOfManyTables: beyond the number of tables that are checked one by one, a full check
+// is also one of the indexes.
+func TestFullCheckOfManyTables(t *testing.T) {
+	db := newRollback(t)
+	var tables strings.Builder
+	for n := range maxParts + 1 {
+		fmt.Fprintf(&tables, "CREATE TABLE many%d(x);", n)
+	}
+	sqlite(t, db, "CREATE TABLE a(x, y); CREATE INDEX i ON a(x); INSERT INTO a VALUES(1, 2);", "BEGIN;", tables.String(),
+		"COMMIT;", ".dbconfig defensive off", "PRAGMA writable_schema=ON;",
+		"UPDATE sqlite_schema SET sql='CREATE INDEX i ON a(y)' WHERE name='i';")
+	_, _, err := snapshot(t, db, SnapshotOptions{Check: CheckFull})
+	wantKind(t, err, KindCorrupt)
 }

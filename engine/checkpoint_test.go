@@ -180,6 +180,20 @@ func TestCheckpointLetsWritersIn(t *testing.T) {
 	}
 }
 
+// TestCheckpointWaits: a checkpoint that has waited for a reader reports all pages, TRUNCATE too.
+func TestCheckpointWaits(t *testing.T) {
+	for _, mode := range []CheckpointMode{CheckpointFull, CheckpointRestart, CheckpointTruncate} {
+		db := newWAL(t)
+		reader := open(t, db, addRows, "BEGIN; SELECT count(*) FROM t;")
+		open(t, db, "INSERT INTO t(v) VALUES('y');")
+		time.AfterFunc(2*waitPause, func() { reader.run("COMMIT;") })
+		result, err := Checkpoint(t.Context(), db, CheckpointOptions{Mode: mode})
+		if err != nil || !result.Complete || result.Pages == 0 || result.Checkpointed != result.Pages {
+			t.Errorf("%s: %v, %+v", mode, err, result)
+		}
+	}
+}
+
 // TestCheckpointNothing: if there is nothing to do, the database is not even opened.
 func TestCheckpointNothing(t *testing.T) {
 	for name, make := range map[string]func(db string){

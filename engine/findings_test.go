@@ -94,3 +94,18 @@ func TestLargeWAL(t *testing.T) {
 		}
 	}
 }
+
+// TestWALReader: a connection that reads nothing does not keep the -wal from being checkpointed.
+func TestWALReader(t *testing.T) {
+	db := newWAL(t)
+	open(t, db, addRows)
+	s := openForTest(t, db)
+	if pid := s.walReader(); pid != 0 {
+		t.Errorf("idle: process %d", pid)
+	}
+	sqlite(t, db, "PRAGMA wal_checkpoint(FULL);")
+	reader := open(t, db, "BEGIN; SELECT count(*) FROM t;") // of the main file alone, with mark 0
+	if pid := s.walReader(); pid != reader.Pid() {
+		t.Errorf("process %d reads, not %d", reader.Pid(), pid)
+	}
+}

@@ -97,6 +97,11 @@ func TestInspectStates(t *testing.T) {
 			sqlite(t, db, "PRAGMA journal_mode=TRUNCATE; INSERT INTO t VALUES(1);")
 			return db
 		}, "delete", "false 0 0", false, JournalEmpty, InUseUnknown, "reads the database"},
+		{"rollback, empty log", func(t *testing.T) string {
+			db := rollbackDatabase(t)
+			writeFile(t, db+"-wal", nil)
+			return db
+		}, "delete", "true 0 0", false, JournalNone, InUseUnknown, "reads the database"},
 		{"rollback, stray log", func(t *testing.T) string {
 			db := rollbackDatabase(t)
 			writeFile(t, db+"-wal", noise(50000))

@@ -135,3 +135,18 @@ func inState(t *testing.T, s sourceState) string {
 	}
 	return db
 }
+
+// TestEmptySharedMemory: SQLite would give an empty -shm the mode of the database.
+func TestEmptySharedMemory(t *testing.T) {
+	db := newWAL(t)
+	writeFile(t, db+"-wal", nil)
+	writeFile(t, db+"-shm", nil)
+	s := openForTest(t, db)
+	must(t, os.Chmod(db+"-wal", s.info.Mode().Perm()))
+	for mode, want := range map[os.FileMode]bool{s.info.Mode().Perm(): true, 0o600: false} {
+		must(t, os.Chmod(db+"-shm", mode))
+		if usable, err := s.sharedMemoryUsable(); usable != want || err != nil {
+			t.Errorf("mode %o: usable %v, %v", mode, usable, err)
+		}
+	}
+}

@@ -62,3 +62,15 @@ func TestFailureKeys(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A checkpoint that another one has kept from looking at the WAL does not know that it is empty.
+func TestDescribeCheckpoint(t *testing.T) {
+	for want, f := range map[string]checkpointFields{
+		"nothing to checkpoint (PASSIVE)":                             {Mode: "PASSIVE", Complete: true},
+		"0 of 0 WAL pages checkpointed (FULL), the others are in use": {Mode: "FULL", Busy: true},
+	} {
+		if got := f.describe(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

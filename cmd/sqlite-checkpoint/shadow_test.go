@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -47,5 +48,16 @@ func TestInside(t *testing.T) {
 		if got := inside(path, "/srv/app"); got != want {
 			t.Errorf("inside(%s, /srv/app) = %t", path, got)
 		}
+	}
+}
+
+// What another run cannot fix counts most.
+func TestSeverity(t *testing.T) {
+	codes := []int{exitBusy, exitSpace, exitSource, exitCorrupt}
+	sorted := slices.SortedFunc(slices.Values([]int{exitCorrupt, exitBusy, exitSource, exitSpace}), func(a, b int) int {
+		return severity(row{code: a}) - severity(row{code: b})
+	})
+	if !slices.Equal(sorted, codes) {
+		t.Errorf("%v, want %v", sorted, codes)
 	}
 }
