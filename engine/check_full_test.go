@@ -31,8 +31,8 @@ func TestFullCheckOfManyTables(t *testing.T) {
 	for n := range maxParts + 1 {
 		fmt.Fprintf(&tables, "CREATE TABLE many%d(x);", n)
 	}
-	sqlite(t, db, "CREATE TABLE a(x, y); CREATE INDEX i ON a(x); INSERT INTO a VALUES(1, 2);", "BEGIN;", tables.String(),
-		"COMMIT;", ".dbconfig defensive off", "PRAGMA writable_schema=ON;",
+	sqlite(t, db, "CREATE TABLE a(x, y); CREATE INDEX i ON a(x); INSERT INTO a VALUES(1, 2);",
+		"BEGIN;", tables.String(), "COMMIT;", ".dbconfig defensive off", "PRAGMA writable_schema=ON;",
 		"UPDATE sqlite_schema SET sql='CREATE INDEX i ON a(y)' WHERE name='i';")
 	_, _, err := snapshot(t, db, SnapshotOptions{Check: CheckFull})
 	wantKind(t, err, KindCorrupt)
