@@ -28,9 +28,13 @@ func TestLongCopy(t *testing.T) {
 			if p.Phase != PhaseCopy {
 				return
 			}
-			if last = copying.inside.Load(); p.Done == 4096 {
+			if p.Done == 4096 {
 				time.Sleep(lowPriorityTime)
 			}
+			for tries := 0; p.Done == p.Total && copying.inside.Load() > 0 && tries < 100; tries++ {
+				time.Sleep(10 * time.Millisecond) // it counts itself out after it has returned
+			}
+			last = copying.inside.Load()
 		}})
 	if err != nil || last != 0 {
 		t.Errorf("%v, %d goroutines of GoCopy at the end", err, last)
