@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -201,4 +202,19 @@ func keepWriting(t *testing.T, db string) (stop func()) {
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
 	return stop
+}
+
+// TestInspectNewestVersion: whether there is the WAL-reset bug depends on the newest commit, not on
+// the older one in the main file.
+func TestInspectNewestVersion(t *testing.T) {
+	var bugs []bool
+	for _, version := range []uint32{3040001, 3050007} { // with the bug, and without
+		db := walDatabase(t)
+		patch(96, binary.BigEndian.AppendUint32(nil, version)...)(t, db)
+		open(t, db, "PRAGMA wal_autocheckpoint=0; CREATE TABLE u(x);")
+		bugs = append(bugs, inspect(t, db).WALResetBug)
+	}
+	if bugs[0] != bugs[1] {
+		t.Errorf("%v, although the same version has written last", bugs)
+	}
 }

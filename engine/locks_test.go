@@ -139,4 +139,14 @@ func TestLockHolder(t *testing.T) {
 	if blocked(); !s.holder.varied {
 		t.Errorf("a lock that was free before: %+v", s.holder)
 	}
+	first.run("COMMIT;")
+
+	pending, err := os.OpenFile(db, os.O_RDWR, 0) // a writer that waits for readers
+	must(t, err)
+	defer pending.Close()
+	must(t, osfile.Lock(pending, osfile.Exclusive, pendingByte, 1))
+	s.holder = lockHolder{}
+	if blocked(); !s.holder.varied {
+		t.Errorf("PENDING: %+v", s.holder)
+	}
 }

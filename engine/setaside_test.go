@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,14 +133,16 @@ func TestInstallSetAsideMode(t *testing.T) {
 	testkit.NeedsRoot(t)
 	db := newRollback(t)
 	os.Chmod(db, 0o640)
-	_, err := Install(t.Context(), bytes.NewReader(image(t)), db, InstallOptions{
-		SetAside: db + ".old", Mode: 0o604, Owner: &Owner{1000, 1001}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, _ := os.Stat(db)
-	if owner := ownerOf(info); info.Mode().Perm() != 0o604 || *owner != (Owner{1000, 1001}) {
-		t.Errorf("mode %v, owner %v", info.Mode(), owner)
+	for i, opts := range []InstallOptions{{Owner: &Owner{1002, 1003}}, {Mode: 0o604, Owner: &Owner{1000, 1001}}} {
+		want := cmp.Or(opts.Mode, 0o640)
+		opts.SetAside = fmt.Sprintf("%s.%d", db, i)
+		if _, err := Install(t.Context(), bytes.NewReader(image(t)), db, opts); err != nil {
+			t.Fatal(err)
+		}
+		info, _ := os.Stat(db)
+		if owner := ownerOf(info); info.Mode().Perm() != want || *owner != *opts.Owner {
+			t.Errorf("mode %v, owner %v", info.Mode(), owner)
+		}
 	}
 }
 
