@@ -81,6 +81,34 @@ func TestPruneWhileTheNewestChanges(t *testing.T) {
 	}
 }
 
+// TestWithoutDigest: a newest copy without a digest may still be getting one; an old one is not.
+func TestWithoutDigest(t *testing.T) {
+	dir := t.TempDir()
+	old, newest := filepath.Join(dir, "app-20261122T101500Z.db"), filepath.Join(dir, "app-20261123T101500Z.db")
+	for _, c := range []struct {
+		names []string
+		want  bool
+	}{{[]string{old, newest, newest + ".sha256"}, true}, {[]string{old, old + ".sha256", newest}, false}} {
+		for _, name := range []string{old, newest} {
+			os.Remove(name + ".sha256")
+		}
+		for _, name := range c.names {
+			if err := os.WriteFile(name, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		place, err := openCopyDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer place.Close()
+		found, err := readCopyDir(place, "")
+		if err != nil || found.hasDigests() != c.want {
+			t.Errorf("%q: %v, %v", c.names, err, !c.want)
+		}
+	}
+}
+
 // TestProtect: whatever the policy says, the newest copy is kept, and so is the newest that is not
 // dated in the future.
 func TestProtect(t *testing.T) {
