@@ -38,7 +38,7 @@ func (s *sourceFile) checkLayers() (err error) {
 
 // compareLayers compares what the directory lists with what the names lead to.
 func (s *sourceFile) compareLayers(listed []string) error {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+	for _, suffix := range databaseSuffixes {
 		info, err := s.dir.Lstat(s.base + suffix)
 		absent := errors.Is(err, fs.ErrNotExist)
 		deleted := err == nil && osfile.HardLinks(info) == 0
