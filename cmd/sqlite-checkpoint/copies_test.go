@@ -62,15 +62,7 @@ func TestPruneWhileTheNewestChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	place, err := openCopyDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer place.Close()
-	found, err := readCopyDir(place, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	found := copiesIn(t, dir)
 	old, newest := found.copies[0], found.copies[1]
 	if err := os.WriteFile(newest.path, []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)
@@ -79,6 +71,21 @@ func TestPruneWhileTheNewestChanges(t *testing.T) {
 	if err := r.apply(found); err != nil || r.Removed > 0 || old.gone() {
 		t.Errorf("%v, %d removed", err, r.Removed)
 	}
+}
+
+// copiesIn reads a directory of copies.
+func copiesIn(t *testing.T, dir string) *copyDir {
+	t.Helper()
+	place, err := openCopyDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { place.Close() })
+	found, err := readCopyDir(place, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 // TestWithoutDigest: a newest copy without a digest may still be getting one; an old one is not.
@@ -97,14 +104,8 @@ func TestWithoutDigest(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		place, err := openCopyDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer place.Close()
-		found, err := readCopyDir(place, "")
-		if err != nil || found.hasDigests() != c.want {
-			t.Errorf("%q: %v, %v", c.names, err, !c.want)
+		if got := copiesIn(t, dir).hasDigests(); got != c.want {
+			t.Errorf("%q: %v", c.names, got)
 		}
 	}
 }
